@@ -1,0 +1,18 @@
+//! What Sluice's programs stand on.
+//!
+//! Layers, each of which knows only those below it:
+//!
+//! ```text
+//! cni        the protocol: environment, stdin, results, errors, versions
+//! dialect    a pod's annotations to a Redirect, one file a dialect
+//! rules      a Redirect to a Ruleset (pure)
+//! redirect   the model: what a pod asks for, its parsers, its verdicts (pure)
+//! nft        nf_tables over netlink: encode, commit, dump, compare, print
+//! route      the policy route that TPROXY needs
+//! net        sockets and namespace entry
+//! ```
+//!
+//! An ADD passes through once: request, annotations, dialect, redirect, ruleset, batch, commit.
+
+pub mod nft;
+pub mod redirect;

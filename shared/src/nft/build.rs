@@ -1,0 +1,340 @@
+//! Writes a rule in nft's vocabulary; the registers are its own affair.
+//!
+//! One value is in flight at a time, so everything goes through register 0 (and those that follow
+//! it for names and IPv6 addresses).
+
+use super::expr::{
+    CmpOp, CtKey, Expr, FibResult, LookupTarget, MetaKey, PayloadBase, R0, RejectKind, SocketKey, Verdict, ct_state,
+    fib,
+};
+use super::ruleset::Rule;
+
+/// `IPPROTO_TCP`
+pub const TCP: u8 = 6;
+/// `IPPROTO_UDP`
+pub const UDP: u8 = 17;
+
+const FIN_SYN_RST_ACK: u8 = 0x01 | 0x02 | 0x04 | 0x10;
+const SYN: u8 = 0x02;
+
+/// Whether a match holds when the value is there, or when it is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Is {
+    /// `==`, or a member of the set
+    In,
+    /// `!=`, or not a member
+    Out,
+}
+
+/// The two families of `inet`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Family {
+    V4,
+    V6,
+}
+
+/// A value to look for: one, a range, or a named set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Of {
+    /// Exactly this, as big-endian bytes.
+    One(Vec<u8>),
+    /// From the first to the last, both included, as big-endian bytes.
+    Range(Vec<u8>, Vec<u8>),
+    /// Any element of the set.
+    Set(String),
+}
+
+/// Builds one [`Rule`].
+#[derive(Debug, Default)]
+pub struct RuleBuilder {
+    exprs: Vec<Expr>,
+}
+
+impl RuleBuilder {
+    /// A rule that matches everything so far.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn with(mut self, more: impl IntoIterator<Item = Expr>) -> Self {
+        self.exprs.extend(more);
+        self
+    }
+
+    fn meta(self, key: MetaKey, is: Is, data: Vec<u8>) -> Self {
+        self.with([Expr::Meta { key, dreg: R0 }, cmp(is, data)])
+    }
+
+    fn test(self, is: Is, of: Of) -> Self {
+        let invert = is == Is::Out;
+        self.with([match of {
+            Of::One(data) => cmp(is, data),
+            Of::Range(from, to) => Expr::Range { sreg: R0, invert, from, to },
+            Of::Set(set) => Expr::Lookup { set, sreg: R0, target: LookupTarget::Membership, invert },
+        }])
+    }
+
+    /// `meta nfproto ipv4` or `ipv6`
+    #[must_use]
+    pub fn family(self, family: Family) -> Self {
+        let nfproto = match family {
+            Family::V4 => 2,
+            Family::V6 => 10,
+        };
+        self.meta(MetaKey::Nfproto, Is::In, vec![nfproto])
+    }
+
+    /// `meta l4proto`
+    #[must_use]
+    pub fn protocol(self, is: Is, protocol: u8) -> Self {
+        self.meta(MetaKey::L4proto, is, vec![protocol])
+    }
+
+    /// `iifname`
+    #[must_use]
+    pub fn in_by(self, is: Is, name: &str) -> Self {
+        self.meta(MetaKey::IifName, is, interface_key(name))
+    }
+
+    /// `oifname`
+    #[must_use]
+    pub fn out_of(self, is: Is, name: &str) -> Self {
+        self.meta(MetaKey::OifName, is, interface_key(name))
+    }
+
+    /// `iifname @set`
+    #[must_use]
+    pub fn in_by_any(self, set: &str) -> Self {
+        self.with([Expr::Meta { key: MetaKey::IifName, dreg: R0 }]).test(Is::In, Of::Set(set.to_owned()))
+    }
+
+    /// `oifname @set`
+    #[must_use]
+    pub fn out_of_any(self, set: &str) -> Self {
+        self.with([Expr::Meta { key: MetaKey::OifName, dreg: R0 }]).test(Is::In, Of::Set(set.to_owned()))
+    }
+
+    /// `th dport`; a [`protocol`](Self::protocol) that has ports comes first.
+    #[must_use]
+    pub fn dport(self, is: Is, of: Of) -> Self {
+        self.with([Expr::Payload { base: PayloadBase::Transport, offset: 2, len: 2, dreg: R0 }]).test(is, of)
+    }
+
+    /// `th sport`
+    #[must_use]
+    pub fn sport(self, is: Is, of: Of) -> Self {
+        self.with([Expr::Payload { base: PayloadBase::Transport, offset: 0, len: 2, dreg: R0 }]).test(is, of)
+    }
+
+    /// `ip saddr` or `ip6 saddr`, with the family's own match in front.
+    #[must_use]
+    pub fn saddr(self, family: Family, is: Is, of: Of) -> Self {
+        let (offset, len) = match family {
+            Family::V4 => (12, 4),
+            Family::V6 => (8, 16),
+        };
+        self.family(family)
+            .with([Expr::Payload { base: PayloadBase::Network, offset, len, dreg: R0 }])
+            .test(is, of)
+    }
+
+    /// `ip daddr` or `ip6 daddr`, with the family's own match in front.
+    #[must_use]
+    pub fn daddr(self, family: Family, is: Is, of: Of) -> Self {
+        let (offset, len) = match family {
+            Family::V4 => (16, 4),
+            Family::V6 => (24, 16),
+        };
+        self.family(family)
+            .with([Expr::Payload { base: PayloadBase::Network, offset, len, dreg: R0 }])
+            .test(is, of)
+    }
+
+    /// `tcp flags & (fin|syn|rst|ack) == syn` (or `!=`): whether the packet opens a connection. TCP is matched before.
+    #[must_use]
+    pub fn opens(self, is: Is) -> Self {
+        self.with([
+            Expr::Payload { base: PayloadBase::Transport, offset: 13, len: 1, dreg: R0 },
+            Expr::Bitwise { sreg: R0, dreg: R0, mask: vec![FIN_SYN_RST_ACK], xor: vec![0] },
+            cmp(is, vec![SYN]),
+        ])
+    }
+
+    /// `meta skuid`. The kernel's ids are in host order: a range or set compares big-endian bytes.
+    #[must_use]
+    pub fn skuid(self, of: Of) -> Self {
+        self.socket_owner(MetaKey::SkUid, of)
+    }
+
+    /// `meta skgid`, likewise.
+    #[must_use]
+    pub fn skgid(self, of: Of) -> Self {
+        self.socket_owner(MetaKey::SkGid, of)
+    }
+
+    fn socket_owner(self, key: MetaKey, of: Of) -> Self {
+        let loaded = self.with([Expr::Meta { key, dreg: R0 }]);
+        match of {
+            // One id is compared as the kernel holds it.
+            Of::One(mut data) => {
+                if cfg!(target_endian = "little") {
+                    data.reverse();
+                }
+                loaded.test(Is::In, Of::One(data))
+            }
+            range_or_set => loaded
+                .with([Expr::Byteorder { sreg: R0, dreg: R0, to_host: false, len: 4, size: 4 }])
+                .test(Is::In, range_or_set),
+        }
+    }
+
+    /// `meta mark`
+    #[must_use]
+    pub fn mark(self, is: Is, mark: u32) -> Self {
+        self.meta(MetaKey::Mark, is, mark.to_ne_bytes().to_vec())
+    }
+
+    /// `ct mark`
+    #[must_use]
+    pub fn ct_mark(self, mark: u32) -> Self {
+        self.with([Expr::Ct { key: CtKey::Mark, dir: None, dreg: R0 }, cmp(Is::In, mark.to_ne_bytes().to_vec())])
+    }
+
+    /// `ct direction reply`
+    #[must_use]
+    pub fn ct_reply(self) -> Self {
+        self.with([Expr::Ct { key: CtKey::Direction, dir: None, dreg: R0 }, cmp(Is::In, vec![1])])
+    }
+
+    /// `ct state invalid`
+    #[must_use]
+    pub fn ct_invalid(self) -> Self {
+        self.with([
+            Expr::Ct { key: CtKey::State, dir: None, dreg: R0 },
+            Expr::Bitwise {
+                sreg: R0,
+                dreg: R0,
+                mask: ct_state::INVALID.to_ne_bytes().to_vec(),
+                xor: vec![0; 4],
+            },
+            cmp(Is::Out, vec![0; 4]),
+        ])
+    }
+
+    /// `fib daddr type local` (or `!=`): whether the destination is an address of this namespace.
+    #[must_use]
+    pub fn to_this_netns(self, is: Is) -> Self {
+        self.with([
+            Expr::Fib { flags: fib::DADDR, result: FibResult::AddrType, dreg: R0 },
+            cmp(is, fib::RTN_LOCAL.to_ne_bytes().to_vec()),
+        ])
+    }
+
+    /// `socket transparent 1`
+    #[must_use]
+    pub fn socket_transparent(self) -> Self {
+        self.with([Expr::Socket { key: SocketKey::Transparent, level: 0, dreg: R0 }, cmp(Is::In, vec![1])])
+    }
+
+    /// `meta mark set`
+    #[must_use]
+    pub fn set_mark(self, mark: u32) -> Self {
+        self.with([
+            Expr::Immediate { dreg: R0, data: mark.to_ne_bytes().to_vec() },
+            Expr::MetaSet { key: MetaKey::Mark, sreg: R0 },
+        ])
+    }
+
+    /// `ct mark set meta mark`
+    #[must_use]
+    pub fn save_mark(self) -> Self {
+        self.with([
+            Expr::Meta { key: MetaKey::Mark, dreg: R0 },
+            Expr::CtSet { key: CtKey::Mark, dir: None, sreg: R0 },
+        ])
+    }
+
+    /// `meta mark set ct mark`
+    #[must_use]
+    pub fn restore_mark(self) -> Self {
+        self.with([
+            Expr::Ct { key: CtKey::Mark, dir: None, dreg: R0 },
+            Expr::MetaSet { key: MetaKey::Mark, sreg: R0 },
+        ])
+    }
+
+    /// `ct zone set`
+    #[must_use]
+    pub fn set_zone(self, zone: u16) -> Self {
+        self.with([
+            Expr::Immediate { dreg: R0, data: zone.to_ne_bytes().to_vec() },
+            Expr::CtSet { key: CtKey::Zone, dir: None, sreg: R0 },
+        ])
+    }
+
+    /// `counter`: goes before what ends the rule.
+    #[must_use]
+    pub fn counter(self) -> Self {
+        self.with([Expr::Counter { packets: 0, bytes: 0 }])
+    }
+
+    /// `redirect to :port`
+    #[must_use]
+    pub fn redirect(self, port: u16) -> Self {
+        // NF_NAT_RANGE_PROTO_SPECIFIED, as nft sends it.
+        self.with([
+            Expr::Immediate { dreg: R0, data: port.to_be_bytes().to_vec() },
+            Expr::Redir { port: Some(R0), flags: 2 },
+        ])
+    }
+
+    /// `tproxy to :port`; ends the rule where nobody listens.
+    #[must_use]
+    pub fn tproxy(self, port: u16) -> Self {
+        self.with([
+            Expr::Immediate { dreg: R0, data: port.to_be_bytes().to_vec() },
+            Expr::Tproxy { family: 0, addr: None, port: Some(R0) },
+        ])
+    }
+
+    /// `reject with tcp reset`
+    #[must_use]
+    pub fn reset(self) -> Self {
+        self.with([Expr::Reject { kind: RejectKind::TcpReset, code: 0 }])
+    }
+
+    /// `accept`, `drop`, `return`, `jump` or `goto`
+    #[must_use]
+    pub fn verdict(self, verdict: Verdict) -> Self {
+        self.with([Expr::Verdict(verdict)])
+    }
+
+    /// Any other expression.
+    #[must_use]
+    pub fn expr(self, expr: Expr) -> Self {
+        self.with([expr])
+    }
+
+    /// The finished rule.
+    #[must_use]
+    pub fn comment(self, comment: &str) -> Rule {
+        Rule { exprs: self.exprs, comment: Some(comment.to_owned()), handle: None }
+    }
+}
+
+fn cmp(is: Is, data: Vec<u8>) -> Expr {
+    let op = match is {
+        Is::In => CmpOp::Eq,
+        Is::Out => CmpOp::Neq,
+    };
+    Expr::Cmp { sreg: R0, op, data }
+}
+
+/// An interface's name as the kernel compares it: 16 bytes, zeros behind.
+#[must_use]
+pub fn interface_key(name: &str) -> Vec<u8> {
+    let mut key = name.as_bytes().to_vec();
+    key.resize(16, 0);
+    key
+}
