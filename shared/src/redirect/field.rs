@@ -32,3 +32,4 @@ pub enum Field {
     Ipv6,
     DropInvalid,
 }
+impl Field { pub fn name(self) -> &'static str { "x" } }
