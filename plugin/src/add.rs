@@ -127,7 +127,7 @@ fn remembered(context: &Context<'_>, dialect: Dialect, redirect: &Redirect, dige
         pod: call.pod.name.clone(),
         uid: call.pod.uid.clone(),
         dialect: dialect.name().to_owned(),
-        redirect: redirect.fields(),
+        redirect: State::keep(redirect),
         first_address: None,
         digest,
         version: env!("CARGO_PKG_VERSION").to_owned(),

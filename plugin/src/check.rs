@@ -43,7 +43,7 @@ pub(crate) fn check(context: &Context<'_>) -> Result<(), Error> {
         // Nobody says what the pod asks for: its ADD's state decides, and without one ADD passed it over.
         Annotations::Missing => match own {
             None => None,
-            Some(state) => Some(Redirect::from_fields(&state.redirect).map_err(|error| {
+            Some(state) => Some(state.redirect().map_err(|error| {
                 Error::new(Code::Io, format!("the state of the attachment in {}: {error}", entry.state_dir.display()))
             })?),
         },

@@ -2,7 +2,6 @@
 
 use sluice_shared::entry::Entry;
 use sluice_shared::net::netns::Netns;
-use sluice_shared::redirect::Redirect;
 use sluice_shared::state::{Key, State, Store};
 
 use crate::call::Context;
@@ -32,12 +31,12 @@ pub(crate) fn del(context: &Context<'_>) {
 fn clean(context: &Context<'_>, state: Option<&State>) {
     let call = context.call;
     let Some(netns) = call.netns.as_deref().and_then(|path| Netns::open(path).ok()) else { return };
-    let own = Netns::current().is_ok_and(|own| netns.is_same(&own));
+    let own = Netns::current().is_ok_and(|own| netns.identity() == own.identity());
     if own && !call.netns_override {
         tracing::warn!(pod = log::pod(call), "CNI_NETNS is the caller's own namespace; it is left untouched");
         return;
     }
-    let asked = state.and_then(|state| Redirect::from_fields(&state.redirect).ok());
+    let asked = state.and_then(|state| state.redirect().ok());
     if let Err(error) = program::clean(&netns, asked.as_ref(), context.deadline) {
         tracing::warn!(pod = log::pod(call), "taking the rules away: {}", error.msg);
     }

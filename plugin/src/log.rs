@@ -92,21 +92,21 @@ fn open(file: &Path) -> Option<Output> {
         return append.ok().map(Output::Plain);
     }
     let folder = file.parent()?;
-    let mut builder = RollingFileAppender::builder()
-        .rotation(Rotation::DAILY)
-        .filename_prefix(file.file_stem()?.to_str()?)
-        .filename_suffix(file.extension().and_then(|suffix| suffix.to_str()).unwrap_or("log"));
+    let (prefix, suffix) = (file.file_stem()?.to_str()?, file.extension().map_or(Some("log"), |suffix| suffix.to_str())?);
+    let daily = || {
+        let builder = RollingFileAppender::builder().rotation(Rotation::DAILY);
+        builder.filename_prefix(prefix).filename_suffix(suffix)
+    };
     // Once a day is enough for looking through the folder and for moving the link.
     if !link.is_ok_and(|link| day(link.mtime()) == today()) {
         fs::create_dir_all(folder).ok()?;
-        builder = builder.max_log_files(DAYS);
-        let linked = builder.clone().latest_symlink(file.file_name()?.to_str()?);
-        // Of several calls at once, one makes the link.
+        let linked = daily().max_log_files(DAYS).latest_symlink(file.file_name()?.to_str()?);
+        // Of several calls at once, one makes the link; the others find it made under their hands.
         if let Ok(appender) = linked.build(folder) {
             return Some(Output::Rolling(appender));
         }
     }
-    builder.build(folder).ok().map(Output::Rolling)
+    daily().build(folder).ok().map(Output::Rolling)
 }
 
 /// The day in UTC, as the rolling writer counts.

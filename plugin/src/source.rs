@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use sluice_shared::cni::{Code, Error};
-use sluice_shared::dialect::{self, Config, Decision, Pod, Refusal};
+use sluice_shared::dialect::{self, Decision, Pod, Refusal};
 use sluice_shared::entry::{Entry, OnMissing};
 
 use crate::agent;
@@ -59,11 +59,10 @@ pub(crate) fn decide(
     first_address: Option<IpAddr>,
 ) -> Result<Decision, Error> {
     let pod = Pod { annotations, namespace: &context.call.pod.namespace, first_address };
-    let config = Config { dialects: &entry.dialects, defaults: &entry.defaults, locked: &entry.locked };
-    dialect::decide(&pod, &config).map_err(refused)
+    dialect::decide(&pod, &entry.config).map_err(refused)
 }
 
 fn refused(refusal: Refusal) -> Error {
-    let code = if refusal.is_lock() { Code::Locked } else { Code::BadAnnotation };
+    let code = if refusal.code == Refusal::LOCKED { Code::Locked } else { Code::BadAnnotation };
     Error::new(code, refusal.to_string())
 }

@@ -121,7 +121,7 @@ impl Entry {
             "dialects" => self.config.dialects = words(key, value, Dialect::parse)?,
             "onMissingAnnotations" => self.on_missing = read(key, value, "\"skip\", \"fail\" or \"agent\"")?,
             "excludeNamespaces" => self.exclude_namespaces = read(key, value, "a list of namespaces")?,
-            "defaults" => self.config.defaults = Defaults::parse(value).map_err(|error| invalid(error.to_string()))?,
+            "defaults" => self.config.defaults = Defaults::parse(&read::<serde_json::Value>(key, value, "an object")?).map_err(|error| invalid(error.to_string()))?,
             "locked" => self.config.locked = words(key, value, Lock::parse)?,
             "stateDir" => self.state_dir = path(key, value)?,
             "log" => self.log = log(value)?,

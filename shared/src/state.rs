@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::redirect::{Redirect, FieldsError};
+
 /// What one attachment was asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -28,7 +30,7 @@ pub struct State {
     pub uid: String,
     /// The dialect that claimed the pod.
     pub dialect: String,
-    /// The redirect: field, value, and where it comes from.
+    /// The redirect: field, value, and where it comes from. [`State::redirect`] reads it.
     pub redirect: Vec<(String, String, String)>,
     /// The first address of the pod in the result of its ADD.
     pub first_address: Option<IpAddr>,
@@ -57,6 +59,22 @@ pub struct Store {
 }
 
 impl State {
+    /// What the attachment was asked.
+    ///
+    /// # Errors
+    /// The first value that cannot be read, which only another version can have written.
+    pub fn redirect(&self) -> Result<Redirect, FieldsError> {
+        let fields = self.redirect.iter();
+        Redirect::from_fields(fields.map(|(field, value, source)| (field.as_str(), value.as_str(), source.as_str())))
+    }
+
+    /// A redirect as a state keeps it.
+    #[must_use]
+    pub fn keep(redirect: &Redirect) -> Vec<(String, String, String)> {
+        let fields = redirect.fields();
+        fields.map(|(field, value, source)| (field.name().to_owned(), value, source.to_owned())).collect()
+    }
+
     /// The attachment's name.
     #[must_use]
     pub fn key(&self) -> Key<'_> {

@@ -18,7 +18,7 @@ pub const ANNOTATIONS: &str = "io.kubernetes.cri.pod-annotations";
 pub type Key<'a> = (Cow<'a, str>, &'a RawValue);
 
 /// The object on stdin. Nothing of it is judged yet but its shape.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Request<'a> {
     keys: Vec<Key<'a>>,
 }

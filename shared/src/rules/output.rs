@@ -1,5 +1,7 @@
 //! Output: what leaves the pod's sockets (contract 2.1, output rules 1 to 11).
 
+use ipnetwork::IpNetwork;
+
 use super::{Draft, goto, jump, leave, names, opening};
 use crate::nft::build::{Family, Is, Of, TCP, UDP};
 use crate::nft::ruleset::{ChainKind, HookPoint};
@@ -64,7 +66,7 @@ impl Draft<'_> {
         {
             rules.push(leave(RuleBuilder::new().dport(Is::In, ports), self.source(Field::ExcludeOutboundPorts)));
         }
-        let sources: Cidrs = redirect.passthrough_sources.iter().copied().collect();
+        let sources: Cidrs = redirect.passthrough_sources.iter().copied().map(IpNetwork::from).collect();
         for &family in self.families() {
             if let Some(of) = self.sets.addresses(redirect, Field::PassthroughSources, family, &sources) {
                 let rule = RuleBuilder::new().out_of(Is::In, LO).saddr(family, Is::In, of);
