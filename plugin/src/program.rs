@@ -26,6 +26,8 @@ pub(crate) struct Plan {
 pub(crate) struct Programmed {
     /// For the log.
     pub(crate) what: &'static str,
+    /// Whether the kernel holds other rules than before.
+    pub(crate) new: bool,
     pub(crate) digest: String,
 }
 
@@ -41,8 +43,8 @@ impl Plan {
         Ok(Self { ruleset, digest, routing: rules::routing(redirect) })
     }
 
-    fn done(&self, what: &'static str) -> Programmed {
-        Programmed { what, digest: self.digest.clone() }
+    fn done(&self, what: &'static str, new: bool) -> Programmed {
+        Programmed { what, new, digest: self.digest.clone() }
     }
 }
 
@@ -60,7 +62,7 @@ pub(crate) fn create(
     let mut sockets = enter(netns, plan, deadline, Some(ifname))?;
     sockets.route(plan, deadline)?;
     match sockets.nft.commit(&batch) {
-        Ok(()) => Ok(Some(plan.done("diverted"))),
+        Ok(()) => Ok(Some(plan.done("diverted", true))),
         Err(nft::Error::Exists { .. }) => Ok(None),
         Err(error) => Err(sockets.give_up(plan, deadline, error)),
     }
@@ -80,10 +82,10 @@ pub(crate) fn replace(plan: &Plan, netns: &Netns, deadline: Deadline) -> Result<
         digest(&found) == digest(&plan.ruleset) && compare(&plan.ruleset, &found).is_empty()
     });
     if same {
-        return Ok(plan.done("diverted already"));
+        return Ok(plan.done("diverted already", false));
     }
     match sockets.nft.commit(&batch) {
-        Ok(()) => Ok(plan.done("diverted anew")),
+        Ok(()) => Ok(plan.done("diverted anew", true)),
         Err(error) => Err(refused(error)),
     }
 }

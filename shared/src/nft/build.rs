@@ -41,6 +41,8 @@ pub enum Of {
     One(Vec<u8>),
     /// From the first to the last, both included, as big-endian bytes.
     Range(Vec<u8>, Vec<u8>),
+    /// Whatever has the same first bits, by address and prefix length.
+    Prefix(Vec<u8>, u8),
     /// Any element of the set.
     Set(String),
 }
@@ -69,21 +71,18 @@ impl RuleBuilder {
 
     fn test(self, is: Is, of: Of) -> Self {
         let invert = is == Is::Out;
-        self.with([match of {
-            Of::One(data) => cmp(is, data),
-            Of::Range(from, to) => Expr::Range {
-                sreg: R0,
-                invert,
-                from,
-                to,
-            },
-            Of::Set(set) => Expr::Lookup {
-                set,
-                sreg: R0,
-                target: LookupTarget::Membership,
-                invert,
-            },
-        }])
+        match of {
+            Of::One(data) => self.with([cmp(is, data)]),
+            Of::Range(from, to) => self.with([Expr::Range { sreg: R0, invert, from, to }]),
+            Of::Prefix(address, len) => {
+                let mask = prefix_mask(address.len(), len);
+                let xor = vec![0; address.len()];
+                self.with([Expr::Bitwise { sreg: R0, dreg: R0, mask, xor }, cmp(is, address)])
+            }
+            Of::Set(set) => {
+                self.with([Expr::Lookup { set, sreg: R0, target: LookupTarget::Membership, invert }])
+            }
+        }
     }
 
     /// `meta nfproto ipv4` or `ipv6`
@@ -462,4 +461,15 @@ pub fn interface_key(name: &str) -> Vec<u8> {
     let mut key = name.as_bytes().to_vec();
     key.resize(16, 0);
     key
+}
+
+/// The first `bits` of so many bytes.
+fn prefix_mask(bytes: usize, bits: u8) -> Vec<u8> {
+    let mut left = u32::from(bits);
+    let byte = |_| {
+        let here = left.min(8);
+        left -= here;
+        !(0xff_u8.checked_shr(here).unwrap_or(0))
+    };
+    (0..bytes).map(byte).collect()
 }

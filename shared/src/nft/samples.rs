@@ -87,7 +87,7 @@ fn r() -> RuleBuilder {
 fn output() -> Vec<Rule> {
     vec![
         r().out_of(Is::In, "lo").verdict(Verdict::Return).comment("lo"),
-        r().out_of_any("links").verdict(Verdict::Return).comment("links"),
+        r().out_of_of(Of::Set("links".into())).verdict(Verdict::Return).comment("links"),
         r().protocol(Is::In, TCP).dport(Is::In, Of::Set("ports".into())).counter().verdict(Verdict::Return).comment("skip ports"),
         r().protocol(Is::In, TCP).dport(Is::Out, Of::Set("plain-ports".into())).counter().verdict(Verdict::Return).comment("not plain"),
         r().protocol(Is::In, TCP).dport(Is::In, Of::Range(port(1), port(9))).verdict(Verdict::Accept).comment("range"),
@@ -135,7 +135,7 @@ fn prerouting() -> Vec<Rule> {
     vec![
         r().ct_invalid().counter().verdict(Verdict::Drop).comment("invalid"),
         r().in_by(Is::Out, "eth0").verdict(Verdict::Return).comment("not eth0"),
-        r().in_by_any("links").verdict(Verdict::Return).comment("links"),
+        r().in_by_of(Of::Set("links".into())).verdict(Verdict::Return).comment("links"),
         r().to_this_netns(Is::Out).verdict(Verdict::Return).comment("forwarded"),
         r().protocol(Is::In, TCP).socket_transparent().set_mark(0x539).verdict(Verdict::Accept).comment("socket"),
         r().mark(Is::In, 0x539).save_mark().comment("save"),
