@@ -67,7 +67,7 @@ impl RuleBuilder {
         self.with([Expr::Meta { key, dreg: R0 }, cmp(is, data)])
     }
 
-    fn test(self, is: Is, of: Of) -> Self {
+    pub(super) fn test(self, is: Is, of: Of) -> Self {
         let invert = is == Is::Out;
         self.with([match of {
             Of::One(data) => cmp(is, data),

@@ -9,6 +9,7 @@
 //!    `------------------------------- Connection::dump -----------------------'
 //! ```
 
+mod address;
 pub(crate) mod attr;
 mod batch;
 pub mod build;
@@ -28,10 +29,13 @@ mod sys;
 mod text;
 
 #[cfg(test)]
+mod codec_tests;
+#[cfg(test)]
 mod kernel_tests;
 #[cfg(test)]
 mod samples;
 
+pub use address::{AddressSet, address_sets};
 pub use attr::Fault;
 pub use batch::{Batch, Body};
 pub use build::RuleBuilder;

@@ -13,6 +13,8 @@ enum Held {
         text: String,
         kind: Kind,
         mask: Option<(Vec<u8>, Vec<u8>)>,
+        /// What nft adds by itself once this is matched.
+        implied: Option<Implied>,
     },
     Constant(Vec<u8>),
 }
@@ -89,13 +91,14 @@ impl Walk<'_> {
             | Expr::Ct { dreg, .. }
             | Expr::Numgen { dreg, .. } => {
                 let (text, kind, implied) = load(expr, self.known)?;
-                self.implied.extend(implied);
+
                 self.hold(
                     *dreg,
                     Held::Loaded {
                         text,
                         kind,
                         mask: None,
+                        implied,
                     },
                 )
             }
@@ -117,6 +120,7 @@ impl Walk<'_> {
                         text,
                         kind: Kind::Host,
                         mask: None,
+                        implied: None,
                     },
                 )
             }
@@ -137,12 +141,14 @@ impl Walk<'_> {
                     text,
                     kind,
                     mask: None,
+                    implied,
                 } => self.hold(
                     *dreg,
                     Held::Loaded {
                         text,
                         kind,
                         mask: Some((mask.clone(), xor.clone())),
+                        implied,
                     },
                 ),
                 _ => None,
@@ -154,11 +160,12 @@ impl Walk<'_> {
                 from,
                 to,
             } => {
-                let Held::Loaded { kind, .. } = self.at(*sreg)? else {
+                let Held::Loaded { kind, .. } = *self.at(*sreg)? else {
                     return None;
                 };
+                self.imply(*sreg, 4);
                 let not = if *invert { "!= " } else { "" };
-                let range = format!("{}-{}", value::show(*kind, from), value::show(*kind, to));
+                let range = format!("{}-{}", value::show(kind, from), value::show(kind, to));
                 self.say(format!("{} {not}{range}", shown(self.at(*sreg)?)))
             }
             Expr::Lookup {
@@ -172,9 +179,16 @@ impl Walk<'_> {
     }
 
     fn compare(&mut self, sreg: Reg, op: CmpOp, data: &[u8]) -> Option<()> {
-        let Held::Loaded { text, kind, mask } = self.at(sreg)?.clone() else {
+        let Held::Loaded {
+            text,
+            kind,
+            mask,
+            implied,
+        } = self.at(sreg)?.clone()
+        else {
             return None;
         };
+        self.implied.extend(implied);
         let sign = match op {
             CmpOp::Eq => "",
             CmpOp::Neq => "!= ",
@@ -217,6 +231,16 @@ impl Walk<'_> {
         ))
     }
 
+    /// A match of these registers makes what nft implies needless.
+    fn imply(&mut self, sreg: Reg, len: usize) {
+        let first = usize::from(sreg.0);
+        let held = self.held.iter().skip(first).take(len.div_ceil(4)).flatten();
+        self.implied.extend(held.filter_map(|held| match held {
+            Held::Loaded { implied, .. } => *implied,
+            Held::Constant(_) => None,
+        }));
+    }
+
     /// The registers that make a key of that many bytes.
     fn key(&self, sreg: Reg, len: usize) -> Option<String> {
         let mut parts = vec![shown(self.at(sreg)?)];
@@ -236,11 +260,15 @@ impl Walk<'_> {
         let set = self.ruleset.set(name);
         // Only a concatenation is made of several registers' worth of text.
         let several = set.filter(|set| set.key.len() > 1);
-        let key = self.key(sreg, several.map_or(4, |set| set.key_len()))?;
+        let len = several.map_or(4, super::Set::key_len);
+        let key = self.key(sreg, len)?;
         let content = match set {
             Some(set) if set.anonymous => super::anonymous_text(set),
             _ => format!("@{name}"),
         };
+        if !matches!(target, LookupTarget::Reg(_)) {
+            self.imply(sreg, len);
+        }
         match target {
             LookupTarget::Membership => {
                 self.say(format!("{key} {}{content}", if invert { "!= " } else { "" }))
@@ -257,6 +285,7 @@ impl Walk<'_> {
                         text: format!("{key} map {content}"),
                         kind,
                         mask: None,
+                        implied: None,
                     },
                 )
             }
@@ -397,6 +426,7 @@ fn shown(held: &Held) -> String {
             text,
             kind,
             mask: Some((mask, xor)),
+            ..
         } => masked(text, *kind, mask, xor),
     }
 }
