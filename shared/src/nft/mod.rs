@@ -13,6 +13,7 @@ mod address;
 pub(crate) mod attr;
 mod batch;
 pub mod build;
+mod build_act;
 mod codes;
 mod compare;
 mod connection;
@@ -31,9 +32,13 @@ mod text;
 #[cfg(test)]
 mod codec_tests;
 #[cfg(test)]
+mod error_tests;
+#[cfg(test)]
 mod kernel_tests;
 #[cfg(test)]
 mod samples;
+#[cfg(test)]
+mod samples_sets;
 
 pub use address::{AddressSet, address_sets};
 pub use attr::Fault;
