@@ -8,7 +8,7 @@ use std::time::Instant;
 use sluice_shared::cni::{Code, Error};
 use sluice_shared::net::netlink::{Protocol, Socket};
 use sluice_shared::net::netns::{self, Netns};
-use sluice_shared::nft::{self, Batch, Connection, Ruleset};
+use sluice_shared::nft::{self, Batch, Connection, Ruleset, compare};
 use sluice_shared::redirect::Redirect;
 use sluice_shared::route::Routing;
 use sluice_shared::rules;
@@ -200,4 +200,3 @@ fn not_routed(error: impl std::fmt::Display) -> Error {
     Error::new(Code::KernelRefused, format!("the kernel refused what the pod needs beside its rules: {error}"))
 }
 
-fn compare(a: &Ruleset, b: &Ruleset) -> Vec<String> { if a.chains.len() == b.chains.len() { vec![] } else { vec!["chains".into()] } }
