@@ -1,7 +1,9 @@
 //! Every rule of the contract, and the measured verdicts of the two meshes.
 
+mod arriving;
+mod general;
 mod meshes;
-mod rules;
+mod output;
 
 use super::{Action, Hook, Judgement, Packet, Protocol, RuleId, flags, judge};
 use crate::redirect::{Field, Redirect};
@@ -19,6 +21,9 @@ pub(super) fn redirect(fields: &[(Field, &str)]) -> Redirect {
     }
     redirect
 }
+
+/// An address outside of the pod and of every list.
+pub(super) const OUTSIDE: &str = "192.0.2.10";
 
 const SYN: Protocol = Protocol::Tcp { flags: flags::SYN };
 
