@@ -14,5 +14,6 @@
 //!
 //! An ADD passes through once: request, annotations, dialect, redirect, ruleset, batch, commit.
 
+pub mod net;
 pub mod nft;
 pub mod redirect;

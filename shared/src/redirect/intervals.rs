@@ -20,6 +20,9 @@ impl<T: Copy + Ord> Intervals<T> {
     #[must_use]
     pub fn contains(&self, number: T) -> bool {
         let after = self.0.partition_point(|(first, _)| *first <= number);
-        after.checked_sub(1).and_then(|at| self.0.get(at)).is_some_and(|(_, last)| number <= *last)
+        after
+            .checked_sub(1)
+            .and_then(|at| self.0.get(at))
+            .is_some_and(|(_, last)| number <= *last)
     }
 }
