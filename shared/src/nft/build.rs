@@ -46,7 +46,7 @@ pub enum Of {
 }
 
 /// Builds one [`Rule`].
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct RuleBuilder {
     exprs: Vec<Expr>,
 }
@@ -114,24 +114,16 @@ impl RuleBuilder {
         self.meta(MetaKey::OifName, is, interface_key(name))
     }
 
-    /// `iifname @set`
+    /// `iifname`, one of several
     #[must_use]
-    pub fn in_by_any(self, set: &str) -> Self {
-        self.with([Expr::Meta {
-            key: MetaKey::IifName,
-            dreg: R0,
-        }])
-        .test(Is::In, Of::Set(set.to_owned()))
+    pub fn in_by_of(self, of: Of) -> Self {
+        self.with([Expr::Meta { key: MetaKey::IifName, dreg: R0 }]).test(Is::In, of)
     }
 
-    /// `oifname @set`
+    /// `oifname`, one of several
     #[must_use]
-    pub fn out_of_any(self, set: &str) -> Self {
-        self.with([Expr::Meta {
-            key: MetaKey::OifName,
-            dreg: R0,
-        }])
-        .test(Is::In, Of::Set(set.to_owned()))
+    pub fn out_of_of(self, of: Of) -> Self {
+        self.with([Expr::Meta { key: MetaKey::OifName, dreg: R0 }]).test(Is::In, of)
     }
 
     /// `th dport`; a [`protocol`](Self::protocol) that has ports comes first.
