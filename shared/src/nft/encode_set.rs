@@ -10,7 +10,8 @@ const FULL: usize = 60_000;
 /// From here on a set without ranges says its size, so that the kernel makes its hash table once:
 /// 10,000 addresses then take 4 ms instead of 8.
 const WORTH_SIZING: usize = 64;
-/// nft's number for big endian in a set's userdata.
+/// nft's numbers for byte orders in a set's userdata.
+const HOST_ENDIAN: u32 = 1;
 const BIG_ENDIAN: u32 = 2;
 
 /// nft's kinds of userdata.
@@ -100,8 +101,11 @@ fn userdata(w: &mut Writer, set: &Set) -> Vec<u8> {
         all.push(u8::try_from(value.len()).unwrap_or(u8::MAX));
         all.extend_from_slice(value);
     };
-    if matches!(set.key.as_slice(), [one] if one.host_order()) {
-        put(udata::SET_KEY_BYTEORDER, &BIG_ENDIAN.to_ne_bytes());
+    match set.key.as_slice() {
+        [one] if one.host_order() => put(udata::SET_KEY_BYTEORDER, &BIG_ENDIAN.to_ne_bytes()),
+        // Or nft shows the names empty.
+        [DataType::IfName] => put(udata::SET_KEY_BYTEORDER, &HOST_ENDIAN.to_ne_bytes()),
+        _ => {}
     }
     if matches!(set.data, Some(SetData::Value(data)) if data.host_order()) {
         put(udata::SET_DATA_BYTEORDER, &BIG_ENDIAN.to_ne_bytes());

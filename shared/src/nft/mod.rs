@@ -13,6 +13,7 @@ pub(crate) mod attr;
 mod batch;
 pub mod build;
 mod codes;
+mod compare;
 mod connection;
 pub mod decode;
 mod decode_expr;
@@ -24,6 +25,7 @@ mod message;
 mod refusal;
 pub mod ruleset;
 mod sys;
+mod text;
 
 #[cfg(test)]
 mod kernel_tests;
@@ -33,7 +35,9 @@ mod samples;
 pub use attr::Fault;
 pub use batch::{Batch, Body};
 pub use build::RuleBuilder;
+pub use compare::{Difference, compare};
 pub use connection::Connection;
 pub use error::{Error, Refusal};
 pub use expr::{Expr, Reg, Verdict};
 pub use ruleset::{Chain, DataType, Element, ElementData, Hook, Rule, Ruleset, Set, SetData};
+pub use text::Text;
