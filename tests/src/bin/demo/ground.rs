@@ -18,11 +18,16 @@ pub(crate) struct Ground(pub(crate) &'static str);
 /// Goes to where namespaces can be made. Before any thread: a user namespace is for whole processes.
 pub(crate) fn enter() -> Result<Ground, String> {
     let (uid, gid) = (Uid::effective(), Gid::effective());
-    if uid.is_root() && thread::spawn(|| unshare(CloneFlags::CLONE_NEWNET)).join().is_ok_and(|made| made.is_ok()) {
+    if uid.is_root()
+        && thread::spawn(|| unshare(CloneFlags::CLONE_NEWNET))
+            .join()
+            .is_ok_and(|made| made.is_ok())
+    {
         return Ok(Ground("as root"));
     }
     let helper = start_helper(uid);
-    unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET).map_err(|error| forbidden(uid, &error.to_string()))?;
+    unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET)
+        .map_err(|error| forbidden(uid, &error.to_string()))?;
     let several = helper.is_some_and(finish_helper);
     for (map, id) in [("uid_map", uid.as_raw()), ("gid_map", gid.as_raw())] {
         let path = format!("/proc/self/{map}");
@@ -30,7 +35,8 @@ pub(crate) fn enter() -> Result<Ground, String> {
             if map == "gid_map" {
                 let _ = fs::write("/proc/self/setgroups", "deny");
             }
-            fs::write(&path, format!("0 {id} 1")).map_err(|error| forbidden(uid, &format!("{path}: {error}")))?;
+            fs::write(&path, format!("0 {id} 1"))
+                .map_err(|error| forbidden(uid, &format!("{path}: {error}")))?;
         }
     }
     Ok(Ground(match several {
@@ -84,10 +90,15 @@ pub(crate) fn map_ids(pid: &str) -> ExitCode {
         let (first, count) = subordinate(file, uid)?;
         let own = ["0", &id.to_string(), "1"].map(str::to_owned);
         let more = ["1", &first, &count].map(str::to_owned);
-        let done = Command::new(program).arg(pid).args(own.iter().chain(&more)).status().ok()?;
+        let done = Command::new(program)
+            .arg(pid)
+            .args(own.iter().chain(&more))
+            .status()
+            .ok()?;
         done.success().then_some(())
     };
-    let mapped = map("newgidmap", "/etc/subgid", gid.as_raw()).and_then(|()| map("newuidmap", "/etc/subuid", uid.as_raw()));
+    let mapped = map("newgidmap", "/etc/subgid", gid.as_raw())
+        .and_then(|()| map("newuidmap", "/etc/subuid", uid.as_raw()));
     match mapped {
         Some(()) => ExitCode::SUCCESS,
         None => ExitCode::FAILURE,
@@ -96,7 +107,11 @@ pub(crate) fn map_ids(pid: &str) -> ExitCode {
 
 /// The first range of `/etc/subuid` or `/etc/subgid` that is the user's.
 fn subordinate(file: &str, uid: Uid) -> Option<(String, String)> {
-    let name = User::from_uid(uid).ok().flatten().map(|user| user.name).unwrap_or_default();
+    let name = User::from_uid(uid)
+        .ok()
+        .flatten()
+        .map(|user| user.name)
+        .unwrap_or_default();
     let lines = fs::read_to_string(file).ok()?;
     lines.lines().find_map(|line| {
         let mut parts = line.split(':');

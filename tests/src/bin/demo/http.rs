@@ -22,7 +22,13 @@ pub(crate) struct Answer {
 }
 
 /// Listens inside under someone's ids, and answers everyone with whom it sees.
-pub(crate) fn serve(ns: &Netns, who: Who, name: &'static str, ip: &'static str, ports: &[u16]) -> io::Result<()> {
+pub(crate) fn serve(
+    ns: &Netns,
+    who: Who,
+    name: &'static str,
+    ip: &'static str,
+    ports: &[u16],
+) -> io::Result<()> {
     for &port in ports {
         let listener = ns.run_as(who, || TcpListener::bind((ip, port)))?;
         thread::spawn(move || {
@@ -73,7 +79,9 @@ pub(crate) fn get(ns: &Netns, who: Who, to: SocketAddr) -> io::Result<Answer> {
     socket.connect_timeout(&to.into(), PATIENCE)?;
     let request = format!("GET / HTTP/1.1\r\nhost: {to}\r\nconnection: close\r\n\r\n");
     let response = exchange(socket.into(), request.as_bytes())?;
-    let (head, body) = response.split_once("\r\n\r\n").ok_or(io::ErrorKind::InvalidData)?;
+    let (head, body) = response
+        .split_once("\r\n\r\n")
+        .ok_or(io::ErrorKind::InvalidData)?;
     let via = head.lines().find_map(|line| line.strip_prefix(HEADER));
     Ok(Answer {
         via: via.map(str::to_owned),

@@ -79,11 +79,27 @@ impl Page {
         self.gap()
     }
 
+    /// The same after something, with a gap before it.
+    pub(crate) fn then(&mut self, text: &str) -> Result<(), Stop> {
+        self.gap()?;
+        self.why(text)
+    }
+
+    /// The same at the end of a step.
+    pub(crate) fn note(&mut self, text: &str) -> Result<(), Stop> {
+        self.gap()?;
+        self.block(INDENT, "", text, Ink::Plain)
+    }
+
     /// Text of one colour, broken into lines; `head` stands before the first one.
     pub(crate) fn block(&mut self, indent: usize, head: &str, text: &str, ink: Ink) -> Result<(), Stop> {
         let room = WIDTH - indent - head.chars().count();
         for (number, piece) in broken(text, room).iter().enumerate() {
-            let head = if number == 0 { head.to_owned() } else { " ".repeat(head.chars().count()) };
+            let head = if number == 0 {
+                head.to_owned()
+            } else {
+                " ".repeat(head.chars().count())
+            };
             let piece = self.ink(ink, piece);
             self.line(&format!("{:indent$}{head}{piece}", ""))?;
         }
@@ -104,7 +120,10 @@ impl Page {
         }
         let mark = self.ink(Ink::Bad, "✗");
         self.line(&format!("{:INDENT$}{mark} {text}", ""))?;
-        Err(Stop::Otherwise(format!("{}: {otherwise}", squeeze(text))))
+        Err(Stop::Otherwise(format!(
+            "{}: {otherwise}",
+            squeeze(text).trim_end_matches(':')
+        )))
     }
 }
 

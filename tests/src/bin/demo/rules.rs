@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sluice_shared::nft::{Batch, Connection, Error, Expr, Rule, Ruleset};
+use sluice_shared::nft::{Batch, Chain, Connection, Error, Expr, Rule, Ruleset, Verdict};
 use sluice_tests::Netns;
 
 use crate::Stop;
@@ -11,7 +11,10 @@ use crate::page::{INDENT, Ink, Page, WIDTH};
 const TABLE: &str = "sluice";
 const PATIENCE: Duration = Duration::from_secs(5);
 
-fn work<T: Send>(ns: &Netns, work: impl FnOnce(&mut Connection) -> Result<T, Error> + Send) -> Result<T, Stop> {
+fn work<T: Send>(
+    ns: &Netns,
+    work: impl FnOnce(&mut Connection) -> Result<T, Error> + Send,
+) -> Result<T, Stop> {
     ns.run(|| work(&mut Connection::open(PATIENCE)?))
         .map_err(|error| Stop::Otherwise(format!("nf_tables: {error}")))
 }
@@ -21,16 +24,23 @@ pub(crate) fn read(ns: &Netns) -> Result<Option<Ruleset>, Stop> {
     work(ns, |connection| connection.dump(TABLE))
 }
 
-/// Prints it as nft would, a line that is too long continued on the next one.
-pub(crate) fn show(page: &mut Page, ruleset: &Ruleset) -> Result<(), Stop> {
+/// Prints it as nft would: chains in the order in which a packet meets them, long lines continued.
+pub(crate) fn show(page: &mut Page, mut ruleset: Ruleset) -> Result<(), Stop> {
+    ruleset.chains = as_met(&ruleset.chains);
     for line in ruleset.to_string().lines().filter(|line| !line.trim().is_empty()) {
         let line = line.replace('\t', "  ");
         let room = WIDTH - INDENT;
-        let at = line.find(" comment \"").filter(|at| *at > 0);
+        let at = line
+            .find(" comment \"")
+            .filter(|at| !line[..*at].trim().is_empty());
         let (rule, comment) = line.split_at(at.unwrap_or(line.len()));
         let (rule, comment) = (rule.trim_end(), comment.trim_start());
         let quiet = page.ink(Ink::Quiet, comment);
-        let coloured = if is_counted(rule) { page.ink(Ink::Good, rule) } else { rule.to_owned() };
+        let coloured = if is_counted(rule) {
+            page.ink(Ink::Good, rule)
+        } else {
+            rule.to_owned()
+        };
         if comment.is_empty() {
             page.line(&format!("{:INDENT$}{coloured}", ""))?;
         } else if rule.chars().count() + 1 + comment.chars().count() <= room {
@@ -42,6 +52,31 @@ pub(crate) fn show(page: &mut Page, ruleset: &Ruleset) -> Result<(), Stop> {
         }
     }
     Ok(())
+}
+
+/// Each base chain, and after it the chains that it leads to.
+fn as_met(chains: &[Chain]) -> Vec<Chain> {
+    fn visit(chain: &Chain, chains: &[Chain], met: &mut Vec<Chain>) {
+        if met.iter().any(|other| other.name == chain.name) {
+            return;
+        }
+        met.push(chain.clone());
+        for expr in chain.rules.iter().flat_map(|rule| &rule.exprs) {
+            if let Expr::Verdict(Verdict::Jump(name) | Verdict::Goto(name)) = expr {
+                chains
+                    .iter()
+                    .filter(|other| other.name == *name)
+                    .for_each(|next| visit(next, chains, met));
+            }
+        }
+    }
+    let mut met = Vec::new();
+    chains
+        .iter()
+        .filter(|chain| chain.hook.is_some())
+        .for_each(|base| visit(base, chains, &mut met));
+    chains.iter().for_each(|chain| visit(chain, chains, &mut met));
+    met
 }
 
 /// Whether a line has a counter that has counted.
@@ -72,7 +107,10 @@ pub(crate) fn delete_inbound(ns: &Netns, mut ruleset: Ruleset) -> Result<String,
 
 fn diverts(rule: &Rule, inbound: bool) -> bool {
     let field = if inbound { "inbound-port" } else { "outbound-port" };
-    let named = rule.comment.as_ref().is_some_and(|comment| comment.contains(field));
+    let named = rule
+        .comment
+        .as_ref()
+        .is_some_and(|comment| comment.contains(field));
     named && rule.exprs.iter().any(|expr| matches!(expr, Expr::Redir { .. }))
 }
 

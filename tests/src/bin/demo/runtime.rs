@@ -1,8 +1,9 @@
 //! The runtime's part: it calls the plugin, and this shows what goes in and what comes out.
 
+use std::ffi::OsStr;
 use std::time::{Duration, Instant};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use sluice_tests::plugin::ANNOTATIONS;
 use sluice_tests::{Outcome, Plugin, Request};
 
@@ -21,45 +22,75 @@ pub(crate) fn ms(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f64() * 1000.0)
 }
 
-/// The call as the runtime makes it.
+/// The call as the runtime makes it, without what is the same for every pod.
 pub(crate) fn show_request(page: &mut Page, verb: &str, request: &Request) -> Result<(), Stop> {
     page.pair("CNI_COMMAND", verb)?;
-    for (name, value) in &request.env {
-        page.pair(&name.to_string_lossy(), &value.to_string_lossy().replace("IgnoreUnknown=1;", ""))?;
+    for name in ["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME", "CNI_ARGS"] {
+        let value = request.env[OsStr::new(name)].to_string_lossy();
+        let pod: Vec<&str> = value
+            .split(';')
+            .filter(|part| !part.starts_with("IgnoreUnknown"))
+            .collect();
+        // Which pod; the rest are ids.
+        let more = if pod.len() > 2 { ";…" } else { "" };
+        page.pair(name, &format!("{}{more}", pod[..pod.len().min(2)].join(";")))?;
     }
-    let mut short = Map::new();
-    for key in ["cniVersion", "name", "type", "runtimeConfig"] {
-        short.insert(key.to_owned(), request.config[key].clone());
+    let config = &request.config;
+    let given = &config["runtimeConfig"][ANNOTATIONS];
+    let mut lines = vec![
+        format!(
+            "{{ \"cniVersion\": {}, \"name\": {}, \"type\": {},",
+            config["cniVersion"], config["name"], config["type"]
+        ),
+        format!("  \"runtimeConfig\": {{ \"{ANNOTATIONS}\": {{"),
+    ];
+    let names = annotations().map(|(name, _)| name);
+    for name in names {
+        let end = if name == names[names.len() - 1] {
+            " } },"
+        } else {
+            ","
+        };
+        lines.push(format!("      \"{name}\": {}{end}", given[name]));
     }
-    let mut lines: Vec<String> = Vec::new();
-    for (key, value) in &short {
-        match value.get(ANNOTATIONS).and_then(Value::as_object) {
-            None => lines.push(format!("\"{key}\": {value},")),
-            Some(annotations) => {
-                lines.push(format!("\"{key}\": {{ \"{ANNOTATIONS}\": {{"));
-                let last = annotations.len();
-                for (number, (name, value)) in (1..).zip(annotations) {
-                    lines.push(format!("    \"{name}\": {value}{}", if number < last { "," } else { " } }," }));
-                }
-            }
-        }
-    }
-    lines.push(format!("\"prevResult\": {} }}", shortened(&request.config["prevResult"])));
+    lines.push(format!(
+        "  \"prevResult\": {} }}",
+        shortened(&config["prevResult"])
+    ));
     for (number, line) in (0..).zip(&lines) {
-        let head = if number == 0 { "stdin            { " } else { "                   " };
+        let head = if number == 0 { "stdin" } else { "" };
         let line = page.ink(Ink::Code, line);
-        page.line(&format!("{:INDENT$}{head}{line}", ""))?;
+        page.line(&format!("{:INDENT$}{head:<17}{line}", ""))?;
     }
     Ok(())
 }
 
 /// A result without what only machines read.
 pub(crate) fn shortened(result: &Value) -> String {
-    let ips: Vec<&Value> = result["ips"].as_array().into_iter().flatten().map(|ip| &ip["address"]).collect();
-    let names: Vec<&Value> =
-        result["interfaces"].as_array().into_iter().flatten().map(|interface| &interface["name"]).collect();
-    let list = |items: &[&Value]| items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    format!("{{ \"interfaces\": [{}], \"ips\": [{}], … }}", list(&names), list(&ips))
+    let ips: Vec<&Value> = result["ips"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|ip| &ip["address"])
+        .collect();
+    let names: Vec<&Value> = result["interfaces"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|interface| &interface["name"])
+        .collect();
+    let list = |items: &[&Value]| {
+        items
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    format!(
+        "{{ \"interfaces\": [{}], \"ips\": [{}], … }}",
+        list(&names),
+        list(&ips)
+    )
 }
 
 /// The annotations of the demo's pod.
@@ -85,6 +116,8 @@ pub(crate) fn message(outcome: &Outcome) -> (u64, String) {
 pub(crate) fn ended(outcome: &Outcome) -> String {
     match (outcome.code, message(outcome)) {
         (Some(0), _) => "exit 0".to_owned(),
-        (_, (code, msg)) => format!("code {code}: {msg} {}", outcome.stderr.trim()).trim().to_owned(),
+        (_, (code, msg)) => format!("code {code}: {msg} {}", outcome.stderr.trim())
+            .trim()
+            .to_owned(),
     }
 }

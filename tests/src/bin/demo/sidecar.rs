@@ -78,7 +78,7 @@ impl Sidecar {
             Some(meant) => http::exchange(TcpStream::connect(meant)?, &request)?,
         };
         let meant = meant.map_or("unknown".to_owned(), |meant| meant.to_string());
-        let header = format!("\r\n{}{port}, original destination {meant}\r\n", http::HEADER);
+        let header = format!("\r\n{}{port}, meant for {meant}\r\n", http::HEADER);
         stream.write_all(answer.replacen("\r\n", &header, 1).as_bytes())
     }
 }

@@ -7,7 +7,7 @@ use sluice_tests::{Netns, Plugin, Request};
 
 use crate::ground::Ground;
 use crate::page::{INDENT, Ink, Page};
-use crate::runtime::{annotations, call, ended, message, ms, show_request, shortened};
+use crate::runtime::{annotations, call, ended, message, ms, shortened, show_request};
 use crate::town::{APP, Caller, DATABASE, METRICS, POD, SERVER, Town, WEB, Way};
 use crate::{Stop, rules};
 
@@ -19,7 +19,7 @@ pub(crate) fn tell(ground: &Ground) -> Result<(), Stop> {
     let title = page.ink(Ink::Title, "Sluice leads a pod's TCP through its sidecar proxy.");
     page.line(&title)?;
     let stage = format!(
-        "Watch it do so, {}: with real packets, in networks that live and die with this program. Each ✓ was checked.",
+        "Real packets, in networks that live and die with this program, made {}. Each ✓ was checked.",
         ground.0
     );
     page.block(0, "", &stage, Ink::Plain)?;
@@ -53,11 +53,12 @@ pub(crate) fn tell(ground: &Ground) -> Result<(), Stop> {
 
 fn surroundings(page: &mut Page, town: &Town) -> Result<(), Stop> {
     page.step("A pod and its surroundings")?;
-    page.why("A pod is a network namespace with an eth0. In this one run an app, which says whom it sees, and a \
-              proxy, which asks the kernel where a connection was going (SO_ORIGINAL_DST) and passes it on.")?;
+    page.why(
+        "A pod is a network namespace with an eth0. In this one run an app, which says whom it sees, and a \
+              proxy, which asks the kernel where a connection was going (SO_ORIGINAL_DST) and passes it on. The picture is what the pod's annotations will ask for.",
+    )?;
     Town::picture(page)?;
-    page.gap()?;
-    page.why(match town.several_users {
+    page.note(match town.several_users {
         true => "The app runs as user 1000 and the proxy as user 2102: that is how the rules tell them apart.",
         false => "Only one user id is to be had here (no root, no subordinate ids with newuidmap), so the kernel \
                   cannot tell the proxy from the app. What the proxy sent outside would come back to it: below, \
@@ -73,8 +74,10 @@ fn before(page: &mut Page, town: &Town) -> Result<(), Stop> {
 
 fn add(page: &mut Page, plugin: &Plugin, request: &Request) -> Result<String, Stop> {
     page.step("The runtime calls the plugin")?;
-    page.why("As containerd and CRI-O do for a new pod, when its network is made and nothing runs in it yet. The \
-              pod's annotations come along, so there is nobody to ask: no API server, no daemon.")?;
+    page.why(
+        "As containerd and CRI-O do for a new pod, when its network is made and nothing runs in it yet. The \
+              pod's annotations come along, so there is nobody to ask: no API server, no daemon.",
+    )?;
     show_request(page, "ADD", request)?;
     let (outcome, took) = call(plugin, "ADD", request);
     if outcome.code == Some(0) {
@@ -82,9 +85,17 @@ fn add(page: &mut Page, plugin: &Plugin, request: &Request) -> Result<String, St
         page.pair("stdout", &shortened(&result))?;
         page.gap()?;
         let time = ms(took);
-        page.claim(true, &format!("ADD ended well in {time}, the whole process from its start to its end"), "")?;
+        page.claim(
+            true,
+            &format!("ADD ended well in {time}, the whole process from its start to its end"),
+            "",
+        )?;
         let same = result == request.config["prevResult"];
-        page.claim(same, "the result is that of the plugin before, as it came", &outcome.stdout)?;
+        page.claim(
+            same,
+            "the result is that of the plugin before, as it came",
+            &outcome.stdout,
+        )?;
         return Ok(time);
     }
     page.claim(false, "ADD ends well", &ended(&outcome))?;
@@ -93,11 +104,12 @@ fn add(page: &mut Page, plugin: &Plugin, request: &Request) -> Result<String, St
 
 fn after(page: &mut Page, town: &Town) -> Result<(), Stop> {
     page.step("After: the same requests pass the proxy")?;
-    page.why("Neither client nor app changed anything, and the proxy still learns where each of them wanted to go.")?;
+    page.why(
+        "Neither client nor app changed anything, and the proxy learns where each of them wanted to go.",
+    )?;
     let taken = town.sidecar.taken();
     town.ask_both(page, Way::Proxy)?;
-    page.gap()?;
-    page.why("Ports that the annotations exclude go straight, in and out.")?;
+    page.then("Ports that the annotations exclude go straight, in and out.")?;
     town.ask(page, Caller::Client, POD, METRICS, Way::Straight)?;
     town.ask(page, Caller::App, SERVER, DATABASE, Way::Straight)?;
     page.gap()?;
@@ -106,17 +118,23 @@ fn after(page: &mut Page, town: &Town) -> Result<(), Stop> {
         town.ask(page, Caller::Proxy, SERVER, WEB, Way::Straight)?;
     }
     let taken = town.sidecar.taken() - taken;
-    page.claim(taken == 2, "the proxy had two connections, one in and one out", &format!("it had {taken}"))
+    page.claim(
+        taken == 2,
+        "the proxy had two connections, one in and one out",
+        &format!("it had {taken}"),
+    )
 }
 
 fn live_rules(page: &mut Page, town: &Town) -> Result<(), Stop> {
     page.step("What the kernel holds")?;
-    page.why("Read back by netlink and printed as nft would. Each rule counts, and its comment says which \
-              annotation put it there.")?;
+    page.why(
+        "Read back by netlink and printed as nft would. Rules that decide count, and a comment says which \
+              annotation put it there.",
+    )?;
     let ruleset = rules::read(&town.pod)?.ok_or(Stop::Otherwise("the pod has no table".to_owned()))?;
-    rules::show(page, &ruleset)?;
-    page.gap()?;
     let counted = [true, false].map(|inbound| rules::diverted(&ruleset, inbound));
+    rules::show(page, ruleset)?;
+    page.gap()?;
     page.claim(
         counted == [1, 1],
         "the rules that divert have counted one connection in and one out",
@@ -131,14 +149,21 @@ fn bad_annotation(page: &mut Page, plugin: &Plugin) -> Result<(), Stop> {
     let pod = Netns::new();
     let mut given: Vec<_> = annotations().into();
     given[4].0 = "sluice-cni.dev/exclude-inbound-prots";
-    let request = plugin.request(&pod).env("CNI_CONTAINERID", "decaf").annotations(&given);
+    let request = plugin
+        .request(&pod)
+        .env("CNI_CONTAINERID", "decaf")
+        .annotations(&given);
     let outcome = plugin.call("ADD", &request);
     let (code, msg) = message(&outcome);
     let event = format!("Failed to create pod sandbox: … plugin type=\"sluice\" failed (add): {msg}");
     page.block(INDENT, "Warning  ", &event, Ink::Bad)?;
     page.gap()?;
     let helpful = code == 101 && !msg.contains('\n') && msg.contains("exclude-inbound-ports");
-    page.claim(helpful, "one line with code 101, the annotation, and the name that was meant", &ended(&outcome))?;
+    page.claim(
+        helpful,
+        "one line with code 101, the annotation, and the name that was meant",
+        &ended(&outcome),
+    )?;
     let nothing = rules::read(&pod)?.is_none();
     page.claim(nothing, "nothing was programmed in that pod", "it has a table")
 }
@@ -148,21 +173,34 @@ fn check_and_repair(page: &mut Page, town: &Town, plugin: &Plugin, request: &Req
     page.why("CHECK compares the kernel's table with what the annotations ask for. ADD may be repeated at any time: \
               it changes nothing where all is well, and puts right what is not, in one step.")?;
     let (outcome, _) = call(plugin, "CHECK", request);
-    page.claim(outcome.code == Some(0), "CHECK finds all as it should be", &ended(&outcome))?;
+    page.claim(
+        outcome.code == Some(0),
+        "CHECK finds all as it should be",
+        &ended(&outcome),
+    )?;
 
     let ruleset = rules::read(&town.pod)?.ok_or(Stop::Otherwise("the pod has no table".to_owned()))?;
     let chain = rules::delete_inbound(&town.pod, ruleset)?;
-    page.gap()?;
-    page.why(&format!("Now the rule that diverts inbound is taken out of chain {chain}: inbound passes by the proxy."))?;
+    page.then(&format!(
+        "Now the rule that diverts inbound is taken out of chain {chain}: inbound passes by the proxy."
+    ))?;
     town.ask(page, Caller::Client, POD, APP, Way::Straight)?;
     let (outcome, _) = call(plugin, "CHECK", request);
     let (code, msg) = message(&outcome);
-    page.claim(code == 103 && msg.contains(&chain), "CHECK fails with code 103 and names it:", &ended(&outcome))?;
+    page.claim(
+        code == 103 && msg.contains(&chain),
+        "CHECK fails with code 103 and names it:",
+        &ended(&outcome),
+    )?;
     page.block(INDENT + 2, "", &msg, Ink::Bad)?;
 
     page.gap()?;
     let (outcome, took) = call(plugin, "ADD", request);
-    page.claim(outcome.code == Some(0), &format!("ADD again, {}", ms(took)), &ended(&outcome))?;
+    page.claim(
+        outcome.code == Some(0),
+        &format!("ADD again, {}", ms(took)),
+        &ended(&outcome),
+    )?;
     let (outcome, _) = call(plugin, "CHECK", request);
     page.claim(outcome.code == Some(0), "CHECK is content", &ended(&outcome))?;
     town.ask(page, Caller::Client, POD, APP, Way::Proxy)
@@ -172,8 +210,16 @@ fn del(page: &mut Page, town: &Town, plugin: &Plugin, request: &Request) -> Resu
     page.step("DEL")?;
     page.why("The pod goes; whatever ADD made goes with it.")?;
     let (outcome, took) = call(plugin, "DEL", request);
-    page.claim(outcome.code == Some(0), &format!("DEL ended well in {}", ms(took)), &ended(&outcome))?;
+    page.claim(
+        outcome.code == Some(0),
+        &format!("DEL ended well in {}", ms(took)),
+        &ended(&outcome),
+    )?;
     let nothing = rules::read(&town.pod)?.is_none() && plugin.attachments().is_empty();
-    page.claim(nothing, "no table in the pod, no state on the node", "something is left")?;
+    page.claim(
+        nothing,
+        "no table in the pod, no state on the node",
+        "something is left",
+    )?;
     town.ask_both(page, Way::Straight)
 }

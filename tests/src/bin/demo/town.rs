@@ -22,14 +22,13 @@ pub(crate) const METRICS: u16 = 9990;
 pub(crate) const WEB: u16 = 80;
 pub(crate) const DATABASE: u16 = 5432;
 
-const PICTURE: &str = "\
-   ┌─ outside ────────────┐          ┌─ pod web-0 ──────────────────────────────────────────┐
-   │ client  10.244.0.1   │          │                  proxy                 app           │
-   │                      ├──────────┤ eth0         ┌─▶ :4143 in  ──────────▶ :8080         │
-   │ server  10.244.0.20  │          │ 10.244.0.7 ──┤                         :9990 metrics │
-   │         :80          │          │              └── :4140 out ◀────────── calls         │
-   │         :5432 db     │          │                                                      │
-   └──────────────────────┘          └──────────────────────────────────────────────────────┘";
+const PICTURE: &str = "   ┌─ outside ────────────┐         ┌─ pod web-0 ────────────────────────────────────────┐
+   │                      │         │ eth0           proxy            app                │
+   │ client  10.244.0.1   │         │ 10.244.0.7 ──▶ :4143 ─────────▶ :8080              │
+   │                      ├─────────┤            ───────────────────▶ :9990  metrics     │
+   │ server  10.244.0.20  │         │            ◀── :4140 ◀───────── calls to anywhere  │
+   │         :80 :5432    │         │            ◀─────────────────── calls to :5432     │
+   └──────────────────────┘         └────────────────────────────────────────────────────┘";
 
 /// Everything that runs.
 pub(crate) struct Town {
@@ -87,12 +86,20 @@ impl Town {
     }
 
     pub(crate) fn picture(page: &mut Page) -> Result<(), Stop> {
-        let picture = page.ink(Ink::Code, PICTURE);
-        page.line(&picture)
+        PICTURE
+            .lines()
+            .try_for_each(|line| page.line(&page.ink(Ink::Code, line)))
     }
 
     /// One request; what became of it must be as claimed.
-    pub(crate) fn ask(&self, page: &mut Page, caller: Caller, ip: &str, port: u16, way: Way) -> Result<(), Stop> {
+    pub(crate) fn ask(
+        &self,
+        page: &mut Page,
+        caller: Caller,
+        ip: &str,
+        port: u16,
+        way: Way,
+    ) -> Result<(), Stop> {
         let to = SocketAddr::from((ip.parse::<std::net::Ipv4Addr>().expect("an address"), port));
         let (ns, who, name, own) = match caller {
             Caller::Client => (&self.outside, Who::ROOT, "client", CLIENT),
@@ -105,7 +112,7 @@ impl Town {
             _ => (OUTBOUND, "server", own),
         };
         let wanted = http::Answer {
-            via: (way == Way::Proxy).then(|| format!("{door}, original destination {to}")),
+            via: (way == Way::Proxy).then(|| format!("{door}, meant for {to}")),
             body: match callee {
                 "server" if way == Way::Proxy && !self.several_users => "proxy answers itself".to_owned(),
                 _ => format!("{callee} sees {sees}"),
@@ -113,12 +120,15 @@ impl Town {
         };
         let route = match way {
             Way::Straight => "straight".to_owned(),
-            Way::Proxy => format!("proxy {door}, original destination {to}"),
+            Way::Proxy => format!("proxy {door}, meant for {to}"),
         };
-        let text = format!("{name:<6} → {:<17}  {route:<46}  {}", to.to_string(), wanted.body);
+        let text = format!("{name:<6} → {:<16}  {route:<38}  {}", to.to_string(), wanted.body);
         match http::get(ns, who, to) {
             Ok(answer) => {
-                let seen = answer.via.as_ref().map_or("straight".to_owned(), |via| format!("proxy {via}"));
+                let seen = answer
+                    .via
+                    .as_ref()
+                    .map_or("straight".to_owned(), |via| format!("proxy {via}"));
                 page.claim(answer == wanted, &text, &format!("seen: {seen}, {}", answer.body))
             }
             Err(error) => page.claim(false, &text, &format!("seen: {error}")),
