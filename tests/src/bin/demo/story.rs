@@ -11,6 +11,9 @@ use crate::runtime::{annotations, call, ended, message, ms, shortened, show_requ
 use crate::town::{APP, Caller, DATABASE, METRICS, POD, SERVER, Town, WEB, Way};
 use crate::{Stop, rules};
 
+/// Pods that are measured beside the one that is shown.
+const MORE: usize = 20;
+
 /// From the first line to the last.
 pub(crate) fn tell(ground: &Ground) -> Result<(), Stop> {
     let start = Instant::now();
@@ -96,10 +99,39 @@ fn add(page: &mut Page, plugin: &Plugin, request: &Request) -> Result<String, St
             "the result is that of the plugin before, as it came",
             &outcome.stdout,
         )?;
+        more_pods(page, plugin, request)?;
         return Ok(time);
     }
     page.claim(false, "ADD ends well", &ended(&outcome))?;
     Ok(String::new())
+}
+
+/// One measurement is none.
+fn more_pods(page: &mut Page, plugin: &Plugin, request: &Request) -> Result<(), Stop> {
+    let request = request
+        .clone()
+        .with("stateDir", plugin.home().join("more").to_string_lossy().into());
+    let mut failed = String::new();
+    let mut times: Vec<_> = (1..=MORE)
+        .map(|number| {
+            let pod = Netns::new();
+            pod.link(|net| Box::pin(async move { net.veth("eth0", "node").await }));
+            let request = request.clone().env("CNI_NETNS", pod.path());
+            let (outcome, took) = call(
+                plugin,
+                "ADD",
+                &request.env("CNI_CONTAINERID", format!("more{number}")),
+            );
+            if outcome.code != Some(0) {
+                failed = ended(&outcome);
+            }
+            took
+        })
+        .collect();
+    times.sort_unstable();
+    let [first, middle, last] = [0, MORE / 2, MORE - 1].map(|at| ms(times[at]));
+    let text = format!("{MORE} more pods, one after another: {first} to {last}, half of them under {middle}");
+    page.claim(failed.is_empty(), &text, &failed)
 }
 
 fn after(page: &mut Page, town: &Town) -> Result<(), Stop> {

@@ -22,7 +22,8 @@ pub(crate) const METRICS: u16 = 9990;
 pub(crate) const WEB: u16 = 80;
 pub(crate) const DATABASE: u16 = 5432;
 
-const PICTURE: &str = "   ┌─ outside ────────────┐         ┌─ pod web-0 ────────────────────────────────────────┐
+const PICTURE: &str =
+    "   ┌─ outside ────────────┐         ┌─ pod web-0 ────────────────────────────────────────┐
    │                      │         │ eth0           proxy            app                │
    │ client  10.244.0.1   │         │ 10.244.0.7 ──▶ :4143 ─────────▶ :8080              │
    │                      ├─────────┤            ───────────────────▶ :9990  metrics     │
