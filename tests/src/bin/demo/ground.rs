@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::Read;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::thread;
 
@@ -12,25 +13,43 @@ use nix::unistd::{Gid, Uid, User};
 /// The first argument of the helper that asks for subordinate ids.
 pub(crate) const MAP_IDS: &str = "--map-ids";
 
-/// On what the demo stands, in words.
-pub(crate) struct Ground(pub(crate) &'static str);
+/// The first argument of the demo within its user namespace.
+const INSIDE: &str = "--inside";
 
-/// Goes to where namespaces can be made. Before any thread: a user namespace is for whole processes.
-pub(crate) fn enter() -> Result<Ground, String> {
-    let (uid, gid) = (Uid::effective(), Gid::effective());
-    if uid.is_root()
-        && thread::spawn(|| unshare(CloneFlags::CLONE_NEWNET))
-            .join()
-            .is_ok_and(|made| made.is_ok())
-    {
-        return Ok(Ground("as root"));
+const ROOT: &str = "as root";
+const ONE_ID: &str = "without root, in a user namespace";
+const SEVERAL_IDS: &str = "without root, in a user namespace with subordinate ids";
+
+/// Goes to where namespaces can be made, and says in words where that is.
+pub(crate) fn enter(args: &[String]) -> Result<&'static str, String> {
+    match args {
+        [flag, ids] if flag == INSIDE => return Ok(if ids == "1" { ONE_ID } else { SEVERAL_IDS }),
+        _ => {}
     }
+    let uid = Uid::effective();
+    let try_it = || unshare(CloneFlags::CLONE_NEWNET);
+    if uid.is_root() && thread::spawn(try_it).join().is_ok_and(|made| made.is_ok()) {
+        return Ok(ROOT);
+    }
+    let ids = become_root_of_a_namespace(uid)?;
+    // Once more from the start: a program that was started outside stays closed to those inside, who
+    // could then not open `/proc/<pid>/fd`, where the pods are.
+    let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    Err(Command::new(program).args([INSIDE, ids]).exec().to_string())
+}
+
+/// How many ids are inside: `1` or `many`. There is no thread yet: a user namespace is for whole processes.
+fn become_root_of_a_namespace(uid: Uid) -> Result<&'static str, String> {
+    let gid = Gid::effective();
     let helper = start_helper(uid);
     unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET)
         .map_err(|error| forbidden(uid, &error.to_string()))?;
-    let several = helper.is_some_and(finish_helper);
+    if helper.is_some_and(finish_helper) {
+        return Ok("many");
+    }
     for (map, id) in [("uid_map", uid.as_raw()), ("gid_map", gid.as_raw())] {
         let path = format!("/proc/self/{map}");
+        // The helper may have come half the way.
         if fs::read_to_string(&path).is_ok_and(|map| map.trim().is_empty()) {
             if map == "gid_map" {
                 let _ = fs::write("/proc/self/setgroups", "deny");
@@ -39,10 +58,7 @@ pub(crate) fn enter() -> Result<Ground, String> {
                 .map_err(|error| forbidden(uid, &format!("{path}: {error}")))?;
         }
     }
-    Ok(Ground(match several {
-        true => "without root, in a user namespace with subordinate ids",
-        false => "without root, in a user namespace",
-    }))
+    Ok("1")
 }
 
 /// One line: what is forbidden, and what to do about it.

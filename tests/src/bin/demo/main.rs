@@ -49,7 +49,7 @@ fn main() -> ExitCode {
     {
         return ground::map_ids(pid);
     }
-    let ground = match ground::enter() {
+    let ground = match ground::enter(&args) {
         Ok(ground) => ground,
         Err(why) => {
             eprintln!("{why}");
@@ -62,7 +62,7 @@ fn main() -> ExitCode {
         let text = info.payload_as_str().unwrap_or("a panic").to_owned();
         *PANIC.lock().unwrap_or_else(PoisonError::into_inner) = text;
     }));
-    let told = catch_unwind(AssertUnwindSafe(|| story::tell(&ground)));
+    let told = catch_unwind(AssertUnwindSafe(|| story::tell(ground)));
     let why = match told {
         Ok(Ok(()) | Err(Stop::NobodyReads)) => return ExitCode::SUCCESS,
         Ok(Err(Stop::Otherwise(why))) => format!("Not as claimed: {why}"),

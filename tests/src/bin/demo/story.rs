@@ -5,7 +5,6 @@ use std::time::Instant;
 use sluice_tests::plugin::prev_result;
 use sluice_tests::{Netns, Plugin, Request};
 
-use crate::ground::Ground;
 use crate::page::{INDENT, Ink, Page};
 use crate::runtime::{annotations, call, ended, message, ms, shortened, show_request};
 use crate::town::{APP, Caller, DATABASE, METRICS, POD, SERVER, Town, WEB, Way};
@@ -15,7 +14,7 @@ use crate::{Stop, rules};
 const MORE: usize = 20;
 
 /// From the first line to the last.
-pub(crate) fn tell(ground: &Ground) -> Result<(), Stop> {
+pub(crate) fn tell(ground: &str) -> Result<(), Stop> {
     let start = Instant::now();
     let mut page = Page::new();
     let page = &mut page;
@@ -23,7 +22,7 @@ pub(crate) fn tell(ground: &Ground) -> Result<(), Stop> {
     page.line(&title)?;
     let stage = format!(
         "Real packets, in networks that live and die with this program, made {}. Each ✓ was checked.",
-        ground.0
+        ground
     );
     page.block(0, "", &stage, Ink::Plain)?;
 
