@@ -79,7 +79,7 @@ pub(crate) fn set(w: &mut Writer, table: &str, set: &Set, id: u32) {
         });
     } else if !set.interval && set.elements.len() >= WORTH_SIZING {
         w.nest(NFTA_SET_DESC, |w| {
-            w.u32(NFTA_SET_DESC_SIZE, length(set.elements.len()))
+            w.u32(NFTA_SET_DESC_SIZE, length(set.elements.len()));
         });
     }
     let udata = userdata(w, set);

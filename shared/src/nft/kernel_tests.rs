@@ -5,7 +5,6 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
 
 use super::build::Is;
@@ -77,8 +76,22 @@ fn nft_takes_our_text_and_makes_the_same_of_it() {
         }
         nft(&["-f", "-"], &text);
         let found = connection.dump("sluice").unwrap().unwrap();
-        // nft loads in another order, and compares addresses where we compare bytes: only text is the same.
-        assert_eq!(found.text(false).to_string(), wanted.text(false).to_string());
+        let (found, wanted) = (found.text(false).to_string(), wanted.text(false).to_string());
+        let other: Vec<_> = wanted
+            .lines()
+            .filter(|line| !found.contains(line))
+            .map(str::trim)
+            .collect();
+        // What nft encodes in another way: host order in sets without ranges, two comparisons for a
+        // range, three bytes for a /24.
+        let known = [
+            "elements = { 1337 }",
+            "elements = { 0x00000539 }",
+            "tcp dport 1-9 accept comment \"range\"",
+            "meta skuid 1-9 return comment \"uid range\"",
+            "ip daddr 10.1.2.0/24 return comment \"masked\"",
+        ];
+        assert_eq!(other, known);
     });
 }
 
@@ -118,6 +131,35 @@ fn nft_shows_comments_elements_and_names_as_they_were_meant() {
             "redirect to :4140 comment \"redirect\"",
         ] {
             assert!(text.contains(part), "{part} is not in\n{text}");
+        }
+    });
+}
+
+#[test]
+fn nft_takes_masked_lookups_in_sets_of_prefixes() {
+    let ranges = (0..300).map(|n| (0x0a00_0000 + n * 512, 0x0a00_0000 + n * 512 + (n % 2) * 255));
+    let sets = address_sets("skip", build::Family::V4, ranges);
+    let rule = |set| {
+        RuleBuilder::new()
+            .daddr_of(Is::In, set)
+            .verdict(Verdict::Return)
+            .comment("skip")
+    };
+    let mut wanted = small(sets.iter().map(rule).collect());
+    wanted.sets = sets.into_iter().map(|set| set.set).collect();
+    assert!(
+        wanted
+            .to_string()
+            .contains("ip daddr & 255.255.255.0 == @skip-24 return")
+    );
+    in_fresh_netns(|mut connection| {
+        nft(&["-c", "-f", "-"], &wanted.to_string());
+        connection.commit(&Batch::create(&wanted).unwrap()).unwrap();
+        if let Some(listed) = nft(&["list", "ruleset"], "") {
+            assert!(
+                listed.contains("ip daddr & 255.255.255.0 == @skip-24 return"),
+                "{listed}"
+            );
         }
     });
 }
@@ -193,67 +235,6 @@ fn deleting_takes_the_table_and_says_when_there_is_none() {
         let error = nft.commit(&Batch::delete("sluice").unwrap()).unwrap_err();
         assert!(matches!(error, Error::NoTable { .. }), "{error}");
     });
-}
-
-/// The error of a batch, after which nothing is there.
-fn refused(wanted: &Ruleset) -> Error {
-    in_fresh_netns(|mut nft| {
-        let error = nft.commit(&Batch::create(wanted).unwrap()).unwrap_err();
-        assert_eq!(nft.dump("sluice").unwrap(), None, "{error}");
-        error
-    })
-}
-
-#[test]
-fn a_missing_chain_is_named_with_its_rule_and_the_batch_leaves_nothing() {
-    let good = RuleBuilder::new().counter().comment("good");
-    let bad = RuleBuilder::new()
-        .verdict(Verdict::Jump("nowhere".into()))
-        .comment("config.linkerd.io/skip-outbound-ports");
-    let error = refused(&small(vec![good.clone(), bad, good]));
-    assert_eq!(
-        error.to_string(),
-        "the kernel refused rule 2 of chain output (\"config.linkerd.io/skip-outbound-ports\"), \
-         expressions[0] immediate: ENOENT: No such file or directory"
-    );
-}
-
-#[test]
-fn a_missing_set_is_named_with_its_rule() {
-    let bad = RuleBuilder::new()
-        .protocol(Is::In, 6)
-        .dport(Is::In, build::Of::Set("none".into()))
-        .comment("x");
-    let Error::Refused(refusal) = refused(&small(vec![bad])) else {
-        panic!()
-    };
-    assert_eq!(refusal.errno, Errno::ENOENT);
-    assert_eq!(refusal.at.as_deref(), Some("expressions[3] lookup"));
-    assert_eq!(refusal.missing, None);
-}
-
-#[test]
-fn an_expression_that_the_kernel_lacks_is_named() {
-    let bad = RuleBuilder::new()
-        .counter()
-        .expr(Expr::Other {
-            name: "sluice".into(),
-            data: vec![],
-        })
-        .comment("x");
-    let error = refused(&small(vec![bad]));
-    assert!(error.to_string().contains("expressions[1] sluice"), "{error}");
-}
-
-#[test]
-fn the_first_of_thousands_of_errors_is_told() {
-    let bad = |n| {
-        RuleBuilder::new()
-            .verdict(Verdict::Jump(format!("none{n}")))
-            .comment("bad")
-    };
-    let error = refused(&small((0..20_000).map(bad).collect()));
-    assert!(error.to_string().contains("rule 1 of chain output"), "{error}");
 }
 
 #[test]
@@ -334,41 +315,4 @@ fn the_digest_changes_with_anything_but_the_comment() {
     let mut other = wanted.clone();
     other.sets[2].elements.pop();
     assert_ne!(other.digest().unwrap(), digest);
-}
-
-#[test]
-fn what_cannot_be_encoded_is_named_before_any_socket() {
-    let say = |change: &dyn Fn(&mut Ruleset)| {
-        let mut wanted = everything();
-        change(&mut wanted);
-        Batch::create(&wanted).unwrap_err().to_string()
-    };
-    assert_eq!(
-        say(&|r| r.comment = Some("x".repeat(129))),
-        "table inet sluice: the comment is longer than 128 bytes"
-    );
-    assert_eq!(
-        say(&|r| r.sets[0].elements[0].key = vec![1]),
-        "elements of set ports: a key or value has not the length of its type"
-    );
-    assert_eq!(
-        say(&|r| r.sets[0].elements[1].end = Some(port(1))),
-        "elements of set ports: a range ends before it starts"
-    );
-    assert_eq!(
-        say(&|r| r.chains[0].rules[0].exprs.push(Expr::Immediate {
-            dreg: Reg(16),
-            data: vec![]
-        })),
-        "rule 1 of chain output (\"lo\"): there is no such register"
-    );
-    assert_eq!(
-        say(&|r| r.chains[5].name = "output".into()),
-        "chain output: the name is used twice"
-    );
-    let long = Expr::Other {
-        name: "x".into(),
-        data: vec![0; 70_000],
-    };
-    assert!(say(&|r| r.chains[5].rules[0].exprs.push(long.clone())).contains("longer than 65,531 bytes"));
 }

@@ -9,9 +9,11 @@
 //!    `------------------------------- Connection::dump -----------------------'
 //! ```
 
+mod address;
 pub(crate) mod attr;
 mod batch;
 pub mod build;
+mod build_act;
 mod codes;
 mod compare;
 mod connection;
@@ -28,10 +30,17 @@ mod sys;
 mod text;
 
 #[cfg(test)]
+mod codec_tests;
+#[cfg(test)]
+mod error_tests;
+#[cfg(test)]
 mod kernel_tests;
 #[cfg(test)]
 mod samples;
+#[cfg(test)]
+mod samples_sets;
 
+pub use address::{AddressSet, address_sets};
 pub use attr::Fault;
 pub use batch::{Batch, Body};
 pub use build::RuleBuilder;

@@ -1,5 +1,6 @@
 //! Rulesets as nft text: what `nft -f` takes, and close to what `nft list ruleset` shows.
 
+mod act;
 mod load;
 mod rule;
 mod value;

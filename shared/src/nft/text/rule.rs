@@ -2,7 +2,7 @@
 
 use super::load::{self, Implied, Known, load};
 use super::value::{self, Kind};
-use crate::nft::expr::{CmpOp, Expr, LookupTarget, MetaKey, Reg, RejectKind};
+use crate::nft::expr::{CmpOp, Expr, LookupTarget, Reg};
 use crate::nft::ruleset::{DataType, Rule, Ruleset, SetData};
 
 /// What a register holds.
@@ -13,15 +13,17 @@ enum Held {
         text: String,
         kind: Kind,
         mask: Option<(Vec<u8>, Vec<u8>)>,
+        /// What nft adds by itself once this is matched.
+        implied: Option<Implied>,
     },
     Constant(Vec<u8>),
 }
 
-struct Walk<'r> {
+pub(super) struct Walk<'r> {
     ruleset: &'r Ruleset,
-    counters: bool,
+    pub(super) counters: bool,
     held: [Option<Held>; 16],
-    known: Known,
+    pub(super) known: Known,
     /// Statements; those that nft implies are marked, and go if something implied them.
     said: Vec<(String, Option<Implied>)>,
     implied: Vec<Implied>,
@@ -57,7 +59,7 @@ pub(super) fn show(ruleset: &Ruleset, rule: &Rule, counters: bool) -> String {
 }
 
 impl Walk<'_> {
-    fn say(&mut self, text: impl Into<String>) -> Option<()> {
+    pub(super) fn say(&mut self, text: impl Into<String>) -> Option<()> {
         self.said.push((text.into(), None));
         Some(())
     }
@@ -72,7 +74,7 @@ impl Walk<'_> {
     }
 
     /// A register as a value of that kind.
-    fn value(&self, reg: Reg, kind: Kind) -> Option<String> {
+    pub(super) fn value(&self, reg: Reg, kind: Kind) -> Option<String> {
         Some(match self.at(reg)? {
             Held::Constant(data) => value::show(kind, data),
             held => shown(held),
@@ -89,13 +91,14 @@ impl Walk<'_> {
             | Expr::Ct { dreg, .. }
             | Expr::Numgen { dreg, .. } => {
                 let (text, kind, implied) = load(expr, self.known)?;
-                self.implied.extend(implied);
+
                 self.hold(
                     *dreg,
                     Held::Loaded {
                         text,
                         kind,
                         mask: None,
+                        implied,
                     },
                 )
             }
@@ -117,6 +120,7 @@ impl Walk<'_> {
                         text,
                         kind: Kind::Host,
                         mask: None,
+                        implied: None,
                     },
                 )
             }
@@ -137,12 +141,14 @@ impl Walk<'_> {
                     text,
                     kind,
                     mask: None,
+                    implied,
                 } => self.hold(
                     *dreg,
                     Held::Loaded {
                         text,
                         kind,
                         mask: Some((mask.clone(), xor.clone())),
+                        implied,
                     },
                 ),
                 _ => None,
@@ -154,11 +160,12 @@ impl Walk<'_> {
                 from,
                 to,
             } => {
-                let Held::Loaded { kind, .. } = self.at(*sreg)? else {
+                let Held::Loaded { kind, .. } = *self.at(*sreg)? else {
                     return None;
                 };
+                self.imply(*sreg, 4);
                 let not = if *invert { "!= " } else { "" };
-                let range = format!("{}-{}", value::show(*kind, from), value::show(*kind, to));
+                let range = format!("{}-{}", value::show(kind, from), value::show(kind, to));
                 self.say(format!("{} {not}{range}", shown(self.at(*sreg)?)))
             }
             Expr::Lookup {
@@ -172,9 +179,16 @@ impl Walk<'_> {
     }
 
     fn compare(&mut self, sreg: Reg, op: CmpOp, data: &[u8]) -> Option<()> {
-        let Held::Loaded { text, kind, mask } = self.at(sreg)?.clone() else {
+        let Held::Loaded {
+            text,
+            kind,
+            mask,
+            implied,
+        } = self.at(sreg)?.clone()
+        else {
             return None;
         };
+        self.implied.extend(implied);
         let sign = match op {
             CmpOp::Eq => "",
             CmpOp::Neq => "!= ",
@@ -217,6 +231,16 @@ impl Walk<'_> {
         ))
     }
 
+    /// A match of these registers makes what nft implies needless.
+    fn imply(&mut self, sreg: Reg, len: usize) {
+        let first = usize::from(sreg.0);
+        let held = self.held.iter().skip(first).take(len.div_ceil(4)).flatten();
+        self.implied.extend(held.filter_map(|held| match held {
+            Held::Loaded { implied, .. } => *implied,
+            Held::Constant(_) => None,
+        }));
+    }
+
     /// The registers that make a key of that many bytes.
     fn key(&self, sreg: Reg, len: usize) -> Option<String> {
         let mut parts = vec![shown(self.at(sreg)?)];
@@ -236,14 +260,24 @@ impl Walk<'_> {
         let set = self.ruleset.set(name);
         // Only a concatenation is made of several registers' worth of text.
         let several = set.filter(|set| set.key.len() > 1);
-        let key = self.key(sreg, several.map_or(4, |set| set.key_len()))?;
+        let len = several.map_or(4, super::Set::key_len);
+        let key = self.key(sreg, len)?;
         let content = match set {
             Some(set) if set.anonymous => super::anonymous_text(set),
             _ => format!("@{name}"),
         };
+        if !matches!(target, LookupTarget::Reg(_)) {
+            self.imply(sreg, len);
+        }
         match target {
             LookupTarget::Membership => {
-                self.say(format!("{key} {}{content}", if invert { "!= " } else { "" }))
+                // As nft has it: a mask wants the sign.
+                let sign = match invert {
+                    true => "!= ",
+                    false if key.contains(" & ") => "== ",
+                    false => "",
+                };
+                self.say(format!("{key} {sign}{content}"))
             }
             LookupTarget::Verdict => self.say(format!("{key} vmap {content}")),
             LookupTarget::Reg(dreg) => {
@@ -257,135 +291,11 @@ impl Walk<'_> {
                         text: format!("{key} map {content}"),
                         kind,
                         mask: None,
+                        implied: None,
                     },
                 )
             }
         }
-    }
-
-    /// Those that do something with the packet.
-    fn act(&mut self, expr: &Expr) -> Option<()> {
-        match expr {
-            Expr::Verdict(verdict) => self.say(value::verdict(verdict)),
-            Expr::MetaSet { key, sreg } => {
-                let value = self.value(*sreg, Kind::of_meta(*key))?;
-                let name = load::meta(*key).filter(|_| *key == MetaKey::Mark)?;
-                self.say(format!("{name} set {value}"))
-            }
-            Expr::CtSet { key, sreg, .. } => {
-                let value = self.value(*sreg, Kind::of_ct(*key))?;
-                self.say(format!("ct {} set {value}", load::ct(*key)?))
-            }
-            Expr::Redir { port, flags } => self.nat("redirect", "", None, None, *port, None, *flags),
-            Expr::Masq {
-                flags,
-                port,
-                port_max,
-            } => self.nat("masquerade", "", None, None, *port, *port_max, *flags),
-            Expr::Nat {
-                source,
-                family,
-                addr,
-                addr_max,
-                port,
-                port_max,
-                flags,
-            } => {
-                let word = if *source { "snat" } else { "dnat" };
-                self.nat(
-                    word,
-                    protocol(*family),
-                    *addr,
-                    *addr_max,
-                    *port,
-                    *port_max,
-                    *flags,
-                )
-            }
-            Expr::Tproxy { family, addr, port } => {
-                self.nat("tproxy", protocol(*family), *addr, None, *port, None, 0)
-            }
-            Expr::Counter { packets, bytes } if self.counters => {
-                self.say(format!("counter packets {packets} bytes {bytes}"))
-            }
-            Expr::Counter { .. } => self.say("counter"),
-            Expr::Reject { kind, code } => {
-                let with = reject(*kind, *code, self.known)?;
-                self.say(format!("reject with {with}"))
-            }
-            Expr::Log { prefix, group, level } => {
-                let mut text = "log".to_owned();
-                if let Some(prefix) = prefix {
-                    text += &format!(" prefix {}", super::quoted(prefix));
-                }
-                if let Some(group) = group {
-                    text += &format!(" group {group}");
-                }
-                let names = [
-                    "emerg", "alert", "crit", "err", "warn", "notice", "info", "debug", "audit",
-                ];
-                // 4 is what the kernel takes without one.
-                if let Some(level) = level.filter(|level| *level != 4) {
-                    text += &format!(" level {}", names.get(level as usize)?);
-                }
-                self.say(text)
-            }
-            Expr::Notrack => self.say("notrack"),
-            _ => None,
-        }
-    }
-
-    #[allow(clippy::too_many_arguments)] // the attributes of the kernel's nat
-    fn nat(
-        &mut self,
-        word: &str,
-        family: &str,
-        addr: Option<Reg>,
-        addr_max: Option<Reg>,
-        port: Option<Reg>,
-        port_max: Option<Reg>,
-        flags: u32,
-    ) -> Option<()> {
-        let kind = if family == " ip6" { Kind::Ipv6 } else { Kind::Ipv4 };
-        let mut to = String::new();
-        if let Some(addr) = addr {
-            let first = self.value(addr, kind)?;
-            to += &if family == " ip6" && port.is_some() {
-                format!("[{first}]")
-            } else {
-                first
-            };
-            if let Some(last) = addr_max.filter(|last| *last != addr) {
-                to += &format!("-{}", self.value(last, kind)?);
-            }
-        }
-        if let Some(port) = port {
-            to += &format!(":{}", self.value(port, Kind::Big)?);
-            if let Some(last) = port_max.filter(|last| *last != port) {
-                to += &format!("-{}", self.value(last, Kind::Big)?);
-            }
-        }
-        let to = if to.is_empty() {
-            to
-        } else {
-            format!("{family} to {to}")
-        };
-        let names = [(4, "random"), (8, "persistent"), (16, "fully-random")];
-        let flags: Vec<_> = names
-            .iter()
-            .filter(|(bit, _)| flags & bit != 0)
-            .map(|(_, name)| *name)
-            .collect();
-        let space = if flags.is_empty() { "" } else { " " };
-        self.say(format!("{word}{to}{space}{}", flags.join(",")))
-    }
-}
-
-fn protocol(family: u32) -> &'static str {
-    match family {
-        2 => " ip",
-        10 => " ip6",
-        _ => "",
     }
 }
 
@@ -397,6 +307,7 @@ fn shown(held: &Held) -> String {
             text,
             kind,
             mask: Some((mask, xor)),
+            ..
         } => masked(text, *kind, mask, xor),
     }
 }
@@ -412,47 +323,4 @@ fn masked(text: &str, kind: Kind, mask: &[u8], xor: &[u8]) -> String {
     } else {
         format!("{text} & {bits} ^ {}", value::show(kind, xor))
     }
-}
-
-fn reject(kind: RejectKind, code: u8, known: Known) -> Option<String> {
-    let named = |names: &[(u8, &str)]| {
-        names
-            .iter()
-            .find(|(known, _)| *known == code)
-            .map(|(_, name)| (*name).to_owned())
-    };
-    Some(match kind {
-        RejectKind::TcpReset => "tcp reset".to_owned(),
-        RejectKind::IcmpxUnreach => {
-            let names = [
-                (0, "no-route"),
-                (1, "port-unreachable"),
-                (2, "host-unreachable"),
-                (3, "admin-prohibited"),
-            ];
-            format!("icmpx {}", named(&names)?)
-        }
-        RejectKind::IcmpUnreach if known.nfproto == Some(10) => {
-            let names = [
-                (0, "no-route"),
-                (1, "admin-prohibited"),
-                (3, "addr-unreachable"),
-                (4, "port-unreachable"),
-            ];
-            format!("icmpv6 {}", named(&names)?)
-        }
-        RejectKind::IcmpUnreach => {
-            let names = [
-                (0, "net-unreachable"),
-                (1, "host-unreachable"),
-                (2, "prot-unreachable"),
-                (3, "port-unreachable"),
-                (9, "net-prohibited"),
-                (10, "host-prohibited"),
-                (13, "admin-prohibited"),
-            ];
-            format!("icmp {}", named(&names)?)
-        }
-        RejectKind::Other(_) => return None,
-    })
 }
