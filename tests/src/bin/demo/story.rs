@@ -21,8 +21,7 @@ pub(crate) fn tell(ground: &str) -> Result<(), Stop> {
     let title = page.ink(Ink::Title, "Sluice leads a pod's TCP through its sidecar proxy.");
     page.line(&title)?;
     let stage = format!(
-        "Real packets, in networks that live and die with this program, made {}. Each ✓ was checked.",
-        ground
+        "Real packets, in networks that live and die with this program, made {ground}. Each ✓ was checked."
     );
     page.block(0, "", &stage, Ink::Plain)?;
 
