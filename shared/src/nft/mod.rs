@@ -22,7 +22,8 @@
 //! // The socket stays in the pod's namespace; this thread never was in it.
 //! let mut nft = netns::within(&pod, || Connection::open(Duration::from_secs(5)))??;
 //! match nft.commit(&batch) {
-//!     Err(Error::Exists { .. }) => { /* nft.dump(), compare(), body.replace() */ }
+//!     // Or dump() and compare() first, and leave it if nothing differs.
+//!     Err(Error::Exists { .. }) => nft.commit(&body.replace(Some(&comment))?)?,
 //!     other => other?,
 //! }
 //! # Ok(())
