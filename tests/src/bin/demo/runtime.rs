@@ -12,6 +12,7 @@ use crate::page::{INDENT, Ink, Page};
 
 /// One call and how long the whole process took.
 pub(crate) fn call(plugin: &Plugin, verb: &str, request: &Request) -> (Outcome, Duration) {
+    let _home = crate::home();
     let start = Instant::now();
     let outcome = plugin.call(verb, request);
     (outcome, start.elapsed())
@@ -116,8 +117,11 @@ pub(crate) fn message(outcome: &Outcome) -> (u64, String) {
 pub(crate) fn ended(outcome: &Outcome) -> String {
     match (outcome.code, message(outcome)) {
         (Some(0), _) => "exit 0".to_owned(),
-        (_, (code, msg)) => format!("code {code}: {msg} {}", outcome.stderr.trim())
-            .trim()
-            .to_owned(),
+        (_, (code, msg)) if !msg.is_empty() => format!("code {code}: {msg}"),
+        (Some(exit), _) => format!(
+            "exit {exit}, no error on stdout; stderr: {:?}",
+            outcome.stderr.trim()
+        ),
+        (None, _) => format!("killed by signal {}", outcome.signal.unwrap_or_default()),
     }
 }

@@ -26,8 +26,10 @@ pub(crate) fn tell(ground: &str) -> Result<(), Stop> {
     );
     page.block(0, "", &stage, Ink::Plain)?;
 
+    let mut home = crate::home();
     let plugin = Plugin::new();
-    crate::remove_on_signals(plugin.home().to_owned());
+    *home = Some(plugin.home().to_owned());
+    drop(home);
     let town = Town::build().map_err(|error| Stop::Otherwise(format!("the pod and its peers: {error}")))?;
     let request = plugin
         .request(&town.pod)
@@ -184,7 +186,7 @@ fn bad_annotation(page: &mut Page, plugin: &Plugin) -> Result<(), Stop> {
         .request(&pod)
         .env("CNI_CONTAINERID", "decaf")
         .annotations(&given);
-    let outcome = plugin.call("ADD", &request);
+    let (outcome, _) = call(plugin, "ADD", &request);
     let (code, msg) = message(&outcome);
     let event = format!("Failed to create pod sandbox: … plugin type=\"sluice\" failed (add): {msg}");
     page.block(INDENT, "Warning  ", &event, Ink::Bad)?;
