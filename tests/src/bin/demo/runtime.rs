@@ -66,32 +66,11 @@ pub(crate) fn show_request(page: &mut Page, verb: &str, request: &Request) -> Re
     Ok(())
 }
 
-/// A result without what only machines read.
+/// A result without all but the pod's addresses.
 pub(crate) fn shortened(result: &Value) -> String {
-    let ips: Vec<&Value> = result["ips"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|ip| &ip["address"])
-        .collect();
-    let names: Vec<&Value> = result["interfaces"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|interface| &interface["name"])
-        .collect();
-    let list = |items: &[&Value]| {
-        items
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
-    format!(
-        "{{ \"interfaces\": [{}], \"ips\": [{}], … }}",
-        list(&names),
-        list(&ips)
-    )
+    let ips = result["ips"].as_array().into_iter().flatten();
+    let ips: Vec<String> = ips.map(|ip| ip["address"].to_string()).collect();
+    format!("{{ \"ips\": [{}], … }}", ips.join(", "))
 }
 
 /// The annotations of the demo's pod.
