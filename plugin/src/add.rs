@@ -21,7 +21,6 @@ use crate::{log, netns};
 pub(crate) fn add(context: &Context<'_>) -> Result<String, Error> {
     let call = context.call;
     let entry = Entry::parse(context.request)?;
-    log::start(&entry.log);
     if !entry.ignored.is_empty() {
         tracing::info!(keys = ?entry.ignored, "keys of the conflist entry that are not ours");
     }

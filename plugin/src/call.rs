@@ -1,6 +1,7 @@
 //! One call from its first byte to its answer.
 
 use sluice_shared::cni::{Call, Code, Command, Error, Request, Version, version};
+use sluice_shared::entry::Entry;
 
 use crate::deadline::Deadline;
 use crate::{add, check, del, gc, log, status, stdio};
@@ -24,6 +25,7 @@ pub(crate) struct Context<'a> {
 pub(crate) fn run() -> Answer {
     let deadline = Deadline::start();
     let mut version = Version::NEWEST;
+    let mut pod = String::new();
     let result = (|| {
         let Some(call) = Call::read(|name| std::env::var_os(name))? else {
             stdio::usage();
@@ -32,6 +34,7 @@ pub(crate) fn run() -> Answer {
         if call.command == Command::Version {
             return Ok(Some(version::report()));
         }
+        pod = log::pod(&call);
         let stdin = match stdio::read(deadline) {
             // A pod that goes away must not be stuck because of what stands on stdin.
             Err(error) if call.command == Command::Del => {
@@ -42,7 +45,7 @@ pub(crate) fn run() -> Answer {
         };
         dispatch(&call, &stdin, deadline, &mut version)
     })();
-    log::outcome(&result);
+    log::outcome(&result, &pod);
     Answer { result, version }
 }
 
@@ -59,6 +62,7 @@ fn dispatch(
         }
         request => request?,
     };
+    log::start(&Entry::log_of(&request));
     let spoken = request.cni_version().and_then(|text| Version::parse(&text));
     match spoken {
         Ok(spoken) => *version = spoken,

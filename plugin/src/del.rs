@@ -11,7 +11,6 @@ use crate::{log, program};
 pub(crate) fn del(context: &Context<'_>) {
     let call = context.call;
     let entry = Entry::parse_leniently(context.request);
-    log::start(&entry.log);
     let store = Store::new(&entry.state_dir);
     let network = context.request.network().unwrap_or_default();
     let key = Key {
