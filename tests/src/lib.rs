@@ -3,3 +3,5 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
 // Tests run other programs: the plugin first of all.
 #![allow(clippy::disallowed_methods)]
+
+pub mod runtime;
