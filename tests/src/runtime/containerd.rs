@@ -1,13 +1,13 @@
 //! A private containerd inside a node: its own root, state, socket and CNI folders, runc from the cache, one image.
 
 use std::path::PathBuf;
-use std::process::{Child, Command};
+use std::process::Command;
 
 use super::chain::Dirs;
 use super::cri::messages::{ListPodSandboxRequest, StatusRequest, StatusResponse};
 use super::cri::{Answer, Client};
 use super::image;
-use super::node::{Node, wait_for, words};
+use super::node::{Daemon, Node, wait_for, words};
 use super::tools::folder;
 
 /// Which containerd.
@@ -31,12 +31,12 @@ impl Release {
 
 /// A running containerd.
 pub struct Containerd {
+    daemon: Daemon,
+    release: Release,
     /// CNI folders.
     pub cni: Dirs,
-    /// The machine it runs on. Dropped last: it takes every process along.
+    /// The machine it runs on. Last, so dropped last: it takes every process along.
     pub node: Node,
-    release: Release,
-    daemon: Child,
 }
 
 impl Containerd {
@@ -66,8 +66,7 @@ impl Containerd {
 
     /// Kills the daemon and starts it again; shims and pods live on.
     pub fn restart(&mut self) {
-        let _ = self.daemon.kill();
-        let _ = self.daemon.wait();
+        self.daemon.kill();
         self.daemon = self.node.spawn(daemon(&self.node, &self.cni, self.release));
         self.wait();
     }

@@ -70,8 +70,9 @@ impl Node {
     }
 
     /// Starts a daemon inside the node that dies with it.
-    pub fn spawn(&self, mut command: Command) -> Child {
-        self.within(move || command.stdin(Stdio::null()).spawn().unwrap_or_else(|error| panic!("{command:?}: {error}")))
+    pub fn spawn(&self, mut command: Command) -> Daemon {
+        let start = move || command.stdin(Stdio::null()).spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        Daemon(self.within(start))
     }
 
     /// nft's view of a pod, `netns` being a path inside the node.
@@ -94,6 +95,24 @@ impl Drop for Node {
         }
         remove_cgroups(self.dir.file_name().and_then(|name| name.to_str()).unwrap());
         let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// A child inside a node. It has to be reaped before the node goes: the kernel holds the end of a process namespace back
+/// until the last zombie in it is.
+pub struct Daemon(Child);
+
+impl Daemon {
+    /// Kills it, and waits until it is gone.
+    pub fn kill(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.kill();
     }
 }
 
