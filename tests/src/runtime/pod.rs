@@ -1,5 +1,6 @@
 //! Pods and their containers over CRI, in the words of the tests.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::containerd::Containerd;
@@ -57,8 +58,12 @@ impl Spec {
 
     /// Runs it, or says why not.
     pub fn try_run(mut self, runtime: &Containerd) -> Answer<Pod<'_>> {
-        let node = runtime.node.dir().file_name().unwrap().to_string_lossy();
-        self.0.linux.get_or_insert_default().cgroup_parent = format!("/{node}");
+        let node = runtime.node.dir();
+        self.0.linux.get_or_insert_default().cgroup_parent = format!("/{}", node.file_name().unwrap().display());
+        let uid = self.0.metadata.as_ref().map_or("", |metadata| &metadata.uid);
+        let logs = node.join("logs").join(uid);
+        std::fs::create_dir_all(&logs).unwrap();
+        self.0.log_directory = logs.display().to_string();
         let request = RunPodSandboxRequest { config: Some(self.0.clone()), runtime_handler: String::new() };
         let id = runtime.cri(async |cri| cri.run_pod_sandbox(request).await)?.pod_sandbox_id;
         let mut pod = Pod { id, ip: String::new(), netns: String::new(), config: self.0, runtime };
@@ -118,6 +123,7 @@ impl Pod<'_> {
             metadata: Some(ContainerMetadata { name: name.into(), attempt: 0 }),
             image: Some(ImageSpec { image: image::NAME.into() }),
             command: words.map(ToString::to_string).collect(),
+            log_path: format!("{name}.log"),
             linux: Some(LinuxContainerConfig { security_context: Some(context) }),
             ..Default::default()
         };
@@ -187,6 +193,12 @@ impl Container<'_> {
         let answer = self.pod.runtime.cri(async |cri| cri.exec_sync(request).await).map_err(|error| error.to_string())?;
         let text = String::from_utf8_lossy(&[answer.stdout, answer.stderr].concat()).into_owned();
         if answer.exit_code == 0 { Ok(text) } else { Err(text) }
+    }
+
+    /// What it has written so far.
+    pub fn log(&self) -> String {
+        let path = Path::new(&self.pod.config.log_directory).join(&self.config.log_path);
+        std::fs::read_to_string(path).unwrap_or_default()
     }
 
     /// GET from it; waits for whoever starts up to listen.
