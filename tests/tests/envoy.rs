@@ -1,5 +1,11 @@
 //! A real Envoy as the sidecar of a real pod, with an app behind it and a client beside it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
 
 use sluice_tests::runtime::chain::{bridge, conflist, entry};
 use sluice_tests::runtime::containerd::{Containerd, Release};
@@ -8,9 +14,21 @@ use sluice_tests::runtime::node::wait_for;
 use sluice_tests::runtime::pod::{Container, Spec};
 use sluice_tests::runtime::tools;
 
-const LINKERD: Sidecar = Sidecar { ports: (4143, 4140), ids: (2102, 2102), calls: Calls::Plainly };
-const ISTIO: Sidecar = Sidecar { ports: (15006, 15001), ids: (1337, 1337), calls: Calls::From("127.0.0.6") };
-const ISTIO_TPROXY: Sidecar = Sidecar { ports: (15006, 15001), ids: (0, 1337), calls: Calls::AsTheClient(1337) };
+const LINKERD: Sidecar = Sidecar {
+    ports: (4143, 4140),
+    ids: (2102, 2102),
+    calls: Calls::Plainly,
+};
+const ISTIO: Sidecar = Sidecar {
+    ports: (15006, 15001),
+    ids: (1337, 1337),
+    calls: Calls::From("127.0.0.6"),
+};
+const ISTIO_TPROXY: Sidecar = Sidecar {
+    ports: (15006, 15001),
+    ids: (0, 1337),
+    calls: Calls::AsTheClient(1337),
+};
 const APP: (i64, i64) = (1000, 1000);
 
 /// Word for word what istiod's injector writes on a pod, its sidecar being an init container that stays.
@@ -29,8 +47,39 @@ fn istio(mode: &'static str) -> Vec<(&'static str, &'static str)> {
         ("prometheus.io/port", "15020"),
         ("prometheus.io/scrape", "true"),
         ("kubectl.kubernetes.io/default-container", "app"),
-        ("proxy.istio.io/config", "proxyMetadata:\n  ISTIO_META_DNS_CAPTURE: \"true\"\n"),
+        (
+            "proxy.istio.io/config",
+            "proxyMetadata:\n  ISTIO_META_DNS_CAPTURE: \"true\"\n",
+        ),
     ]
+}
+
+/// The same diversion in our own words.
+fn istio_in_native_words(mode: &'static str) -> Vec<(&'static str, &'static str)> {
+    let mut words = vec![
+        ("sluice-cni.dev/redirect", "enabled"),
+        (
+            "sluice-cni.dev/mode",
+            if mode == "TPROXY" { "tproxy" } else { "redirect" },
+        ),
+        ("sluice-cni.dev/inbound-port", "15006"),
+        ("sluice-cni.dev/outbound-port", "15001"),
+        ("sluice-cni.dev/tunnel-ports", "15008"),
+        ("sluice-cni.dev/proxy-uid", "1337"),
+        ("sluice-cni.dev/proxy-gid", "1337"),
+        ("sluice-cni.dev/exclude-inbound-ports", "9090,15020,15021,15090"),
+        ("sluice-cni.dev/exclude-outbound-ports", "9090"),
+        ("sluice-cni.dev/self-calls", "inbound"),
+        ("sluice-cni.dev/passthrough-sources", "127.0.0.6,::6"),
+        ("sluice-cni.dev/loopback-cidrs", "127.0.0.1/32,::1"),
+        ("sluice-cni.dev/forwarded", "capture"),
+        ("sluice-cni.dev/ipv6", "bypass"),
+        ("sluice-cni.dev/dns-port", "15053"),
+    ];
+    if mode == "TPROXY" {
+        words.push(("sluice-cni.dev/proxy-mark", "1337"));
+    }
+    words
 }
 
 fn native() -> Vec<(&'static str, &'static str)> {
@@ -61,7 +110,9 @@ fn containerd() -> Option<Containerd> {
         return None;
     }
     let runtime = Containerd::start(Release::Current);
-    runtime.cni.write("10-pods.conflist", &conflist("1.1.0", &[bridge(), entry()]));
+    runtime
+        .cni
+        .write("10-pods.conflist", &conflist("1.1.0", &[bridge(), entry()]));
     runtime.wait_for_network();
     Some(runtime)
 }
@@ -81,8 +132,14 @@ fn seen(answer: &str) -> &str {
 /// The two directions, the skipped ports and the proxy's own traffic. The address that the app sees its client under.
 fn http_passes_envoy(runtime: &Containerd, annotations: Vec<(&str, &str)>, sidecar: Sidecar) -> [String; 3] {
     let meshed = Spec::new("meshed").annotated(annotations).run(runtime);
-    let app = meshed.container("app", &["app", "8080", "app"]).ids(APP.0, APP.1).start();
-    let _skipped = meshed.container("skipped", &["app", "9090", "app"]).ids(APP.0, APP.1).start();
+    let app = meshed
+        .container("app", &["app", "8080", "app"])
+        .ids(APP.0, APP.1)
+        .start();
+    let _skipped = meshed
+        .container("skipped", &["app", "9090", "app"])
+        .ids(APP.0, APP.1)
+        .start();
     let envoy = sidecar.start(runtime, &meshed);
     let plain = Spec::new("plain").run(runtime);
     let client = plain.container("server", &["app", "8080", "server"]).start();
@@ -96,12 +153,31 @@ fn http_passes_envoy(runtime: &Containerd, annotations: Vec<(&str, &str)>, sidec
     let (to_skipped, to_other) = (format!("{}:9090", meshed.ip), format!("{}:9090", plain.ip));
 
     let inbound = client.get(&to_app, "/in");
-    assert!(passed(&inbound, "inbound"), "inbound has to pass Envoy: {inbound}");
-    assert!(passed(&app.get(&to_server, "/out"), "outbound"), "outbound has to pass Envoy");
-    assert!(!passed(&client.get(&to_skipped, "/"), "inbound"), "a skipped inbound port goes straight to the app");
-    assert!(!passed(&app.get(&to_other, "/"), "outbound"), "a skipped outbound port goes straight out");
-    assert!(!passed(&envoy.get(&to_server, "/"), "outbound"), "the proxy's own calls must not come back to it");
-    assert_eq!((requests(&envoy, "inbound"), requests(&envoy, "outbound")), (1, 1), "as Envoy counts");
+    assert!(
+        passed(&inbound, "inbound"),
+        "inbound has to pass Envoy: {inbound}"
+    );
+    assert!(
+        passed(&app.get(&to_server, "/out"), "outbound"),
+        "outbound has to pass Envoy"
+    );
+    assert!(
+        !passed(&client.get(&to_skipped, "/"), "inbound"),
+        "a skipped inbound port goes straight to the app"
+    );
+    assert!(
+        !passed(&app.get(&to_other, "/"), "outbound"),
+        "a skipped outbound port goes straight out"
+    );
+    assert!(
+        !passed(&envoy.get(&to_server, "/"), "outbound"),
+        "the proxy's own calls must not come back to it"
+    );
+    assert_eq!(
+        (requests(&envoy, "inbound"), requests(&envoy, "outbound")),
+        (1, 1),
+        "as Envoy counts"
+    );
     let seen = seen(&inbound).to_string();
     let addresses = [seen, meshed.ip.clone(), plain.ip.clone()];
     for pod in [meshed, plain] {
@@ -125,40 +201,85 @@ fn http_passes_envoy_both_ways_by_linkerds_annotations() {
 
 #[test]
 fn http_passes_envoy_both_ways_by_istios_annotations() {
+    istios_envoy(istio("REDIRECT"));
+}
+
+#[test]
+fn http_passes_an_istio_like_envoy_by_native_annotations() {
+    istios_envoy(istio_in_native_words("REDIRECT"));
+}
+
+fn istios_envoy(annotations: Vec<(&str, &str)>) {
     let Some(runtime) = containerd() else { return };
-    let [seen, ..] = http_passes_envoy(&runtime, istio("REDIRECT"), ISTIO);
+    let [seen, ..] = http_passes_envoy(&runtime, annotations, ISTIO);
     assert_eq!(seen, "127.0.0.6");
 }
 
 #[test]
 fn the_app_sees_its_clients_address_by_istios_tproxy_annotations() {
-    let Some(runtime) = containerd() else { return };
-    let [seen, _, client] = http_passes_envoy(&runtime, istio("TPROXY"), ISTIO_TPROXY);
-    assert_eq!(seen, client, "TPROXY keeps the client's address");
+    transparent_envoy(istio("TPROXY"));
 }
 
-fn answer(container: &Container<'_>, transport: &str, server: &str, name: &str) -> String {
-    wait_for(&format!("{transport} answer for {name}"), 15, || container.exec(&["resolve", transport, server, name]))
+#[test]
+fn the_app_sees_its_clients_address_by_native_tproxy_annotations() {
+    transparent_envoy(istio_in_native_words("TPROXY"));
+}
+
+fn transparent_envoy(annotations: Vec<(&str, &str)>) {
+    let Some(runtime) = containerd() else { return };
+    let [seen, _, client] = http_passes_envoy(&runtime, annotations, ISTIO_TPROXY);
+    assert_eq!(seen, client, "TPROXY keeps the client's address");
 }
 
 #[test]
 fn istios_dns_capture_answers_the_app_and_lets_the_proxy_ask_the_real_server() {
+    dns_is_captured(istio);
+}
+
+#[test]
+fn native_dns_capture_answers_the_app_and_lets_the_proxy_ask_the_real_server() {
+    dns_is_captured(istio_in_native_words);
+}
+
+fn dns_is_captured(annotations: fn(&'static str) -> Vec<(&'static str, &'static str)>) {
     let Some(runtime) = containerd() else { return };
     let server = Spec::new("dns").run(&runtime);
-    let _real = server.container("dns", &["serve-dns", "53", "198.51.100.7"]).start();
+    let _real = server
+        .container("dns", &["serve-dns", "0.0.0.0:53", "198.51.100.7"])
+        .start();
     let real = format!("{}:53", server.ip);
     for (mode, (uid, gid)) in [("REDIRECT", ISTIO.ids), ("TPROXY", ISTIO_TPROXY.ids)] {
-        let meshed = Spec::new("meshed").annotated(istio(mode)).run(&runtime);
-        let agent = meshed.container("istio-proxy", &["serve-dns", "15053", "203.0.113.53", &real]).ids(uid, gid).start();
+        let meshed = Spec::new("meshed").annotated(annotations(mode)).run(&runtime);
+        // On loopback only, as Istio's agent listens: answers have to leave from where the queries were turned to.
+        let listen = ["serve-dns", "127.0.0.1:15053", "203.0.113.53", &real];
+        let agent = meshed.container("istio-proxy", &listen).ids(uid, gid).start();
         let app = meshed.container("app", &["pause"]).ids(APP.0, APP.1).start();
         for transport in ["udp", "tcp"] {
-            let here = answer(&app, transport, &real, "web.default");
-            assert!(here.contains("203.0.113.53"), "{mode} {transport}: the proxy has to answer the app: {here}");
-            let through = answer(&app, transport, &real, "up.example.org");
-            assert!(through.contains("198.51.100.7"), "{mode} {transport}: the proxy has to reach the server: {through}");
-            let own = answer(&agent, transport, &real, "web.default");
-            assert!(own.contains("198.51.100.7"), "{mode} {transport}: the proxy's own query: {own}");
+            // First while its port is new, then again: no flow may get in the way of the next.
+            for _ in 0..3 {
+                let here = answer(&app, transport, &real, "web.default");
+                assert!(
+                    here.contains("203.0.113.53"),
+                    "{mode} {transport}: the proxy has to answer the app: {here}"
+                );
+                let through = answer(&app, transport, &real, "up.example.org");
+                assert!(
+                    through.contains("198.51.100.7"),
+                    "{mode} {transport}: the proxy asks the server: {through}"
+                );
+                let own = answer(&agent, transport, &real, "web.default");
+                assert!(
+                    own.contains("198.51.100.7"),
+                    "{mode} {transport}: the proxy's own query: {own}"
+                );
+            }
         }
         meshed.remove().unwrap();
     }
+}
+
+fn answer(container: &Container<'_>, transport: &str, server: &str, name: &str) -> String {
+    wait_for(&format!("{transport} answer for {name}"), 15, || {
+        container.exec(&["resolve", transport, server, name])
+    })
 }

@@ -21,7 +21,9 @@ fn main() {
     }
     let answer: &[u8] = match verb.as_str() {
         "ADD" => prev_result(&stdin).unwrap_or(b"{}"),
-        "VERSION" => br#"{"cniVersion":"1.1.0","supportedVersions":["0.3.0","0.3.1","0.4.0","1.0.0","1.1.0"]}"#,
+        "VERSION" => {
+            br#"{"cniVersion":"1.1.0","supportedVersions":["0.3.0","0.3.1","0.4.0","1.0.0","1.1.0"]}"#
+        }
         _ => b"",
     };
     let _ = std::io::stdout().write_all(answer);
@@ -35,7 +37,9 @@ fn record(dir: &std::path::Path, verb: &str, stdin: &[u8]) -> Option<Vec<u8>> {
     }
     text.push(b'\n');
     text.extend_from_slice(stdin);
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |age| age.as_nanos());
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |age| age.as_nanos());
     let _ = std::fs::write(dir.join(format!(".{now}")), text);
     let _ = std::fs::rename(dir.join(format!(".{now}")), dir.join(format!("{now:024}-{verb}")));
     std::fs::read(dir.join(format!("fail-{verb}"))).ok()

@@ -4,6 +4,7 @@
 //! no protoc on a fresh machine, and fields that are not declared are skipped when read.
 
 use std::path::Path;
+use std::time::Duration;
 
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::{Channel, Endpoint};
@@ -15,6 +16,7 @@ use messages::*;
 #[derive(Clone, Debug)]
 pub struct Client {
     channel: Channel,
+    deadline: Option<Duration>,
 }
 
 /// What a call comes to: the answer, or the runtime's status with its message.
@@ -62,7 +64,18 @@ impl Client {
     /// Connects to the socket, an absolute path.
     pub async fn connect(socket: &Path) -> Result<Self, tonic::transport::Error> {
         let endpoint = Endpoint::try_from(format!("unix://{}", socket.display()))?;
-        Ok(Self { channel: endpoint.connect().await? })
+        Ok(Self {
+            channel: endpoint.connect().await?,
+            deadline: None,
+        })
+    }
+
+    /// The same connection with a deadline for each call, which the runtime is told.
+    pub fn within(&self, deadline: Duration) -> Self {
+        Self {
+            channel: self.channel.clone(),
+            deadline: Some(deadline),
+        }
     }
 
     async fn call<Q, A>(&self, method: &'static str, request: Q) -> Answer<A>
@@ -71,9 +84,17 @@ impl Client {
         A: prost::Message + Default + 'static,
     {
         let mut grpc = tonic::client::Grpc::new(self.channel.clone());
-        grpc.ready().await.map_err(|error| tonic::Status::unavailable(error.to_string()))?;
+        grpc.ready()
+            .await
+            .map_err(|error| tonic::Status::unavailable(error.to_string()))?;
         let codec = tonic_prost::ProstCodec::default();
-        let answer = grpc.unary(tonic::Request::new(request), PathAndQuery::from_static(method), codec).await?;
+        let mut request = tonic::Request::new(request);
+        if let Some(deadline) = self.deadline {
+            request.set_timeout(deadline);
+        }
+        let answer = grpc
+            .unary(request, PathAndQuery::from_static(method), codec)
+            .await?;
         Ok(answer.into_inner())
     }
 }

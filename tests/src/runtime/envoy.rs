@@ -42,10 +42,24 @@ impl Sidecar {
     pub fn start<'a>(&self, runtime: &Containerd, pod: &'a Pod<'a>) -> Container<'a> {
         let config = runtime.node.dir().join(format!("envoy-{}.json", pod.id));
         std::fs::write(&config, self.config().to_string()).unwrap();
-        let command = ["/envoy/envoy", "-c", "/envoy.json", "--concurrency", "1", "--disable-hot-restart", "-l", "warning"];
-        let mut container = pod.container("istio-proxy", &[]).program(&command).ids(self.ids.0, self.ids.1);
+        let command = [
+            "/envoy/envoy",
+            "-c",
+            "/envoy.json",
+            "--concurrency",
+            "1",
+            "--disable-hot-restart",
+            "-l",
+            "warning",
+        ];
+        let mut container = pod
+            .container("istio-proxy", &[])
+            .program(&command)
+            .ids(self.ids.0, self.ids.1);
         // The image is one static file; Envoy wants the machine's C library.
-        container = container.mounted("/usr/lib", "/lib").mounted(folder("envoy").to_str().unwrap(), "/envoy");
+        container = container
+            .mounted("/usr/lib", "/lib")
+            .mounted(folder("envoy").to_str().unwrap(), "/envoy");
         if Path::new("/usr/lib64").exists() {
             container = container.mounted("/usr/lib64", "/lib64");
         }
@@ -55,7 +69,9 @@ impl Sidecar {
         }
         let container = container.start();
         wait_for("Envoy", 20, || {
-            container.exec(&["get", ADMIN, "/ready"]).map_err(|error| format!("{error}\n{}", container.log()))
+            container
+                .exec(&["get", ADMIN, "/ready"])
+                .map_err(|error| format!("{error}\n{}", container.log()))
         });
         container
     }
@@ -66,7 +82,8 @@ impl Sidecar {
         let outbound = listener("outbound", self.ports.1, None);
         let mut app = original_destination("inbound");
         if let Calls::From(address) = self.calls {
-            app["upstream_bind_config"] = json!({ "source_address": { "address": address, "port_value": 0 } });
+            app["upstream_bind_config"] =
+                json!({ "source_address": { "address": address, "port_value": 0 } });
         }
         json!({
             "admin": { "address": { "socket_address": { "address": "127.0.0.1", "port_value": 15000 } } },
@@ -79,7 +96,9 @@ impl Sidecar {
 pub fn requests(sidecar: &Container<'_>, direction: &str) -> u64 {
     let name = format!("http.{direction}.downstream_rq_total");
     let stats = sidecar.get(ADMIN, &format!("/stats?filter={name}"));
-    let line = stats.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")));
+    let line = stats
+        .lines()
+        .find_map(|line| line.strip_prefix(&format!("{name}: ")));
     line.unwrap_or_else(|| panic!("{stats}")).trim().parse().unwrap()
 }
 

@@ -38,8 +38,15 @@ impl Node {
         std::fs::create_dir_all(&dir).unwrap();
         let (jobs, todo) = mpsc::channel::<Job>();
         let name = std::thread::current().name().unwrap_or("node").to_string();
-        let thread = std::thread::Builder::new().name(name).spawn(move || live(&todo)).unwrap();
-        let node = Self { dir, jobs: Some(jobs), thread: Some(thread) };
+        let thread = std::thread::Builder::new()
+            .name(name)
+            .spawn(move || live(&todo))
+            .unwrap();
+        let node = Self {
+            dir,
+            jobs: Some(jobs),
+            thread: Some(thread),
+        };
         node.within(|| ());
         node
     }
@@ -55,7 +62,11 @@ impl Node {
         let job = Box::new(move || {
             let _ = answer.send(catch_unwind(AssertUnwindSafe(job)));
         });
-        self.jobs.as_ref().unwrap().send(job).expect("the node's thread is gone");
+        self.jobs
+            .as_ref()
+            .unwrap()
+            .send(job)
+            .expect("the node's thread is gone");
         wait.recv().unwrap().unwrap_or_else(|panic| resume_unwind(panic))
     }
 
@@ -66,18 +77,33 @@ impl Node {
 
     /// Runs a program inside the node; what came of it.
     pub fn output(&self, mut command: Command) -> std::process::Output {
-        self.within(move || command.output().unwrap_or_else(|error| panic!("{command:?}: {error}")))
+        self.within(move || {
+            command
+                .output()
+                .unwrap_or_else(|error| panic!("{command:?}: {error}"))
+        })
     }
 
     /// Starts a daemon inside the node that dies with it.
     pub fn spawn(&self, mut command: Command) -> Daemon {
-        let start = move || command.stdin(Stdio::null()).spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let start = move || {
+            command
+                .stdin(Stdio::null())
+                .spawn()
+                .unwrap_or_else(|error| panic!("{command:?}: {error}"))
+        };
         Daemon(self.within(start))
     }
 
     /// nft's view of a pod, `netns` being a path inside the node.
     pub fn ruleset(&self, netns: &str) -> String {
-        self.run(words(&["nsenter", &format!("--net={netns}"), "nft", "list", "ruleset"]))
+        self.run(words(&[
+            "nsenter",
+            &format!("--net={netns}"),
+            "nft",
+            "list",
+            "ruleset",
+        ]))
     }
 }
 
@@ -137,11 +163,19 @@ pub fn wait_for<T>(what: &str, seconds: u64, mut look: impl FnMut() -> Result<T,
 
 /// The node's thread: makes the namespaces, does the jobs, takes all processes down.
 fn live(todo: &mpsc::Receiver<Job>) {
-    unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID).expect("a test node needs root");
+    unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID)
+        .expect("a test node needs root");
     let none = None::<&str>;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
     for dir in PRIVATE {
-        mount(Some("tmpfs"), dir, Some("tmpfs"), MsFlags::empty(), Some("mode=0755")).unwrap();
+        mount(
+            Some("tmpfs"),
+            dir,
+            Some("tmpfs"),
+            MsFlags::empty(),
+            Some("mode=0755"),
+        )
+        .unwrap();
     }
     for dir in ["/run/netns", "/run/lock"] {
         std::fs::create_dir_all(dir).unwrap();
@@ -152,7 +186,8 @@ fn live(todo: &mpsc::Receiver<Job>) {
     let mut init = words(&["setpriv", "--pdeathsig", "KILL", "sh", "-c", script]);
     let mut init = init.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
     let mut ready = [0; 5];
-    std::io::Read::read_exact(init.stdout.as_mut().unwrap(), &mut ready).expect("the node's first process failed");
+    std::io::Read::read_exact(init.stdout.as_mut().unwrap(), &mut ready)
+        .expect("the node's first process failed");
     while let Ok(job) = todo.recv() {
         job();
     }
@@ -162,9 +197,15 @@ fn live(todo: &mpsc::Receiver<Job>) {
 
 /// What killed tests left behind: folders and empty cgroups, found by the process number in their names.
 fn sweep() {
-    for entry in std::fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
+    for entry in std::fs::read_dir(std::env::temp_dir())
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let owner = name.strip_prefix("sluice-node-").and_then(|rest| rest.split('-').next());
+        let owner = name
+            .strip_prefix("sluice-node-")
+            .and_then(|rest| rest.split('-').next());
         if owner.is_some_and(|owner| !Path::new("/proc").join(owner).exists()) {
             remove_cgroups(&name);
             let _ = std::fs::remove_dir_all(entry.path());
@@ -175,7 +216,11 @@ fn sweep() {
 /// Pods of a node have cgroups below its name, in each v1 hierarchy or in the one of v2. A removed task lingers for a
 /// moment, so it tries for a while.
 fn remove_cgroups(name: &str) {
-    let roots = std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten().map(|entry| entry.path());
+    let roots = std::fs::read_dir("/sys/fs/cgroup")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path());
     for root in roots.chain([PathBuf::from("/sys/fs/cgroup")]) {
         let top = root.join(name);
         for _ in 0..100 {

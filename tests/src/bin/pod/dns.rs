@@ -6,14 +6,14 @@ use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Answers every query on `port`: with `answer`, or, if there is an upstream and the name begins with `up.`, with what the
+/// Answers every query at `address`: with `answer`, or, if there is an upstream and the name begins with `up.`, with what the
 /// upstream says, asked over UDP from this process, so with the proxy's own uid.
-pub(crate) fn serve(port: &str, answer: &str, upstream: Option<&str>) -> Result<()> {
+pub(crate) fn serve(address: &str, answer: &str, upstream: Option<&str>) -> Result<()> {
     let answer: Ipv4Addr = answer.parse().map_err(Error::other)?;
     let upstream = upstream.map(str::to_string);
-    let listener = TcpListener::bind(format!("0.0.0.0:{port}"))?;
-    let socket = UdpSocket::bind(format!("0.0.0.0:{port}"))?;
-    println!("listening on {port}");
+    let listener = TcpListener::bind(address)?;
+    let socket = UdpSocket::bind(address)?;
+    println!("listening on {address}");
     let up = upstream.clone();
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {

@@ -2,14 +2,19 @@
 //! DNS client. One static program, so that an image is one file.
 //!
 //! std only: `runtime::tools` compiles it by itself, static.
-#![allow(clippy::print_stdout, clippy::indexing_slicing, clippy::disallowed_methods, missing_docs)]
+#![allow(
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    missing_docs
+)]
 
 mod dns;
 mod http;
 
 use std::time::Duration;
 
-const USAGE: &str = "pod pause | app PORT NAME | get ADDRESS:PORT PATH | serve-dns PORT ANSWER [UPSTREAM] | \
+const USAGE: &str = "pod pause | app PORT NAME | get ADDRESS:PORT PATH | serve-dns ADDRESS:PORT ANSWER [UPSTREAM] | \
                      resolve udp|tcp SERVER:PORT NAME";
 
 fn main() {
@@ -21,8 +26,8 @@ fn main() {
         },
         ["app", port, name] => http::serve(port, name),
         ["get", address, path] => http::get(address, path),
-        ["serve-dns", port, answer] => dns::serve(port, answer, None),
-        ["serve-dns", port, answer, upstream] => dns::serve(port, answer, Some(upstream)),
+        ["serve-dns", address, answer] => dns::serve(address, answer, None),
+        ["serve-dns", address, answer, upstream] => dns::serve(address, answer, Some(upstream)),
         ["resolve", transport, server, name] => dns::resolve(transport, server, name),
         _ => Err(std::io::Error::other(USAGE)),
     };
