@@ -117,6 +117,10 @@ fn containerd() -> Option<Containerd> {
     Some(runtime)
 }
 
+fn meshed(annotations: Vec<(&str, &str)>) -> Spec {
+    Spec::new("meshed").annotated(annotations)
+}
+
 /// True if the answer came through Envoy in that direction; the app's own answer it must be in any case.
 fn passed(answer: &str, direction: &str) -> bool {
     assert!(answer.contains("200 OK") && answer.contains(" sees "), "{answer}");
@@ -129,9 +133,10 @@ fn seen(answer: &str) -> &str {
     rest.split(':').next().unwrap()
 }
 
-/// The two directions, the skipped ports and the proxy's own traffic. The address that the app sees its client under.
-fn http_passes_envoy(runtime: &Containerd, annotations: Vec<(&str, &str)>, sidecar: Sidecar) -> [String; 3] {
-    let meshed = Spec::new("meshed").annotated(annotations).run(runtime);
+/// The two directions, the skipped ports and the proxy's own traffic. Whom the app takes its client for, and the addresses
+/// of its own pod and of the client's.
+fn http_passes_envoy(runtime: &Containerd, meshed: Spec, sidecar: Sidecar) -> [String; 3] {
+    let meshed = meshed.run(runtime);
     let app = meshed
         .container("app", &["app", "8080", "app"])
         .ids(APP.0, APP.1)
@@ -189,46 +194,52 @@ fn http_passes_envoy(runtime: &Containerd, annotations: Vec<(&str, &str)>, sidec
 #[test]
 fn http_passes_envoy_both_ways_by_native_annotations() {
     let Some(runtime) = containerd() else { return };
-    let [seen, pod, _] = http_passes_envoy(&runtime, native(), LINKERD);
+    let [seen, pod, _] = http_passes_envoy(&runtime, meshed(native()), LINKERD);
     assert_eq!(seen, pod, "the proxy calls from the pod's own address");
 }
 
 #[test]
 fn http_passes_envoy_both_ways_by_linkerds_annotations() {
     let Some(runtime) = containerd() else { return };
-    http_passes_envoy(&runtime, linkerd(), LINKERD);
+    http_passes_envoy(&runtime, meshed(linkerd()), LINKERD);
 }
 
 #[test]
 fn http_passes_envoy_both_ways_by_istios_annotations() {
-    istios_envoy(istio("REDIRECT"));
+    istios_envoy(meshed(istio("REDIRECT")));
 }
 
 #[test]
 fn http_passes_an_istio_like_envoy_by_native_annotations() {
-    istios_envoy(istio_in_native_words("REDIRECT"));
+    istios_envoy(meshed(istio_in_native_words("REDIRECT")));
 }
 
-fn istios_envoy(annotations: Vec<(&str, &str)>) {
+fn istios_envoy(meshed: Spec) {
     let Some(runtime) = containerd() else { return };
-    let [seen, ..] = http_passes_envoy(&runtime, annotations, ISTIO);
+    let [seen, ..] = http_passes_envoy(&runtime, meshed, ISTIO);
     assert_eq!(seen, "127.0.0.6");
 }
 
 #[test]
 fn the_app_sees_its_clients_address_by_istios_tproxy_annotations() {
-    transparent_envoy(istio("TPROXY"));
+    transparent_envoy(meshed(istio("TPROXY")));
 }
 
 #[test]
 fn the_app_sees_its_clients_address_by_native_tproxy_annotations() {
-    transparent_envoy(istio_in_native_words("TPROXY"));
+    transparent_envoy(meshed(istio_in_native_words("TPROXY")));
 }
 
-fn transparent_envoy(annotations: Vec<(&str, &str)>) {
+fn transparent_envoy(meshed: Spec) {
     let Some(runtime) = containerd() else { return };
-    let [seen, _, client] = http_passes_envoy(&runtime, annotations, ISTIO_TPROXY);
+    let [seen, _, client] = http_passes_envoy(&runtime, meshed, ISTIO_TPROXY);
     assert_eq!(seen, client, "TPROXY keeps the client's address");
+}
+
+#[test]
+fn both_modes_work_in_a_pod_with_users_of_its_own() {
+    istios_envoy(meshed(istio("REDIRECT")).own_users(300_000));
+    transparent_envoy(meshed(istio("TPROXY")).own_users(300_000));
 }
 
 #[test]
