@@ -1,5 +1,7 @@
 //! The lab that the tests and benchmarks stand in: pods and peers as network namespaces, real
 //! sockets under real ids, the plugin as a runtime calls it.
+//!
+//! Written from the specification, apart from the code: what it knows of the plugin is its binary.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -9,5 +11,19 @@
 )]
 // Tests run other programs: the plugin first of all.
 #![allow(clippy::disallowed_methods)]
+#![allow(missing_docs)]
 
+mod link;
+pub mod need;
+pub mod ns;
+pub mod plugin;
+pub mod probe;
 pub mod runtime;
+pub mod serve;
+pub mod table;
+pub mod world;
+
+pub use ns::{Netns, Who};
+pub use plugin::{Outcome, Plugin, Request};
+pub use probe::{Probe, Seen};
+pub use serve::{Listen, Server};

@@ -1,0 +1,56 @@
+//! What a test needs and this machine may not have. Where it is missing the test says so and passes;
+//! with `CI` in the environment it fails instead.
+
+use std::process::Command;
+
+use nix::unistd::{Gid, Uid, setfsuid, setgroups};
+
+/// Ends the test if something it needs is missing.
+#[macro_export]
+macro_rules! need {
+    ($($need:expr),+ $(,)?) => {
+        $(if let Err(why) = $need {
+            assert!(std::env::var_os("CI").is_none(), "CI must have everything, but: {why}");
+            eprintln!("SKIPPED: {why}");
+            return;
+        })+
+    };
+}
+
+/// Several user ids: root, or a user namespace with subordinate ids.
+pub fn ids() -> Result<(), String> {
+    let can = std::thread::spawn(|| {
+        setfsuid(Uid::from_raw(2102));
+        setfsuid(Uid::from_raw(u32::MAX)).as_raw() == 2102
+    });
+    if can.join().unwrap_or(false) {
+        Ok(())
+    } else {
+        Err("only one user id here (root, or subordinate ids)".into())
+    }
+}
+
+/// The supplementary groups that must not count. For the whole process: no test relies on their absence.
+pub fn supplementary(groups: &[u32]) -> Result<(), String> {
+    let groups: Vec<Gid> = groups.iter().copied().map(Gid::from_raw).collect();
+    setgroups(&groups).map_err(|error| format!("no supplementary groups here: {error}"))
+}
+
+/// A program on the path.
+pub fn program(name: &str) -> Result<(), String> {
+    match Command::new(name).arg("--version").output() {
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!("no {name} here: {error}")),
+    }
+}
+
+/// The real root, outside of any user namespace.
+pub fn real_root() -> Result<(), String> {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let whole = map.split_whitespace().eq(["0", "0", "4294967295"]);
+    if whole && Uid::effective().is_root() {
+        Ok(())
+    } else {
+        Err("not the machine's root".into())
+    }
+}

@@ -1,0 +1,224 @@
+//! A network namespace that lives as long as a file descriptor does: nothing to clean up, not even
+//! after a SIGKILL.
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::fd::{AsFd, AsRawFd};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::thread;
+
+use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::prctl;
+use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
+
+/// Under whose ids a socket is made: the file system ids of the thread are what `skuid` and `skgid` see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Who {
+    pub uid: u32,
+    pub gid: u32,
+}
+
+impl Who {
+    pub const ROOT: Who = Who { uid: 0, gid: 0 };
+    pub const APP: Who = Who { uid: 1000, gid: 1000 };
+
+    #[must_use]
+    pub const fn new(uid: u32, gid: u32) -> Self {
+        Who { uid, gid }
+    }
+
+    /// Takes the ids for the calling thread.
+    fn become_for_this_thread(self) {
+        setfsgid(Gid::from_raw(self.gid));
+        setfsuid(Uid::from_raw(self.uid));
+        // Taking ids closes `/proc/<pid>/fd`, by which the plugin finds namespaces, to all without
+        // CAP_SYS_PTRACE: root in a container, for one.
+        let _ = prctl::set_dumpable(true);
+        // An invalid id changes nothing and answers with the present one.
+        let now = (
+            setfsuid(Uid::from_raw(u32::MAX)).as_raw(),
+            setfsgid(Gid::from_raw(u32::MAX)).as_raw(),
+        );
+        assert_eq!(now, (self.uid, self.gid), "this lab cannot take the ids {self:?}");
+    }
+}
+
+/// A network namespace.
+#[derive(Debug)]
+pub struct Netns {
+    handle: File,
+}
+
+impl Netns {
+    /// A new one. Its loopback is up, its addresses need no duplicate detection, rp_filter is off.
+    #[must_use]
+    pub fn new() -> Self {
+        let handle = thread::spawn(|| {
+            unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace (root, or `unshare -rn`)");
+            File::open("/proc/thread-self/ns/net").expect("own namespace")
+        });
+        let ns = Netns {
+            handle: handle.join().expect("thread of the namespace"),
+        };
+        ns.run(|| {
+            for (family, key) in [
+                ("ipv6", "accept_dad"),
+                ("ipv4", "rp_filter"),
+                ("ipv4", "send_redirects"),
+            ] {
+                for conf in ["all", "default"] {
+                    // A container may have a read-only /proc/sys, a kernel no IPv6; whoever needs them will tell.
+                    let _ = fs::write(format!("/proc/sys/net/{family}/conf/{conf}/{key}"), "0");
+                }
+            }
+        });
+        ns.link(|net| Box::pin(async move { net.up("lo").await }));
+        ns
+    }
+
+    /// One that someone else made.
+    #[must_use]
+    pub fn from_file(handle: File) -> Self {
+        Netns { handle }
+    }
+
+    /// The path by which another process finds it: `CNI_NETNS`.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        format!("/proc/{}/fd/{}", std::process::id(), self.handle.as_raw_fd()).into()
+    }
+
+    /// The descriptor's number, for those who move links.
+    #[must_use]
+    pub fn raw(&self) -> i32 {
+        self.handle.as_fd().as_raw_fd()
+    }
+
+    /// Does something on a thread inside.
+    pub fn run<T: Send>(&self, action: impl FnOnce() -> T + Send) -> T {
+        self.run_as(Who::ROOT, action)
+    }
+
+    /// The same under someone's ids.
+    pub fn run_as<T: Send>(&self, who: Who, action: impl FnOnce() -> T + Send) -> T {
+        let inside = || {
+            setns(&self.handle, CloneFlags::CLONE_NEWNET).expect("enter the namespace");
+            if who != Who::ROOT {
+                who.become_for_this_thread();
+            }
+            action()
+        };
+        match thread::scope(|scope| scope.spawn(inside).join()) {
+            Ok(value) => value,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    }
+
+    /// Starts a thread inside that may outlive the caller.
+    pub fn spawn<T: Send + 'static>(
+        &self,
+        action: impl FnOnce() -> T + Send + 'static,
+    ) -> thread::JoinHandle<T> {
+        let handle = self.handle.try_clone().expect("another handle");
+        thread::spawn(move || {
+            setns(handle, CloneFlags::CLONE_NEWNET).expect("enter the namespace");
+            action()
+        })
+    }
+
+    /// Sets `/proc/sys/net/<key>`.
+    pub fn sysctl(&self, key: &str, value: &str) {
+        let path = format!("/proc/sys/net/{key}");
+        self.run(|| fs::write(&path, value).unwrap_or_else(|error| panic!("{path}: {error}")));
+    }
+
+    /// Reads `/proc/sys/net/<key>`.
+    #[must_use]
+    pub fn sysctl_get(&self, key: &str) -> String {
+        let path = format!("/proc/sys/net/{key}");
+        self.run(|| fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}")))
+    }
+
+    /// Runs a program inside and gives its output; it must succeed.
+    #[must_use]
+    pub fn output(&self, program: &str, args: &[&str], stdin: &str) -> String {
+        self.try_output(program, args, stdin)
+            .unwrap_or_else(|error| panic!("{program} {args:?}: {error}"))
+    }
+
+    /// Runs a program inside: its output, or what it complained about.
+    pub fn try_output(&self, program: &str, args: &[&str], stdin: &str) -> Result<String, String> {
+        self.run(|| {
+            let mut child = Command::new(program)
+                .args(args)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .map_err(|error| error.to_string())?;
+            child
+                .stdin
+                .take()
+                .expect("its stdin")
+                .write_all(stdin.as_bytes())
+                .map_err(|error| error.to_string())?;
+            let done = child.wait_with_output().map_err(|error| error.to_string())?;
+            if done.status.success() {
+                Ok(String::from_utf8_lossy(&done.stdout).into_owned())
+            } else {
+                Err(String::from_utf8_lossy(&done.stderr).into_owned())
+            }
+        })
+    }
+
+    /// Loads rules with the `nft` program: for checking the lab, and for rules of others.
+    pub fn nft(&self, rules: &str) {
+        let _ = self.output("nft", &["-f", "-"], rules);
+    }
+
+    /// All rules as JSON, without what nft itself adds.
+    #[must_use]
+    pub fn nft_json(&self) -> String {
+        self.output("nft", &["-j", "list", "ruleset"], "")
+    }
+
+    /// All rules as text.
+    #[must_use]
+    pub fn nft_text(&self) -> String {
+        self.output("nft", &["list", "ruleset"], "")
+    }
+
+    /// Rules, links, addresses, routes, policy rules and the sysctls that a plugin could be tempted to set.
+    #[must_use]
+    pub fn dump_everything(&self) -> String {
+        let mut all = String::new();
+        for (program, args) in [
+            ("nft", "-a list ruleset"),
+            ("ip", "-d link show"),
+            ("ip", "addr show"),
+            ("ip", "route show table all"),
+            ("ip", "-6 route show table all"),
+            ("ip", "rule show"),
+            ("ip", "-6 rule show"),
+        ] {
+            let args: Vec<&str> = args.split(' ').collect();
+            let text = self.output(program, &args, "");
+            writeln!(all, "# {program} {args:?}\n{text}").expect("a string");
+        }
+        for key in ["all", "default", "lo"].iter().flat_map(|conf| {
+            ["rp_filter", "route_localnet", "forwarding", "accept_local"]
+                .map(|key| format!("ipv4/conf/{conf}/{key}"))
+        }) {
+            writeln!(all, "{key} = {}", self.sysctl_get(&key).trim()).expect("a string");
+        }
+        all
+    }
+}
+
+impl Default for Netns {
+    fn default() -> Self {
+        Self::new()
+    }
+}
