@@ -20,7 +20,6 @@ pub fn folder(name: &str) -> PathBuf {
 
 /// True if this machine has what a test needs. Otherwise says so where nobody can miss it; in CI that is a failure.
 pub fn have(needs: &[&str]) -> bool {
-    let root = nix::unistd::geteuid().is_root();
     let missing = needs
         .iter()
         .map(|name| folder(name))
@@ -28,9 +27,7 @@ pub fn have(needs: &[&str]) -> bool {
     let mut why: Vec<String> = missing
         .map(|folder| format!("{} is missing: run tests/setup", folder.display()))
         .collect();
-    if !root {
-        why.push("it needs root".into());
-    }
+    why.extend(crate::need::real_root().err());
     if why.is_empty() {
         return true;
     }
