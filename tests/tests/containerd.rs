@@ -39,6 +39,12 @@ fn containerd() -> Option<Containerd> {
     Some(runtime)
 }
 
+/// No pod, and no state of ours.
+fn nothing_left(runtime: &Containerd) {
+    assert_eq!(runtime.pods(), 0);
+    assert_eq!(runtime.attachments(), [""; 0]);
+}
+
 #[test]
 fn the_pods_own_annotations_reach_add_and_both_dels() {
     let Some(runtime) = containerd() else { return };
@@ -49,6 +55,7 @@ fn the_pods_own_annotations_reach_add_and_both_dels() {
         .host_port(18080, 80)
         .run(&runtime);
     assert!(pod.ruleset().contains(OURS));
+    assert_eq!(runtime.attachments().len(), 1);
     pod.stop().unwrap();
     pod.remove().unwrap();
     let calls = witness::calls(&runtime.cni.record);
@@ -70,7 +77,7 @@ fn the_pods_own_annotations_reach_add_and_both_dels() {
         "the first DEL has a namespace"
     );
     assert_eq!(dels[1].netns(), "", "the second has none");
-    assert_eq!(runtime.pods(), 0);
+    nothing_left(&runtime);
 }
 
 #[test]
@@ -104,7 +111,7 @@ fn a_pod_outlives_a_restart_of_containerd_and_still_goes_away() {
         "enabled",
         "annotations after the restart"
     );
-    assert_eq!(runtime.pods(), 0);
+    nothing_left(&runtime);
 }
 
 #[test]
@@ -158,7 +165,7 @@ fn a_bad_annotation_says_so_in_one_line_and_leaves_no_pod() {
         "{said}"
     );
     assert!(!said.contains('\n'), "one line: {said:?}");
-    assert_eq!(runtime.pods(), 0);
+    nothing_left(&runtime);
     let left = runtime.node.run(words(&["ls", "/run/netns"]));
     assert_eq!(left, "", "a network namespace is left");
 }
@@ -171,7 +178,7 @@ fn a_pod_whose_namespace_somebody_deleted_goes_away() {
     runtime.node.run(words(&["rm", &pod.netns]));
     pod.stop().unwrap();
     pod.remove().unwrap();
-    assert_eq!(runtime.pods(), 0);
+    nothing_left(&runtime);
 }
 
 #[test]
@@ -195,7 +202,7 @@ fn pods_from_before_an_edit_of_the_conflist_go_away_after_it() {
     runtime.cni.write("10-pods.conflist", &without);
     runtime.wait_for_plugins(&["bridge", "portmap", "witness"]);
     with.remove().unwrap();
-    assert_eq!(runtime.pods(), 0);
+    nothing_left(&runtime);
 }
 
 #[test]
@@ -214,7 +221,7 @@ fn six_pods_at_once_all_start_diverted_and_all_go() {
             pod.join().unwrap();
         }
     });
-    assert_eq!(runtime.pods(), 0);
+    nothing_left(&runtime);
 }
 
 #[test]

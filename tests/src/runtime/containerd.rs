@@ -157,6 +157,21 @@ impl Containerd {
             .len()
     }
 
+    /// The plugin's state files on this node, one for each attachment.
+    pub fn attachments(&self) -> Vec<String> {
+        let list = || {
+            std::fs::read_dir("/run/sluice/attachments")
+                .into_iter()
+                .flatten()
+                .flatten()
+        };
+        self.node.within(move || {
+            list()
+                .map(|entry| entry.file_name().to_string_lossy().into_owned())
+                .collect()
+        })
+    }
+
     /// What it wrote to its log; a test prints it when it gives up.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.node.dir().join("containerd.log")).unwrap_or_default()

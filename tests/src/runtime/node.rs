@@ -3,6 +3,7 @@
 //! The processes' namespace is what makes cleaning up certain: its first process dies with the thread (PR_SET_PDEATHSIG),
 //! and with it every daemon, shim and container, even if the test is killed. Mounts and bridges go with the last of them.
 
+use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -13,7 +14,7 @@ use std::time::Duration;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
-use super::tools::run;
+use super::tools::{folder, run};
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -167,6 +168,7 @@ fn live(todo: &mpsc::Receiver<Job>) {
         .expect("a test node needs root");
     let none = None::<&str>;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
+    let kept = keep();
     for dir in PRIVATE {
         mount(
             Some("tmpfs"),
@@ -174,6 +176,18 @@ fn live(todo: &mpsc::Receiver<Job>) {
             Some("tmpfs"),
             MsFlags::empty(),
             Some("mode=0755"),
+        )
+        .unwrap();
+    }
+    for (was, dir) in kept {
+        let was = format!("/proc/thread-self/fd/{}", was.as_raw_fd());
+        std::fs::create_dir_all(&dir).unwrap();
+        mount(
+            Some(was.as_str()),
+            &dir,
+            none,
+            MsFlags::MS_BIND | MsFlags::MS_REC,
+            none,
         )
         .unwrap();
     }
@@ -193,6 +207,28 @@ fn live(todo: &mpsc::Receiver<Job>) {
     }
     let _ = init.kill();
     let _ = init.wait();
+}
+
+/// Folders that have to stay in sight though they lie below a private one (a home in /var/lib), held open.
+fn keep() -> Vec<(std::fs::File, PathBuf)> {
+    let program = std::env::current_exe().unwrap();
+    let plugin = std::env::var_os("SLUICE_BIN").map(PathBuf::from);
+    let cache = folder("containerd");
+    let mut all = vec![
+        std::env::temp_dir(),
+        Path::new(env!("CARGO_MANIFEST_DIR")).to_path_buf(),
+    ];
+    all.extend(
+        [Some(program.as_path()), plugin.as_deref(), Some(&cache)]
+            .into_iter()
+            .flatten()
+            .filter_map(Path::parent)
+            .map(Path::to_path_buf),
+    );
+    all.retain(|dir| PRIVATE.iter().any(|private| dir.starts_with(private)));
+    all.into_iter()
+        .filter_map(|dir| Some((std::fs::File::open(&dir).ok()?, dir)))
+        .collect()
 }
 
 /// What killed tests left behind: folders and empty cgroups, found by the process number in their names.
