@@ -46,7 +46,12 @@ pub(crate) fn run() -> Answer {
     Answer { result, version }
 }
 
-fn dispatch(call: &Call, stdin: &[u8], deadline: Deadline, version: &mut Version) -> Result<Option<String>, Error> {
+fn dispatch(
+    call: &Call,
+    stdin: &[u8],
+    deadline: Deadline,
+    version: &mut Version,
+) -> Result<Option<String>, Error> {
     let request = match Request::parse(stdin) {
         Err(error) if call.command == Command::Del => {
             log::note(&error);
@@ -60,7 +65,12 @@ fn dispatch(call: &Call, stdin: &[u8], deadline: Deadline, version: &mut Version
         Err(_) if call.command == Command::Del => {}
         Err(error) => return Err(error),
     }
-    let context = Context { call, request: &request, version: *version, deadline };
+    let context = Context {
+        call,
+        request: &request,
+        version: *version,
+        deadline,
+    };
     match call.command {
         Command::Add => add::add(&context).map(Some),
         Command::Del => {

@@ -21,7 +21,14 @@ impl Sets {
 
     /// Ports of a field; `None` if it lists none.
     pub(super) fn ports(&mut self, redirect: &Redirect, field: Field, ports: &Ports) -> Option<Of> {
-        self.ranges(redirect, field.name(), field, DataType::InetService, ports, |port| port.to_be_bytes().to_vec())
+        self.ranges(
+            redirect,
+            field.name(),
+            field,
+            DataType::InetService,
+            ports,
+            |port| port.to_be_bytes().to_vec(),
+        )
     }
 
     /// User or group ids of a field.
@@ -30,31 +37,55 @@ impl Sets {
             Field::ProxyUid | Field::ExcludeUids => DataType::Uid,
             _ => DataType::Gid,
         };
-        self.ranges(redirect, field.name(), field, kind, ids, |id| id.to_be_bytes().to_vec())
+        self.ranges(redirect, field.name(), field, kind, ids, |id| {
+            id.to_be_bytes().to_vec()
+        })
     }
 
     /// Addresses of one family.
-    pub(super) fn addresses(&mut self, redirect: &Redirect, field: Field, family: Family, cidrs: &Cidrs) -> Option<Of> {
+    pub(super) fn addresses(
+        &mut self,
+        redirect: &Redirect,
+        field: Field,
+        family: Family,
+        cidrs: &Cidrs,
+    ) -> Option<Of> {
         match family {
             Family::V4 => {
                 let name = format!("{}-v4", field.name());
-                self.ranges(redirect, &name, field, DataType::Ipv4Addr, &cidrs.v4, |a| a.to_be_bytes().to_vec())
+                self.ranges(redirect, &name, field, DataType::Ipv4Addr, &cidrs.v4, |a| {
+                    a.to_be_bytes().to_vec()
+                })
             }
             Family::V6 => {
                 let name = format!("{}-v6", field.name());
-                self.ranges(redirect, &name, field, DataType::Ipv6Addr, &cidrs.v6, |a| a.to_be_bytes().to_vec())
+                self.ranges(redirect, &name, field, DataType::Ipv6Addr, &cidrs.v6, |a| {
+                    a.to_be_bytes().to_vec()
+                })
             }
         }
     }
 
     /// Interface names.
-    pub(super) fn interfaces(&mut self, redirect: &Redirect, field: Field, names: &BTreeSet<String>) -> Option<Of> {
+    pub(super) fn interfaces(
+        &mut self,
+        redirect: &Redirect,
+        field: Field,
+        names: &BTreeSet<String>,
+    ) -> Option<Of> {
         let keys: Vec<Vec<u8>> = names.iter().map(|name| interface_key(name)).collect();
         match keys.as_slice() {
             [] => None,
             [one] => Some(Of::One(one.clone())),
             _ => {
-                let elements = keys.into_iter().map(|key| Element { key, end: None, data: None }).collect();
+                let elements = keys
+                    .into_iter()
+                    .map(|key| Element {
+                        key,
+                        end: None,
+                        data: None,
+                    })
+                    .collect();
                 Some(self.add(redirect, field.name(), field, DataType::IfName, false, elements))
             }
         }
@@ -120,7 +151,11 @@ impl Sets {
 
 /// The length of the prefix that a range of addresses is, if it is one.
 fn prefix(from: &[u8], to: &[u8]) -> Option<u8> {
-    let number = |bytes: &[u8]| bytes.iter().fold(0_u128, |number, byte| number << 8 | u128::from(*byte));
+    let number = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .fold(0_u128, |number, byte| number << 8 | u128::from(*byte))
+    };
     let host = number(from) ^ number(to);
     let bits = u32::try_from(from.len()).ok()? * 8 - host.count_ones();
     let is_prefix = host & host.wrapping_add(1) == 0 && number(from) & host == 0;
