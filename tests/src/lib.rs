@@ -18,6 +18,7 @@ pub mod need;
 pub mod ns;
 pub mod plugin;
 pub mod probe;
+pub mod runtime;
 pub mod serve;
 pub mod table;
 pub mod world;
