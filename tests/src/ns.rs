@@ -67,6 +67,28 @@ impl Netns {
         ns
     }
 
+    /// A pod's namespace without surroundings: `eth0` with 10.66.0.10, and nobody at the other end.
+    #[must_use]
+    pub fn pod() -> Self {
+        let ns = Self::new();
+        ns.link(|net| {
+            Box::pin(async move {
+                net.veth("eth0", "far").await;
+                net.up("far").await;
+                net.up("eth0").await;
+                net.address("eth0", "10.66.0.10/24").await;
+            })
+        });
+        ns
+    }
+
+    /// Our table as `nft` shows it, handles included; empty if it is not there.
+    #[must_use]
+    pub fn table(&self) -> String {
+        self.try_output("nft", &["-a", "list", "table", "inet", "sluice"], "")
+            .unwrap_or_default()
+    }
+
     /// One that someone else made.
     #[must_use]
     pub fn from_file(handle: File) -> Self {
