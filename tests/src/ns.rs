@@ -55,16 +55,22 @@ impl Netns {
             unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace (root, or `unshare -rn`)");
             File::open("/proc/thread-self/ns/net").expect("own namespace")
         });
-        let ns = Netns {
+        Netns {
             handle: handle.join().expect("thread of the namespace"),
-        };
-        for conf in ["all", "default"] {
-            ns.sysctl(&format!("ipv6/conf/{conf}/accept_dad"), "0");
-            ns.sysctl(&format!("ipv4/conf/{conf}/rp_filter"), "0");
-            ns.sysctl(&format!("ipv4/conf/{conf}/send_redirects"), "0");
         }
-        ns.link(|net| Box::pin(async move { net.up("lo").await }));
-        ns
+        .ready()
+    }
+
+    /// Makes one that is just made ready for use.
+    #[must_use]
+    pub fn ready(self) -> Self {
+        for conf in ["all", "default"] {
+            self.sysctl(&format!("ipv6/conf/{conf}/accept_dad"), "0");
+            self.sysctl(&format!("ipv4/conf/{conf}/rp_filter"), "0");
+            self.sysctl(&format!("ipv4/conf/{conf}/send_redirects"), "0");
+        }
+        self.link(|net| Box::pin(async move { net.up("lo").await }));
+        self
     }
 
     /// A pod's namespace without surroundings: `eth0` with 10.66.0.10, and nobody at the other end.
