@@ -19,6 +19,7 @@ pub mod need;
 pub mod ns;
 pub mod plugin;
 pub mod probe;
+pub mod rules;
 pub mod serve;
 pub mod table;
 pub mod world;
