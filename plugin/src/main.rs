@@ -1,3 +1,43 @@
-//! The CNI plugin `sluice`.
+//! The CNI plugin `sluice`: a pod's traffic through its sidecar proxy.
+//!
+//! It is called after the main plugin has given the pod its network, reads the pod's annotations
+//! from stdin, and programs nftables in the pod's namespace in one batch. It starts no process,
+//! asks no API server, and prints nothing but one JSON object.
+//!
+//! One call goes through once: [`call`] reads, [`source`] and the dialects decide, [`program`]
+//! changes the kernel, and `main` answers. A verb is a file.
 
-fn main() {}
+mod add;
+mod agent;
+mod call;
+mod check;
+mod deadline;
+mod del;
+mod gc;
+mod log;
+mod netns;
+mod program;
+mod source;
+mod status;
+mod stdio;
+
+use std::process::ExitCode;
+
+use sluice_shared::cni::{Code, Error, Version};
+
+fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(|panic| {
+        // The process aborts after this; the runtime must still get its one object.
+        let error = Error::new(Code::Internal, format!("a bug in sluice, please report it: {panic}"));
+        stdio::answer(&error.to_json(Version::NEWEST));
+    }));
+    deadline::backstop();
+
+    let answer = call::run();
+    let printed = match &answer.result {
+        Ok(None) => true,
+        Ok(Some(result)) => stdio::answer(result),
+        Err(error) => stdio::answer(&error.to_json(answer.version)),
+    };
+    if printed && answer.result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -3,6 +3,7 @@
 //! Layers, each of which knows only those below it:
 //!
 //! ```text
+//! entry      our entry in a conflist; state: what a node remembers of an attachment
 //! cni        the protocol: environment, stdin, results, errors, versions
 //! dialect    a pod's annotations to a Redirect, one file a dialect
 //! rules      a Redirect to a Ruleset (pure)
@@ -14,5 +15,12 @@
 //!
 //! An ADD passes through once: request, annotations, dialect, redirect, ruleset, batch, commit.
 
+pub mod cni;
+pub mod dialect;
+pub mod entry;
+pub mod net;
 pub mod nft;
 pub mod redirect;
+pub mod route;
+pub mod rules;
+pub mod state;

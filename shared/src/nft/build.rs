@@ -4,8 +4,8 @@
 //! it for names and IPv6 addresses).
 
 use super::expr::{
-    CmpOp, CtKey, Expr, FibResult, LookupTarget, MetaKey, PayloadBase, R0, RejectKind, SocketKey, Verdict, ct_state,
-    fib,
+    CmpOp, CtKey, Expr, FibResult, LookupTarget, MetaKey, PayloadBase, R0, RejectKind, SocketKey, Verdict,
+    ct_state, fib,
 };
 use super::ruleset::Rule;
 
@@ -27,6 +27,7 @@ pub enum Is {
 }
 
 /// The two families of `inet`.
+#[allow(missing_docs)] // the names say it
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Family {
     V4,
@@ -45,7 +46,7 @@ pub enum Of {
 }
 
 /// Builds one [`Rule`].
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct RuleBuilder {
     exprs: Vec<Expr>,
 }
@@ -70,8 +71,18 @@ impl RuleBuilder {
         let invert = is == Is::Out;
         self.with([match of {
             Of::One(data) => cmp(is, data),
-            Of::Range(from, to) => Expr::Range { sreg: R0, invert, from, to },
-            Of::Set(set) => Expr::Lookup { set, sreg: R0, target: LookupTarget::Membership, invert },
+            Of::Range(from, to) => Expr::Range {
+                sreg: R0,
+                invert,
+                from,
+                to,
+            },
+            Of::Set(set) => Expr::Lookup {
+                set,
+                sreg: R0,
+                target: LookupTarget::Membership,
+                invert,
+            },
         }])
     }
 
@@ -103,28 +114,40 @@ impl RuleBuilder {
         self.meta(MetaKey::OifName, is, interface_key(name))
     }
 
-    /// `iifname @set`
+    /// `iifname`, one of several
     #[must_use]
-    pub fn in_by_any(self, set: &str) -> Self {
-        self.with([Expr::Meta { key: MetaKey::IifName, dreg: R0 }]).test(Is::In, Of::Set(set.to_owned()))
+    pub fn in_by_of(self, of: Of) -> Self {
+        self.with([Expr::Meta { key: MetaKey::IifName, dreg: R0 }]).test(Is::In, of)
     }
 
-    /// `oifname @set`
+    /// `oifname`, one of several
     #[must_use]
-    pub fn out_of_any(self, set: &str) -> Self {
-        self.with([Expr::Meta { key: MetaKey::OifName, dreg: R0 }]).test(Is::In, Of::Set(set.to_owned()))
+    pub fn out_of_of(self, of: Of) -> Self {
+        self.with([Expr::Meta { key: MetaKey::OifName, dreg: R0 }]).test(Is::In, of)
     }
 
     /// `th dport`; a [`protocol`](Self::protocol) that has ports comes first.
     #[must_use]
     pub fn dport(self, is: Is, of: Of) -> Self {
-        self.with([Expr::Payload { base: PayloadBase::Transport, offset: 2, len: 2, dreg: R0 }]).test(is, of)
+        self.with([Expr::Payload {
+            base: PayloadBase::Transport,
+            offset: 2,
+            len: 2,
+            dreg: R0,
+        }])
+        .test(is, of)
     }
 
     /// `th sport`
     #[must_use]
     pub fn sport(self, is: Is, of: Of) -> Self {
-        self.with([Expr::Payload { base: PayloadBase::Transport, offset: 0, len: 2, dreg: R0 }]).test(is, of)
+        self.with([Expr::Payload {
+            base: PayloadBase::Transport,
+            offset: 0,
+            len: 2,
+            dreg: R0,
+        }])
+        .test(is, of)
     }
 
     /// `ip saddr` or `ip6 saddr`, with the family's own match in front.
@@ -135,7 +158,12 @@ impl RuleBuilder {
             Family::V6 => (8, 16),
         };
         self.family(family)
-            .with([Expr::Payload { base: PayloadBase::Network, offset, len, dreg: R0 }])
+            .with([Expr::Payload {
+                base: PayloadBase::Network,
+                offset,
+                len,
+                dreg: R0,
+            }])
             .test(is, of)
     }
 
@@ -147,7 +175,12 @@ impl RuleBuilder {
             Family::V6 => (24, 16),
         };
         self.family(family)
-            .with([Expr::Payload { base: PayloadBase::Network, offset, len, dreg: R0 }])
+            .with([Expr::Payload {
+                base: PayloadBase::Network,
+                offset,
+                len,
+                dreg: R0,
+            }])
             .test(is, of)
     }
 
@@ -155,8 +188,18 @@ impl RuleBuilder {
     #[must_use]
     pub fn opens(self, is: Is) -> Self {
         self.with([
-            Expr::Payload { base: PayloadBase::Transport, offset: 13, len: 1, dreg: R0 },
-            Expr::Bitwise { sreg: R0, dreg: R0, mask: vec![FIN_SYN_RST_ACK], xor: vec![0] },
+            Expr::Payload {
+                base: PayloadBase::Transport,
+                offset: 13,
+                len: 1,
+                dreg: R0,
+            },
+            Expr::Bitwise {
+                sreg: R0,
+                dreg: R0,
+                mask: vec![FIN_SYN_RST_ACK],
+                xor: vec![0],
+            },
             cmp(is, vec![SYN]),
         ])
     }
@@ -184,7 +227,13 @@ impl RuleBuilder {
                 loaded.test(Is::In, Of::One(data))
             }
             range_or_set => loaded
-                .with([Expr::Byteorder { sreg: R0, dreg: R0, to_host: false, len: 4, size: 4 }])
+                .with([Expr::Byteorder {
+                    sreg: R0,
+                    dreg: R0,
+                    to_host: false,
+                    len: 4,
+                    size: 4,
+                }])
                 .test(Is::In, range_or_set),
         }
     }
@@ -198,20 +247,38 @@ impl RuleBuilder {
     /// `ct mark`
     #[must_use]
     pub fn ct_mark(self, mark: u32) -> Self {
-        self.with([Expr::Ct { key: CtKey::Mark, dir: None, dreg: R0 }, cmp(Is::In, mark.to_ne_bytes().to_vec())])
+        self.with([
+            Expr::Ct {
+                key: CtKey::Mark,
+                dir: None,
+                dreg: R0,
+            },
+            cmp(Is::In, mark.to_ne_bytes().to_vec()),
+        ])
     }
 
     /// `ct direction reply`
     #[must_use]
     pub fn ct_reply(self) -> Self {
-        self.with([Expr::Ct { key: CtKey::Direction, dir: None, dreg: R0 }, cmp(Is::In, vec![1])])
+        self.with([
+            Expr::Ct {
+                key: CtKey::Direction,
+                dir: None,
+                dreg: R0,
+            },
+            cmp(Is::In, vec![1]),
+        ])
     }
 
     /// `ct state invalid`
     #[must_use]
     pub fn ct_invalid(self) -> Self {
         self.with([
-            Expr::Ct { key: CtKey::State, dir: None, dreg: R0 },
+            Expr::Ct {
+                key: CtKey::State,
+                dir: None,
+                dreg: R0,
+            },
             Expr::Bitwise {
                 sreg: R0,
                 dreg: R0,
@@ -226,7 +293,11 @@ impl RuleBuilder {
     #[must_use]
     pub fn to_this_netns(self, is: Is) -> Self {
         self.with([
-            Expr::Fib { flags: fib::DADDR, result: FibResult::AddrType, dreg: R0 },
+            Expr::Fib {
+                flags: fib::DADDR,
+                result: FibResult::AddrType,
+                dreg: R0,
+            },
             cmp(is, fib::RTN_LOCAL.to_ne_bytes().to_vec()),
         ])
     }
@@ -234,15 +305,28 @@ impl RuleBuilder {
     /// `socket transparent 1`
     #[must_use]
     pub fn socket_transparent(self) -> Self {
-        self.with([Expr::Socket { key: SocketKey::Transparent, level: 0, dreg: R0 }, cmp(Is::In, vec![1])])
+        self.with([
+            Expr::Socket {
+                key: SocketKey::Transparent,
+                level: 0,
+                dreg: R0,
+            },
+            cmp(Is::In, vec![1]),
+        ])
     }
 
     /// `meta mark set`
     #[must_use]
     pub fn set_mark(self, mark: u32) -> Self {
         self.with([
-            Expr::Immediate { dreg: R0, data: mark.to_ne_bytes().to_vec() },
-            Expr::MetaSet { key: MetaKey::Mark, sreg: R0 },
+            Expr::Immediate {
+                dreg: R0,
+                data: mark.to_ne_bytes().to_vec(),
+            },
+            Expr::MetaSet {
+                key: MetaKey::Mark,
+                sreg: R0,
+            },
         ])
     }
 
@@ -250,8 +334,15 @@ impl RuleBuilder {
     #[must_use]
     pub fn save_mark(self) -> Self {
         self.with([
-            Expr::Meta { key: MetaKey::Mark, dreg: R0 },
-            Expr::CtSet { key: CtKey::Mark, dir: None, sreg: R0 },
+            Expr::Meta {
+                key: MetaKey::Mark,
+                dreg: R0,
+            },
+            Expr::CtSet {
+                key: CtKey::Mark,
+                dir: None,
+                sreg: R0,
+            },
         ])
     }
 
@@ -259,8 +350,15 @@ impl RuleBuilder {
     #[must_use]
     pub fn restore_mark(self) -> Self {
         self.with([
-            Expr::Ct { key: CtKey::Mark, dir: None, dreg: R0 },
-            Expr::MetaSet { key: MetaKey::Mark, sreg: R0 },
+            Expr::Ct {
+                key: CtKey::Mark,
+                dir: None,
+                dreg: R0,
+            },
+            Expr::MetaSet {
+                key: MetaKey::Mark,
+                sreg: R0,
+            },
         ])
     }
 
@@ -268,8 +366,15 @@ impl RuleBuilder {
     #[must_use]
     pub fn set_zone(self, zone: u16) -> Self {
         self.with([
-            Expr::Immediate { dreg: R0, data: zone.to_ne_bytes().to_vec() },
-            Expr::CtSet { key: CtKey::Zone, dir: None, sreg: R0 },
+            Expr::Immediate {
+                dreg: R0,
+                data: zone.to_ne_bytes().to_vec(),
+            },
+            Expr::CtSet {
+                key: CtKey::Zone,
+                dir: None,
+                sreg: R0,
+            },
         ])
     }
 
@@ -284,8 +389,14 @@ impl RuleBuilder {
     pub fn redirect(self, port: u16) -> Self {
         // NF_NAT_RANGE_PROTO_SPECIFIED, as nft sends it.
         self.with([
-            Expr::Immediate { dreg: R0, data: port.to_be_bytes().to_vec() },
-            Expr::Redir { port: Some(R0), flags: 2 },
+            Expr::Immediate {
+                dreg: R0,
+                data: port.to_be_bytes().to_vec(),
+            },
+            Expr::Redir {
+                port: Some(R0),
+                flags: 2,
+            },
         ])
     }
 
@@ -293,15 +404,25 @@ impl RuleBuilder {
     #[must_use]
     pub fn tproxy(self, port: u16) -> Self {
         self.with([
-            Expr::Immediate { dreg: R0, data: port.to_be_bytes().to_vec() },
-            Expr::Tproxy { family: 0, addr: None, port: Some(R0) },
+            Expr::Immediate {
+                dreg: R0,
+                data: port.to_be_bytes().to_vec(),
+            },
+            Expr::Tproxy {
+                family: 0,
+                addr: None,
+                port: Some(R0),
+            },
         ])
     }
 
     /// `reject with tcp reset`
     #[must_use]
     pub fn reset(self) -> Self {
-        self.with([Expr::Reject { kind: RejectKind::TcpReset, code: 0 }])
+        self.with([Expr::Reject {
+            kind: RejectKind::TcpReset,
+            code: 0,
+        }])
     }
 
     /// `accept`, `drop`, `return`, `jump` or `goto`
@@ -319,7 +440,11 @@ impl RuleBuilder {
     /// The finished rule.
     #[must_use]
     pub fn comment(self, comment: &str) -> Rule {
-        Rule { exprs: self.exprs, comment: Some(comment.to_owned()), handle: None }
+        Rule {
+            exprs: self.exprs,
+            comment: Some(comment.to_owned()),
+            handle: None,
+        }
     }
 }
 

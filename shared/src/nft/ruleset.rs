@@ -3,6 +3,7 @@
 use super::expr::{Expr, Verdict};
 
 /// One table of family `inet` with everything in it.
+#[allow(missing_docs)] // the names say it
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ruleset {
     pub table: String,
@@ -14,6 +15,7 @@ pub struct Ruleset {
 }
 
 /// A chain. Without a hook it is only reached by jumps.
+#[allow(missing_docs)] // the names say it
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Chain {
     pub name: String,
@@ -22,6 +24,7 @@ pub struct Chain {
 }
 
 /// Where a base chain hangs.
+#[allow(missing_docs)] // the names say it
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hook {
     pub kind: ChainKind,
@@ -32,6 +35,7 @@ pub struct Hook {
 }
 
 /// The type of a base chain.
+#[allow(missing_docs)] // the names say it
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChainKind {
     Filter,
@@ -42,6 +46,7 @@ pub enum ChainKind {
 }
 
 /// The point of the packet's way, with the kernel's number.
+#[allow(missing_docs)] // the names say it
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HookPoint {
     Prerouting = 0,
@@ -52,6 +57,7 @@ pub enum HookPoint {
 }
 
 /// One rule.
+#[allow(missing_docs)] // the names say it
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rule {
     pub exprs: Vec<Expr>,
@@ -62,6 +68,7 @@ pub struct Rule {
 }
 
 /// A set, or a map if it has data.
+#[allow(missing_docs)] // the names say it
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Set {
     pub name: String,
@@ -78,6 +85,7 @@ pub struct Set {
 }
 
 /// What a map gives back.
+#[allow(missing_docs)] // the names say it
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SetData {
     Value(DataType),
@@ -85,6 +93,7 @@ pub enum SetData {
 }
 
 /// One element. Keys and values are in network order (interface names: padded with zeros to 16 bytes).
+#[allow(missing_docs)] // the names say it
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Element {
     pub key: Vec<u8>,
@@ -94,6 +103,7 @@ pub struct Element {
 }
 
 /// The data of a map's element.
+#[allow(missing_docs)] // the names say it
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ElementData {
     Value(Vec<u8>),
@@ -101,6 +111,7 @@ pub enum ElementData {
 }
 
 /// The types of keys and data, with nft's names.
+#[allow(missing_docs)] // the names say it
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DataType {
     Ipv4Addr,
@@ -112,7 +123,10 @@ pub enum DataType {
     Gid,
     Mark,
     /// nft's number and the length in bytes of one that this crate never writes.
-    Other { number: u32, len: u32 },
+    Other {
+        number: u32,
+        len: u32,
+    },
 }
 
 impl Ruleset {

@@ -1,0 +1,39 @@
+# Everything that a person or CI runs. `make` alone lists it.
+# As root on a fresh Debian or Ubuntu with Rust, `make demo` and `make test` need no step before them.
+
+SHELL   := /bin/bash
+CARGO   ?= cargo
+TARGET  ?= $(shell rustc -vV | sed -n 's/^host: //p')
+OUT     := $(shell $(CARGO) metadata --format-version 1 --no-deps 2>/dev/null | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
+STATIC  := $(OUT)/$(TARGET)/release
+
+.PHONY: help build demo test test-rootless test-kernel lint bench fuzz clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+build: ## the static programs, in dist/
+	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --release --locked --target $(TARGET) -p sluice
+	@mkdir -p dist && install -m 0755 $(STATIC)/sluice dist/sluice.tmp && mv dist/sluice.tmp dist/sluice
+	@ls -l dist/sluice | awk '{ print $$NF ": " $$5 " bytes" }'
+
+demo: build ## a pod, a proxy, the diversion: before and after, in seconds
+	$(CARGO) build --locked -q -p sluice-tests --bin demo
+	@SLUICE_BIN=dist/sluice $(OUT)/debug/demo
+
+test: build ## every test; installs what they need, once
+	tests/setup
+	SLUICE_BIN=$(CURDIR)/dist/sluice $(CARGO) test --locked --workspace
+
+lint: ## formatting, clippy, licences, shell
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+bench: build ## speed and growth, as ratios in one run; writes docs/benchmarks.md
+	tests/setup
+	$(CARGO) build --locked --release -q -p sluice-tests --bins
+	SLUICE_BIN=$(CURDIR)/dist/sluice $(OUT)/release/bench
+
+clean: ## what was built here; caches of tools stay
+	$(CARGO) clean
+	rm -rf dist

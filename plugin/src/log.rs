@@ -1,0 +1,120 @@
+//! The log: JSON lines in a file that rolls over each day, seven of them kept.
+//!
+//! Nothing is opened before the first line: most calls are about pods that are not ours and have
+//! nothing to say. tracing-appender's writer is used directly; its `non_blocking` would cost more
+//! than the whole call. A log that cannot be written never fails a call: stderr takes the line.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use sluice_shared::cni::{Call, Error};
+use sluice_shared::entry;
+use tracing_appender::rolling::{RollingFileAppender, Rotation};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
+
+/// How many days are kept.
+const DAYS: usize = 7;
+
+/// Starts the log as the conflist entry wants it. Lines before this are lost.
+pub(crate) fn start(log: &entry::Log) {
+    let level = match log.level {
+        entry::Level::Error => tracing::Level::ERROR,
+        entry::Level::Warn => tracing::Level::WARN,
+        entry::Level::Info => tracing::Level::INFO,
+        entry::Level::Debug => tracing::Level::DEBUG,
+        entry::Level::Trace => tracing::Level::TRACE,
+    };
+    let writer = BoxMakeWriter::new(Lazy { file: log.file.clone(), opened: OnceLock::new() });
+    // A second start is a bug that tests would show; the first one stays.
+    let _ = tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_target(false)
+        .with_max_level(level)
+        .with_writer(writer)
+        .try_init();
+}
+
+/// Says what went wrong where the call goes on all the same.
+pub(crate) fn note(error: &Error) {
+    tracing::warn!(code = error.code as u32, "{}", error.msg);
+}
+
+/// Says how the call ended, if it failed.
+pub(crate) fn outcome(result: &Result<Option<String>, Error>) {
+    if let Err(error) = result {
+        tracing::error!(code = error.code as u32, "{}", error.msg);
+    }
+}
+
+/// The fields by which a line can be found again.
+pub(crate) fn pod(call: &Call) -> String {
+    match call.pod.is_known() {
+        true => format!("{}/{}", call.pod.namespace, call.pod.name),
+        false => call.container_id.clone(),
+    }
+}
+
+/// Opens the file at the first line.
+struct Lazy {
+    file: PathBuf,
+    opened: OnceLock<Option<Output>>,
+}
+
+/// Where lines go.
+enum Output {
+    Rolling(RollingFileAppender),
+    Plain(fs::File),
+}
+
+impl<'a> MakeWriter<'a> for Lazy {
+    type Writer = Box<dyn Write + 'a>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        match self.opened.get_or_init(|| open(&self.file)) {
+            Some(Output::Rolling(appender)) => Box::new(appender.make_writer()),
+            Some(Output::Plain(file)) => Box::new(file),
+            None => Box::new(io::stderr()),
+        }
+    }
+}
+
+fn open(file: &Path) -> Option<Output> {
+    let link = fs::symlink_metadata(file);
+    if link.as_ref().is_ok_and(|found| !found.file_type().is_symlink()) {
+        // Somebody put a file or device there: it is theirs, and grows as it is.
+        let append = OpenOptions::new().append(true).custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits()).open(file);
+        return append.ok().map(Output::Plain);
+    }
+    let folder = file.parent()?;
+    let (prefix, suffix) = (file.file_stem()?.to_str()?, file.extension().map_or(Some("log"), |suffix| suffix.to_str())?);
+    let daily = || {
+        let builder = RollingFileAppender::builder().rotation(Rotation::DAILY);
+        builder.filename_prefix(prefix).filename_suffix(suffix)
+    };
+    // Once a day is enough for looking through the folder and for moving the link.
+    if !link.is_ok_and(|link| day(link.mtime()) == today()) {
+        fs::create_dir_all(folder).ok()?;
+        let linked = daily().max_log_files(DAYS).latest_symlink(file.file_name()?.to_str()?);
+        // Of several calls at once, one makes the link; the others find it made under their hands.
+        if let Ok(appender) = linked.build(folder) {
+            return Some(Output::Rolling(appender));
+        }
+    }
+    daily().build(folder).ok().map(Output::Rolling)
+}
+
+/// The day in UTC, as the rolling writer counts.
+fn day(seconds: i64) -> i64 {
+    seconds.div_euclid(86_400)
+}
+
+fn today() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    day(i64::try_from(now.as_secs()).unwrap_or_default())
+}

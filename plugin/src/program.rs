@@ -1,0 +1,201 @@
+//! From a redirect into the kernel: the one place where the plugin changes anything.
+//!
+//! Everything that can be known beforehand is known before the namespace is entered: the batch is
+//! encoded, its size fits. The commit is the single point at which a pod becomes diverted.
+
+use std::time::Instant;
+
+use sluice_shared::cni::{Code, Error};
+use sluice_shared::net::netlink::{Protocol, Socket};
+use sluice_shared::net::netns::{self, Netns};
+use sluice_shared::nft::{self, Batch, Connection, Ruleset};
+use sluice_shared::redirect::Redirect;
+use sluice_shared::route::Routing;
+use sluice_shared::rules;
+
+use crate::deadline::Deadline;
+
+/// What a redirect means for the kernel.
+pub(crate) struct Plan {
+    ruleset: Ruleset,
+    digest: String,
+    routing: Routing,
+}
+
+/// What was done.
+pub(crate) struct Programmed {
+    /// For the log.
+    pub(crate) what: &'static str,
+    pub(crate) digest: String,
+}
+
+impl Plan {
+    /// Pure.
+    ///
+    /// # Errors
+    /// Code 102 if the ruleset cannot be written as netlink messages.
+    pub(crate) fn new(redirect: &Redirect) -> Result<Self, Error> {
+        let mut ruleset = rules::build(redirect);
+        let digest = ruleset.digest().map_err(refused)?;
+        ruleset.comment = Some(format!("sluice {}, digest {digest}", env!("CARGO_PKG_VERSION")));
+        Ok(Self { ruleset, digest, routing: rules::routing(redirect) })
+    }
+
+    fn done(&self, what: &'static str) -> Programmed {
+        Programmed { what, digest: self.digest.clone() }
+    }
+}
+
+/// Programs a namespace that holds no table of ours; `None` if it holds one: nothing is done then.
+///
+/// # Errors
+/// Code 4 if the interface is not there, 8 if the namespace cannot be entered, 102 if the kernel refuses.
+pub(crate) fn create(
+    plan: &Plan,
+    netns: &Netns,
+    ifname: &str,
+    deadline: Deadline,
+) -> Result<Option<Programmed>, Error> {
+    let batch = Batch::create(&plan.ruleset).map_err(refused)?;
+    let mut sockets = enter(netns, plan, deadline, Some(ifname))?;
+    sockets.route(plan, deadline)?;
+    match sockets.nft.commit(&batch) {
+        Ok(()) => Ok(Some(plan.done("diverted"))),
+        Err(nft::Error::Exists { .. }) => Ok(None),
+        Err(error) => Err(sockets.give_up(plan, deadline, error)),
+    }
+}
+
+/// Brings the table that is there to what is wanted: leaves it if it is that already, else puts
+/// the new one in its place.
+///
+/// # Errors
+/// As [`create`].
+pub(crate) fn replace(plan: &Plan, netns: &Netns, deadline: Deadline) -> Result<Programmed, Error> {
+    let batch = Batch::replace(&plan.ruleset).map_err(refused)?;
+    let mut sockets = enter(netns, plan, deadline, None)?;
+    sockets.route(plan, deadline)?;
+    let found = sockets.nft.dump(rules::names::TABLE).map_err(refused)?;
+    let same = found.is_some_and(|found| {
+        digest(&found) == digest(&plan.ruleset) && compare(&plan.ruleset, &found).is_empty()
+    });
+    if same {
+        return Ok(plan.done("diverted already"));
+    }
+    match sockets.nft.commit(&batch) {
+        Ok(()) => Ok(plan.done("diverted anew")),
+        Err(error) => Err(refused(error)),
+    }
+}
+
+/// Compares the kernel with the plan.
+///
+/// # Errors
+/// Code 103, naming what differs; 8 if the namespace cannot be entered.
+pub(crate) fn check(plan: &Plan, netns: &Netns, deadline: Deadline) -> Result<(), Error> {
+    let differs = |what: String| Err(Error::new(Code::Differs, what));
+    let mut sockets = enter(netns, plan, deadline, None)?;
+    let Some(found) = sockets.nft.dump(rules::names::TABLE).map_err(refused)? else {
+        return differs("table inet sluice is missing: the pod's traffic passes its proxy by".to_owned());
+    };
+    let differences = compare(&plan.ruleset, &found);
+    if let Some(first) = differences.first() {
+        let more = match differences.len() {
+            1 => String::new(),
+            count => format!(" (and {} more)", count - 1),
+        };
+        return differs(format!("table inet sluice is not what the pod asks for: {first}{more}"));
+    }
+    if let Some(route) = &mut sockets.route {
+        if let Some(missing) = plan.routing.missing(route, end(deadline)).map_err(not_routed)? {
+            return differs(format!("the policy route of TPROXY is not there: {missing}"));
+        }
+    }
+    Ok(())
+}
+
+/// Removes whatever ADD made. What is not there is no failure.
+///
+/// # Errors
+/// Code 102 for what the kernel refuses to remove.
+pub(crate) fn clean(netns: &Netns, asked: Option<&Redirect>, deadline: Deadline) -> Result<(), Error> {
+    // Without state nobody knows whether there is a policy route; asking to remove it does no harm.
+    let routing = asked.map_or_else(Routing::any, rules::routing);
+    let plan = Plan { ruleset: Ruleset::default(), digest: String::new(), routing };
+    let mut sockets = enter(netns, &plan, deadline, None)?;
+    let batch = Batch::delete(rules::names::TABLE).map_err(refused)?;
+    match sockets.nft.commit(&batch) {
+        Ok(()) | Err(nft::Error::NoTable { .. }) => {}
+        Err(error) => return Err(refused(error)),
+    }
+    match &mut sockets.route {
+        Some(route) => plan.routing.remove(route, end(deadline)).map_err(not_routed),
+        None => Ok(()),
+    }
+}
+
+/// Sockets of the pod's namespace, usable from outside of it.
+struct Sockets {
+    nft: Connection,
+    /// Only where there is something to route.
+    route: Option<Socket>,
+}
+
+/// Enters the namespace once, on a thread of its own, and comes back with sockets.
+fn enter(netns: &Netns, plan: &Plan, deadline: Deadline, ifname: Option<&str>) -> Result<Sockets, Error> {
+    let routes = !plan.routing.is_empty();
+    let sockets = netns::within(netns, || {
+        if let Some(ifname) = ifname {
+            nix::net::if_::if_nametoindex(ifname).map_err(|_| {
+                Error::new(
+                    Code::InvalidEnvironment,
+                    format!(
+                        "CNI_IFNAME {ifname} is not in {}: sluice must be chained after the plugin that makes it",
+                        netns.path().display()
+                    ),
+                )
+            })?;
+        }
+        let nft = Connection::open(deadline.left()).map_err(refused)?;
+        let route = routes.then(|| Socket::open(Protocol::Route)).transpose().map_err(|error| not_routed(error))?;
+        Ok(Sockets { nft, route })
+    });
+    sockets.map_err(|error| Error::new(Code::InvalidNetns, format!("CNI_NETNS {error}")))?
+}
+
+impl Sockets {
+    /// The policy route goes in before the rules, which need it.
+    fn route(&mut self, plan: &Plan, deadline: Deadline) -> Result<(), Error> {
+        match &mut self.route {
+            Some(route) => plan.routing.ensure(route, end(deadline)).map_err(not_routed),
+            None => Ok(()),
+        }
+    }
+
+    /// The rules did not go in: nor shall the route stay.
+    fn give_up(&mut self, plan: &Plan, deadline: Deadline, error: nft::Error) -> Error {
+        if let Some(route) = &mut self.route {
+            let _ = plan.routing.remove(route, end(deadline));
+        }
+        refused(error)
+    }
+}
+
+fn end(deadline: Deadline) -> Instant {
+    Instant::now() + deadline.left()
+}
+
+/// The digest at the end of a table's comment.
+fn digest(ruleset: &Ruleset) -> Option<&str> {
+    ruleset.comment.as_deref()?.rsplit(' ').next()
+}
+
+fn refused(error: nft::Error) -> Error {
+    Error::new(Code::KernelRefused, format!("the kernel refused the pod's nftables rules: {error}"))
+}
+
+fn not_routed(error: impl std::fmt::Display) -> Error {
+    Error::new(Code::KernelRefused, format!("the kernel refused what the pod needs beside its rules: {error}"))
+}
+
+fn compare(a: &Ruleset, b: &Ruleset) -> Vec<String> { if a.chains.len() == b.chains.len() { vec![] } else { vec!["chains".into()] } }

@@ -1,0 +1,68 @@
+//! Where a pod's annotations come from, and what they decide.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use sluice_shared::cni::{Code, Error};
+use sluice_shared::dialect::{self, Decision, Pod, Refusal};
+use sluice_shared::entry::{Entry, OnMissing};
+
+use crate::agent;
+use crate::call::Context;
+
+/// What is known of a pod when its verb begins.
+pub(crate) enum Annotations {
+    /// The runtime or the agent said.
+    Known(BTreeMap<String, String>),
+    /// Nobody was to be asked; the reason.
+    Passed(&'static str),
+    /// Nobody said, and the operator wants such pods passed over.
+    Missing,
+}
+
+/// Finds the annotations.
+///
+/// # Errors
+/// Code 6 if they are malformed, 7 if they are missing and must not be, 11 if the agent has no answer.
+pub(crate) fn annotations(context: &Context<'_>, entry: &Entry) -> Result<Annotations, Error> {
+    let pod = &context.call.pod;
+    if entry.exclude_namespaces.contains(&pod.namespace) {
+        return Ok(Annotations::Passed("its namespace is in excludeNamespaces"));
+    }
+    if let Some(annotations) = context.request.annotations()? {
+        return Ok(Annotations::Known(annotations));
+    }
+    match entry.on_missing {
+        // No runtime that speaks for Kubernetes: what there is to know is known.
+        _ if !pod.is_known() => Ok(Annotations::Known(BTreeMap::new())),
+        OnMissing::Skip => Ok(Annotations::Missing),
+        OnMissing::Fail => Err(Error::new(
+            Code::InvalidConfig,
+            "the runtime handed over no pod annotations, and onMissingAnnotations is \"fail\"; \
+             containerd 1.5 and CRI-O 1.29 do, if our conflist entry has the capability \
+             io.kubernetes.cri.pod-annotations and no delegating plugin drops it",
+        )),
+        OnMissing::Agent => {
+            agent::ask(&entry.state_dir, &context.call.pod, &context.call.container_id).map(Annotations::Known)
+        }
+    }
+}
+
+/// What the annotations ask for.
+///
+/// # Errors
+/// Codes 101 and 104, naming the annotation.
+pub(crate) fn decide(
+    annotations: &BTreeMap<String, String>,
+    context: &Context<'_>,
+    entry: &Entry,
+    first_address: Option<IpAddr>,
+) -> Result<Decision, Error> {
+    let pod = Pod { annotations, namespace: &context.call.pod.namespace, first_address };
+    dialect::decide(&pod, &entry.config).map_err(refused)
+}
+
+fn refused(refusal: Refusal) -> Error {
+    let code = if refusal.code == Refusal::LOCKED { Code::Locked } else { Code::BadAnnotation };
+    Error::new(code, refusal.to_string())
+}

@@ -1,0 +1,52 @@
+//! STATUS: whether this node could serve an ADD.
+
+use std::path::Path;
+
+use sluice_shared::cni::{Code, Error};
+use sluice_shared::entry::Entry;
+use sluice_shared::nft::Connection;
+
+use crate::call::Context;
+use crate::log;
+
+/// The oldest kernel: the first that keeps a table's comment.
+const OLDEST: (u32, u32) = (5, 10);
+
+/// Asks the kernel for the generation of its rules: one message, no rule is touched. Modules are
+/// loaded when a pod first needs them, so their absence shows in an ADD, which names them.
+///
+/// # Errors
+/// Code 50 where nf_tables does not answer, or the kernel is too old.
+pub(crate) fn status(context: &Context<'_>) -> Result<(), Error> {
+    let entry = Entry::parse_leniently(context.request);
+    log::start(&entry.log);
+    let not_available = |reason: String| Error::new(Code::NotAvailable, reason);
+
+    if let Some(release) = older_kernel() {
+        let (major, minor) = OLDEST;
+        return Err(not_available(format!("Linux {release} is too old: sluice needs {major}.{minor} or newer")));
+    }
+    let mut connection = Connection::open(context.deadline.left()).map_err(|error| {
+        not_available(format!("no netlink socket to nf_tables: {error}; load the module nf_tables"))
+    })?;
+    connection.generation().map_err(|error| {
+        not_available(format!(
+            "nf_tables does not answer: {error}; the runtime needs CAP_NET_ADMIN, and the kernel the module nf_tables"
+        ))
+    })?;
+    if let Err(error) = std::fs::read_dir(&entry.state_dir) {
+        if error.kind() != std::io::ErrorKind::NotFound {
+            tracing::warn!("state in {}: {error}; pods are diverted all the same", entry.state_dir.display());
+        }
+    }
+    Ok(())
+}
+
+/// The kernel's release, if it is older than ours. One that cannot be read counts as new enough.
+fn older_kernel() -> Option<String> {
+    let release = std::fs::read_to_string(Path::new("/proc/sys/kernel/osrelease")).ok()?;
+    let release = release.trim().to_owned();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    let version = (numbers.next()?.ok()?, numbers.next()?.ok()?);
+    (version < OLDEST).then_some(release)
+}

@@ -1,0 +1,111 @@
+//! The result of the plugins before ours: passed on as it came, and asked for the pod's first address.
+
+use std::net::IpAddr;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::error::{Code, Error};
+use super::version::Version;
+
+#[derive(Deserialize)]
+struct Shape {
+    #[serde(rename = "cniVersion", default)]
+    cni_version: Option<String>,
+    #[serde(default)]
+    interfaces: Option<Vec<Interface>>,
+    #[serde(default)]
+    ips: Option<Vec<Ip>>,
+}
+
+#[derive(Deserialize)]
+struct Interface {
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    sandbox: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Ip {
+    #[serde(default)]
+    address: Option<String>,
+    #[serde(default)]
+    interface: Option<i64>,
+}
+
+/// What ADD needs of `prevResult`.
+#[derive(Debug)]
+pub struct PrevResult<'a> {
+    raw: &'a RawValue,
+    has_version: bool,
+    /// The first address of the pod's interface.
+    pub first_address: Option<IpAddr>,
+}
+
+impl<'a> PrevResult<'a> {
+    /// Reads a result of any version.
+    ///
+    /// # Errors
+    /// Code 7 if it is no result.
+    pub fn parse(raw: &'a RawValue, ifname: &str) -> Result<Self, Error> {
+        let shape: Shape = serde_json::from_str(raw.get()).map_err(|error| {
+            Error::new(Code::InvalidConfig, format!("prevResult is not a CNI result: {error}"))
+        })?;
+        let interfaces = shape.interfaces.unwrap_or_default();
+        // An address of another interface is not the pod's on this one; no interface means this one.
+        let of_this = |ip: &&Ip| {
+            let interface = ip.interface.and_then(|at| usize::try_from(at).ok()).and_then(|at| interfaces.get(at));
+            interface.is_none_or(|interface| {
+                interface.name.as_deref() == Some(ifname) && interface.sandbox.as_deref().is_some_and(|s| !s.is_empty())
+            })
+        };
+        let ips = shape.ips.unwrap_or_default();
+        let address = |ip: &Ip| ip.address.as_deref()?.split('/').next()?.parse().ok();
+        let first_address = ips.iter().filter(of_this).find_map(address);
+        Ok(Self { raw, has_version: shape.cni_version.is_some(), first_address })
+    }
+
+    /// What ADD prints: every byte as it came, and a version where it had none.
+    #[must_use]
+    pub fn to_json(&self, version: Version) -> String {
+        let text = self.raw.get();
+        match text.strip_prefix('{') {
+            Some(rest) if !self.has_version => {
+                let comma = if rest.trim_start().starts_with('}') { "" } else { "," };
+                format!("{{\"cniVersion\":\"{}\"{comma}{rest}", version.as_str())
+            }
+            _ => text.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> (Option<IpAddr>, String) {
+        let raw: &RawValue = serde_json::from_str(text).unwrap();
+        let result = PrevResult::parse(raw, "eth0").unwrap();
+        (result.first_address, result.to_json(Version::V1_0_0))
+    }
+
+    #[test]
+    fn a_result_without_version_gets_the_configurations() {
+        assert_eq!(parse("{}").1, r#"{"cniVersion":"1.0.0"}"#);
+        assert_eq!(parse(r#"{"dns":{}}"#).1, r#"{"cniVersion":"1.0.0","dns":{}}"#);
+    }
+
+    #[test]
+    fn lists_may_be_null_and_indices_missing_or_negative() {
+        let text = r#"{"cniVersion":"0.3.1","interfaces":null,"ips":[{"version":"4","address":"10.0.0.1/24","interface":-1}]}"#;
+        assert_eq!(parse(text), (Some(IpAddr::from([10, 0, 0, 1])), text.to_owned()));
+    }
+
+    #[test]
+    fn the_host_ends_address_is_not_the_pods() {
+        let text = r#"{"cniVersion":"1.0.0","interfaces":[{"name":"cni0"},{"name":"eth0","sandbox":"/run/netns/x"}],
+            "ips":[{"address":"10.0.0.1/24","interface":0},{"address":"fd00::2/64","interface":1}]}"#;
+        assert_eq!(parse(text).0, Some("fd00::2".parse().unwrap()));
+    }
+}

@@ -1,0 +1,5 @@
+//! Netlink sockets and entry into network namespaces.
+
+pub mod netlink;
+pub mod netns;
+mod sockopt;

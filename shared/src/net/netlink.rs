@@ -1,0 +1,226 @@
+//! A netlink socket: belongs to the namespace of the thread that opened it, wherever it is used.
+
+use std::io::IoSlice;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::Instant;
+
+use nix::errno::Errno;
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, sendmsg, setsockopt,
+    socket, sockopt as options,
+};
+use nix::sys::time::TimeVal;
+
+use super::sockopt;
+
+/// Room for one answer: the kernel makes none of a dump longer than 32 KiB.
+const ROOM: usize = 64 * 1024;
+/// What the kernel's default buffer surely takes.
+const SMALL: usize = 64 * 1024;
+/// The kernel counts its own bookkeeping too.
+const OVERHEAD: usize = 64 * 1024;
+
+/// What went wrong between us and the kernel's netlink, not what it thinks of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// No socket: the kernel has no such netlink family (EPROTONOSUPPORT), or allows none.
+    #[error("cannot open a netlink socket: {0}")]
+    Open(Errno),
+    /// The kernel took none of it.
+    #[error("cannot send {bytes} bytes over netlink: {errno}{}", if *errno == Errno::EMSGSIZE {
+        " (too large: raise net.core.wmem_max)" } else { "" })]
+    Send {
+        /// Bytes of the datagram.
+        bytes: usize,
+        /// The kernel's answer.
+        errno: Errno,
+    },
+    /// Reading failed.
+    #[error("cannot read from netlink: {0}")]
+    Receive(Errno),
+    /// More answers came than the socket holds; some are lost.
+    #[error("netlink answers were lost: the socket's buffer is full")]
+    Overrun,
+    /// Nothing came before the deadline.
+    #[error("the kernel did not answer over netlink in time")]
+    Timeout,
+    /// An answer longer than any that the kernel makes.
+    #[error("a netlink answer was cut off")]
+    Truncated,
+}
+
+/// Which part of the kernel listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// nf_tables and its siblings.
+    Netfilter,
+    /// Links, addresses, routes and rules.
+    Route,
+}
+
+/// One netlink socket.
+#[derive(Debug)]
+pub struct Socket {
+    fd: OwnedFd,
+    room: Vec<u8>,
+}
+
+impl Socket {
+    /// Opens a socket in the namespace of the current thread.
+    ///
+    /// # Errors
+    /// [`Error::Open`].
+    pub fn open(protocol: Protocol) -> Result<Self, Error> {
+        let protocol = match protocol {
+            Protocol::Netfilter => SockProtocol::NetlinkNetFilter,
+            Protocol::Route => SockProtocol::NetlinkRoute,
+        };
+        let fd = socket(
+            AddressFamily::Netlink,
+            SockType::Raw,
+            SockFlag::SOCK_CLOEXEC,
+            protocol,
+        )
+        .map_err(Error::Open)?;
+        bind(fd.as_raw_fd(), &NetlinkAddr::new(0, 0)).map_err(Error::Open)?;
+        // Both only make errors better; 4.12 and 4.3 have them.
+        let _ = sockopt::enable(fd.as_fd(), sockopt::EXT_ACK);
+        let _ = sockopt::enable(fd.as_fd(), sockopt::CAP_ACK);
+        Ok(Self { fd, room: Vec::new() })
+    }
+
+    /// Sends the parts as one datagram, whatever its size.
+    ///
+    /// # Errors
+    /// [`Error::Send`].
+    pub fn send(&self, parts: &[&[u8]]) -> Result<(), Error> {
+        let bytes = parts.iter().map(|part| part.len()).sum();
+        if bytes > SMALL {
+            let wanted = bytes + OVERHEAD;
+            // The first needs CAP_NET_ADMIN in the first user namespace, the second is capped by wmem_max.
+            if setsockopt(&self.fd, options::SndBufForce, &wanted).is_err() {
+                let _ = setsockopt(&self.fd, options::SndBuf, &wanted);
+            }
+        }
+        let parts: Vec<_> = parts.iter().map(|part| IoSlice::new(part)).collect();
+        loop {
+            match sendmsg::<()>(self.fd.as_raw_fd(), &parts, &[], MsgFlags::empty(), None) {
+                Ok(_) => return Ok(()),
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(Error::Send { bytes, errno }),
+            }
+        }
+    }
+
+    /// The next datagram.
+    ///
+    /// # Errors
+    /// [`Error::Timeout`] after the deadline, [`Error::Overrun`] if some were lost (more may follow),
+    /// [`Error::Receive`], [`Error::Truncated`].
+    pub fn receive(&mut self, deadline: Instant) -> Result<&[u8], Error> {
+        self.room.resize(ROOM, 0);
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(Error::Timeout);
+            }
+            // No time at all would mean to wait for ever.
+            let seconds = i64::try_from(left.as_secs()).unwrap_or(i64::from(i32::MAX));
+            let wait = TimeVal::new(seconds, i64::from(left.subsec_micros().max(1)));
+            setsockopt(&self.fd, options::ReceiveTimeout, &wait).map_err(Error::Receive)?;
+            match recv(self.fd.as_raw_fd(), &mut self.room, MsgFlags::MSG_TRUNC) {
+                Ok(len) => return self.room.get(..len).ok_or(Error::Truncated),
+                Err(Errno::EINTR | Errno::EAGAIN) => {}
+                Err(Errno::ENOBUFS) => return Err(Error::Overrun),
+                Err(errno) => return Err(Error::Receive(errno)),
+            }
+        }
+    }
+}
+
+/// One message of a datagram.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
+    /// `nlmsg_type`
+    pub kind: u16,
+    /// `nlmsg_flags`
+    pub flags: u16,
+    /// `nlmsg_seq`
+    pub seq: u32,
+    /// What follows the header.
+    pub body: &'a [u8],
+}
+
+/// `NLMSG_ERROR`: an error, or with errno 0 an acknowledgement.
+pub const ERROR: u16 = 2;
+/// `NLMSG_DONE`: the end of a dump.
+pub const DONE: u16 = 3;
+/// `NLM_F_DUMP_INTR`: something changed while the kernel was dumping.
+pub const DUMP_INTERRUPTED: u16 = 0x10;
+
+/// The messages of a datagram; it ends at the first that does not fit.
+pub fn messages(bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let len = usize::try_from(u32::from_ne_bytes(rest.get(..4)?.try_into().ok()?)).ok()?;
+        let message = Message {
+            kind: u16::from_ne_bytes(rest.get(4..6)?.try_into().ok()?),
+            flags: u16::from_ne_bytes(rest.get(6..8)?.try_into().ok()?),
+            seq: u32::from_ne_bytes(rest.get(8..12)?.try_into().ok()?),
+            body: rest.get(16..len)?,
+        };
+        rest = rest.get(len.next_multiple_of(4)..).unwrap_or_default();
+        Some(message)
+    })
+}
+
+/// What an [`ERROR`] or [`DONE`] message says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// None: all is well.
+    pub errno: Option<Errno>,
+    /// The kernel's own words, rarely there.
+    pub text: Option<String>,
+    /// Where in the request the refused attribute begins, counted from the message's header.
+    pub offset: Option<usize>,
+}
+
+/// `NLM_F_CAPPED`: only the header of the request came back.
+const CAPPED: u16 = 0x100;
+/// `NLM_F_ACK_TLVS`: attributes follow.
+const ATTRIBUTES: u16 = 0x200;
+
+/// Reads the body of an [`ERROR`] message; None if it is too short.
+#[must_use]
+pub fn answer(message: &Message<'_>) -> Option<Answer> {
+    let code = i32::from_ne_bytes(message.body.get(..4)?.try_into().ok()?);
+    let errno = (code != 0).then(|| Errno::from_raw(code.saturating_neg()));
+    let mut answer = Answer {
+        errno,
+        text: None,
+        offset: None,
+    };
+    if message.kind == ERROR && message.flags & ATTRIBUTES != 0 {
+        let request = message.body.get(4..8)?;
+        let skip = match message.flags & CAPPED {
+            0 => usize::try_from(u32::from_ne_bytes(request.try_into().ok()?))
+                .ok()?
+                .next_multiple_of(4),
+            _ => 16,
+        };
+        for attr in crate::nft::attr::attrs(message.body.get(4..)?.get(skip..).unwrap_or_default()) {
+            match attr.kind {
+                1 => answer.text = Some(attr.str()),
+                2 => {
+                    answer.offset = attr
+                        .data
+                        .try_into()
+                        .ok()
+                        .map(|bytes| u32::from_ne_bytes(bytes) as usize)
+                }
+                _ => {}
+            }
+        }
+    }
+    Some(answer)
+}

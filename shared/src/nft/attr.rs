@@ -1,0 +1,230 @@
+//! Netlink attributes: a writer that cannot wrap a length, and a reader that cannot run over an end.
+
+/// Set on the type of an attribute that holds attributes.
+const NESTED: u16 = 0x8000;
+/// Type bits without the two flags.
+const KIND: u16 = 0x3fff;
+/// What a 16-bit length can say, header included.
+const LONGEST: usize = u16::MAX as usize;
+
+/// Why a message cannot be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// A netlink attribute holds at most 65,531 bytes.
+    #[error("an attribute would be longer than 65,531 bytes")]
+    TooLong,
+    /// Names end at a zero byte on the wire.
+    #[error("a name holds a zero byte")]
+    ZeroByte,
+    /// nft shows no longer one.
+    #[error("the comment is longer than 128 bytes")]
+    LongComment,
+    /// The bytes of a key or value do not fit its type.
+    #[error("a key or value has not the length of its type")]
+    KeyLength,
+    /// Only 0 to 15 exist.
+    #[error("there is no such register")]
+    Register,
+    /// A range whose end lies before its start.
+    #[error("a range ends before it starts")]
+    Backwards,
+    /// A set and its elements disagree on having data, or ranges.
+    #[error("an element has what its set has not, or lacks what its set has")]
+    ElementKind,
+    /// Two sets, or two chains, with one name.
+    #[error("the name is used twice")]
+    Twice,
+}
+
+/// Appends attributes. The first fault sticks; [`Writer::fault`] tells it at the end.
+#[derive(Debug, Default)]
+pub(crate) struct Writer {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) fault: Option<Fault>,
+}
+
+impl Writer {
+    pub(crate) fn fault(&mut self, fault: Fault) {
+        self.fault.get_or_insert(fault);
+    }
+
+    fn header(&mut self, kind: u16, payload: usize) {
+        let len = u16::try_from(payload + 4).unwrap_or_else(|_| {
+            self.fault(Fault::TooLong);
+            4
+        });
+        self.bytes.extend_from_slice(&len.to_ne_bytes());
+        self.bytes.extend_from_slice(&kind.to_ne_bytes());
+    }
+
+    fn pad(&mut self) {
+        self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
+    }
+
+    pub(crate) fn raw(&mut self, kind: u16, data: &[u8]) {
+        self.header(kind, data.len());
+        self.bytes.extend_from_slice(data);
+        self.pad();
+    }
+
+    /// A 32-bit number in network order, as nf_tables wants nearly all of them.
+    pub(crate) fn u32(&mut self, kind: u16, value: u32) {
+        self.raw(kind, &value.to_be_bytes());
+    }
+
+    pub(crate) fn u64(&mut self, kind: u16, value: u64) {
+        self.raw(kind, &value.to_be_bytes());
+    }
+
+    /// A string with its zero byte.
+    pub(crate) fn str(&mut self, kind: u16, value: &str) {
+        if value.as_bytes().contains(&0) {
+            self.fault(Fault::ZeroByte);
+        }
+        self.header(kind, value.len() + 1);
+        self.bytes.extend_from_slice(value.as_bytes());
+        self.bytes.push(0);
+        self.pad();
+    }
+
+    /// Opens an attribute that holds attributes; [`close`](Self::close) ends it.
+    pub(crate) fn open(&mut self, kind: u16) -> usize {
+        let at = self.bytes.len();
+        self.header(kind | NESTED, 0);
+        at
+    }
+
+    pub(crate) fn close(&mut self, at: usize) {
+        let len = self.bytes.len().saturating_sub(at);
+        if len > LONGEST {
+            self.fault(Fault::TooLong);
+        }
+        self.patch(at, &u16::try_from(len).unwrap_or(4).to_ne_bytes());
+    }
+
+    /// Overwrites bytes that are there already.
+    pub(crate) fn patch(&mut self, at: usize, bytes: &[u8]) {
+        if let Some(place) = self.bytes.get_mut(at..at + bytes.len()) {
+            place.copy_from_slice(bytes);
+        }
+    }
+
+    pub(crate) fn nest(&mut self, kind: u16, inside: impl FnOnce(&mut Self)) {
+        let at = self.open(kind);
+        inside(self);
+        self.close(at);
+    }
+}
+
+/// One attribute as read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Attr<'a> {
+    pub(crate) kind: u16,
+    pub(crate) data: &'a [u8],
+    /// Where its header begins in what [`attrs`] was given.
+    pub(crate) at: usize,
+}
+
+impl<'a> Attr<'a> {
+    pub(crate) fn u8(&self) -> Option<u8> {
+        self.data.first().copied()
+    }
+
+    pub(crate) fn u32(&self) -> Option<u32> {
+        Some(u32::from_be_bytes(self.data.get(..4)?.try_into().ok()?))
+    }
+
+    pub(crate) fn u64(&self) -> Option<u64> {
+        Some(u64::from_be_bytes(self.data.get(..8)?.try_into().ok()?))
+    }
+
+    /// Up to the first zero byte; anything that is not UTF-8 is replaced.
+    pub(crate) fn str(&self) -> String {
+        let end = self
+            .data
+            .iter()
+            .position(|byte| *byte == 0)
+            .unwrap_or(self.data.len());
+        String::from_utf8_lossy(self.data.get(..end).unwrap_or_default()).into_owned()
+    }
+
+    pub(crate) fn inside(&self) -> Attrs<'a> {
+        attrs(self.data)
+    }
+}
+
+/// The attributes of a byte string; it ends at the first that does not fit.
+pub(crate) fn attrs(bytes: &[u8]) -> Attrs<'_> {
+    Attrs { bytes, at: 0 }
+}
+
+/// Iterator of [`attrs`].
+#[derive(Clone, Debug)]
+pub(crate) struct Attrs<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Attrs<'a> {
+    /// The last attribute of this kind, as the kernel's own parser has it.
+    pub(crate) fn find_kind(&self, kind: u16) -> Option<Attr<'a>> {
+        self.clone().filter(|attr| attr.kind == kind).last()
+    }
+}
+
+impl<'a> Iterator for Attrs<'a> {
+    type Item = Attr<'a>;
+
+    fn next(&mut self) -> Option<Attr<'a>> {
+        let rest = self.bytes.get(self.at..)?;
+        let len = usize::from(u16::from_ne_bytes(rest.get(..2)?.try_into().ok()?));
+        let kind = u16::from_ne_bytes(rest.get(2..4)?.try_into().ok()?) & KIND;
+        let attr = Attr {
+            kind,
+            data: rest.get(4..len)?,
+            at: self.at,
+        };
+        self.at += len.next_multiple_of(4);
+        Some(attr)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let mut writer = Writer::default();
+        writer.str(1, "eth");
+        writer.nest(2, |writer| writer.u32(3, 7));
+        writer.u64(4, 1 << 40);
+        assert_eq!(writer.fault, None);
+        let read = attrs(&writer.bytes);
+        assert_eq!(read.find_kind(1).unwrap().str(), "eth");
+        assert_eq!(
+            read.find_kind(2).unwrap().inside().find_kind(3).unwrap().u32(),
+            Some(7)
+        );
+        assert_eq!(read.find_kind(4).unwrap().u64(), Some(1 << 40));
+    }
+
+    #[test]
+    fn a_length_never_wraps() {
+        let mut writer = Writer::default();
+        writer.raw(1, &[0; LONGEST - 4]);
+        assert_eq!(writer.fault, None);
+        writer.raw(1, &[0; LONGEST - 3]);
+        assert_eq!(writer.fault, Some(Fault::TooLong));
+        let mut writer = Writer::default();
+        writer.nest(1, |writer| (0..2).for_each(|_| writer.raw(2, &[0; 40_000])));
+        assert_eq!(writer.fault, Some(Fault::TooLong));
+    }
+
+    #[test]
+    fn a_length_over_the_end_or_under_the_header_ends_the_reading() {
+        assert_eq!(attrs(&[9, 0, 1, 0, 1]).count(), 0);
+        assert_eq!(attrs(&[0, 0, 1, 0, 1, 1, 1, 1]).count(), 0);
+        assert_eq!(attrs(&[3, 0, 1]).count(), 0);
+    }
+}

@@ -1,0 +1,319 @@
+//! A ruleset as one batch: everything that can be wrong before a socket is there is found here.
+
+use std::hash::Hasher;
+
+use fnv::{FnvHashMap, FnvHashSet};
+
+use super::attr::{Fault, Writer};
+use super::error::Error;
+use super::message::{self, Label, Messages};
+use super::ruleset::{Chain, Rule, Ruleset};
+use super::sys::*;
+use super::{encode_expr, encode_set};
+
+/// The body's first sequence number; the frame and the table before it count from 0.
+const BODY_SEQ: u32 = 16;
+
+/// A ruleset encoded but for its table: what both a batch and the digest are made of.
+#[derive(Debug)]
+pub struct Body<'r> {
+    ruleset: &'r Ruleset,
+    messages: Messages,
+}
+
+/// Bytes that one send puts into the kernel, all or nothing, and what each message is about.
+#[derive(Debug)]
+pub struct Batch<'r> {
+    table: &'r str,
+    ruleset: Option<&'r Ruleset>,
+    messages: Messages,
+    body: Option<Messages>,
+}
+
+impl Ruleset {
+    /// Encodes everything but the table.
+    ///
+    /// # Errors
+    /// [`Error::Encode`], naming what does not fit.
+    pub fn encode(&self) -> Result<Body<'_>, Error> {
+        let mut out = Messages::new(BODY_SEQ);
+        let mut names = FnvHashSet::default();
+        for (index, chain) in (0..).zip(&self.chains) {
+            let twice = !names.insert(&chain.name);
+            out.message(NFT_MSG_NEWCHAIN, message::CREATE, Label::Chain(index), |w| {
+                encode_chain(w, &self.table, chain);
+                if twice {
+                    w.fault(Fault::Twice);
+                }
+            });
+        }
+        let mut ids = FnvHashMap::default();
+        for (index, set) in (0..).zip(&self.sets) {
+            let id = index + 1;
+            let twice = ids.insert(set.name.as_str(), id).is_some();
+            out.message(NFT_MSG_NEWSET, message::CREATE, Label::Set(index), |w| {
+                encode_set::set(w, &self.table, set, id);
+                if twice {
+                    w.fault(Fault::Twice);
+                }
+            });
+            encode_set::elements(&mut out, &self.table, index, id, set);
+        }
+        for (chain_index, chain) in (0..).zip(&self.chains) {
+            for (rule_index, rule) in (0..).zip(&chain.rules) {
+                let label = Label::Rule(chain_index, rule_index);
+                out.message(NFT_MSG_NEWRULE, message::CREATE | message::APPEND, label, |w| {
+                    encode_rule(w, &self.table, &chain.name, rule, &ids);
+                });
+            }
+        }
+        check(self, &self.table, &out)?;
+        Ok(Body {
+            ruleset: self,
+            messages: out,
+        })
+    }
+
+    /// 16 hex digits that change with anything in the ruleset but the table's comment, so that the
+    /// comment can carry them.
+    ///
+    /// # Errors
+    /// [`Error::Encode`].
+    pub fn digest(&self) -> Result<String, Error> {
+        Ok(self.encode()?.digest())
+    }
+}
+
+fn check(ruleset: &Ruleset, table: &str, out: &Messages) -> Result<(), Error> {
+    match out.fault {
+        None => Ok(()),
+        Some((label, fault)) => Err(Error::Encode {
+            what: describe(label, table, Some(ruleset)),
+            fault,
+        }),
+    }
+}
+
+fn encode_table(w: &mut Writer, table: &str, comment: Option<&str>) {
+    w.str(NFTA_TABLE_NAME, table);
+    if let Some(comment) = comment {
+        encode_set::comment(w, NFTA_TABLE_USERDATA, comment);
+    }
+}
+
+fn encode_chain(w: &mut Writer, table: &str, chain: &Chain) {
+    w.str(NFTA_CHAIN_TABLE, table);
+    w.str(NFTA_CHAIN_NAME, &chain.name);
+    if let Some(hook) = &chain.hook {
+        w.nest(NFTA_CHAIN_HOOK, |w| {
+            w.u32(NFTA_HOOK_HOOKNUM, hook.point.number());
+            w.raw(NFTA_HOOK_PRIORITY, &hook.priority.to_be_bytes());
+        });
+        w.u32(NFTA_CHAIN_POLICY, u32::from(hook.policy_accept));
+        w.str(NFTA_CHAIN_TYPE, hook.kind.name());
+    }
+}
+
+fn encode_rule(w: &mut Writer, table: &str, chain: &str, rule: &Rule, ids: &FnvHashMap<&str, u32>) {
+    w.str(NFTA_RULE_TABLE, table);
+    w.str(NFTA_RULE_CHAIN, chain);
+    w.nest(NFTA_RULE_EXPRESSIONS, |w| {
+        for expr in &rule.exprs {
+            encode_expr::expr(w, expr, |set| ids.get(set).copied());
+        }
+    });
+    if let Some(comment) = &rule.comment {
+        encode_set::comment(w, NFTA_RULE_USERDATA, comment);
+    }
+}
+
+impl<'r> Body<'r> {
+    /// See [`Ruleset::digest`].
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let mut hasher = fnv::FnvHasher::default();
+        hasher.write(self.ruleset.table.as_bytes());
+        hasher.write(&self.messages.writer.bytes);
+        format!("{:016x}", hasher.finish())
+    }
+
+    /// A batch that only creates: refused with [`Error::Exists`] if the table is there. On a fresh
+    /// namespace this is 50 times faster than replacing, whose deletion waits for RCU.
+    ///
+    /// # Errors
+    /// [`Error::Encode`] if the comment is longer than 128 bytes.
+    pub fn create(self, comment: Option<&str>) -> Result<Batch<'r>, Error> {
+        self.batch(comment, true)
+    }
+
+    /// A batch that puts the ruleset in the place of whatever the table holds, in one step. Costs
+    /// 10 to 16 ms, even if there is no such table.
+    ///
+    /// # Errors
+    /// [`Error::Encode`] if the comment is longer than 128 bytes.
+    pub fn replace(self, comment: Option<&str>) -> Result<Batch<'r>, Error> {
+        self.batch(comment, false)
+    }
+
+    fn batch(self, comment: Option<&str>, exclusive: bool) -> Result<Batch<'r>, Error> {
+        let table = self.ruleset.table.as_str();
+        let mut out = Messages::new(0);
+        begin(&mut out);
+        if exclusive {
+            let flags = message::CREATE | message::EXCL;
+            out.message(NFT_MSG_NEWTABLE, flags, Label::Table, |w| {
+                encode_table(w, table, comment)
+            });
+        } else {
+            // Deleting what may not be there is an error, so it is made first.
+            out.message(NFT_MSG_NEWTABLE, message::CREATE, Label::Table, |w| {
+                encode_table(w, table, None)
+            });
+            out.message(NFT_MSG_DELTABLE, 0, Label::DeleteTable, |w| {
+                w.str(NFTA_TABLE_NAME, table)
+            });
+            out.message(NFT_MSG_NEWTABLE, message::CREATE, Label::Table, |w| {
+                encode_table(w, table, comment)
+            });
+        }
+        check(self.ruleset, table, &out)?;
+        let mut body = self.messages;
+        end(&mut body);
+        Ok(Batch {
+            table,
+            ruleset: Some(self.ruleset),
+            messages: out,
+            body: Some(body),
+        })
+    }
+}
+
+fn begin(out: &mut Messages) {
+    out.raw(
+        NFNL_MSG_BATCH_BEGIN,
+        0,
+        NFPROTO_UNSPEC,
+        NFNL_SUBSYS_NFTABLES,
+        Label::Frame,
+        |_| (),
+    );
+}
+
+fn end(out: &mut Messages) {
+    out.raw(
+        NFNL_MSG_BATCH_END,
+        0,
+        NFPROTO_UNSPEC,
+        NFNL_SUBSYS_NFTABLES,
+        Label::Frame,
+        |_| (),
+    );
+}
+
+impl<'r> Batch<'r> {
+    /// [`Ruleset::encode`] and [`Body::create`] with the ruleset's own comment.
+    ///
+    /// # Errors
+    /// [`Error::Encode`].
+    pub fn create(ruleset: &'r Ruleset) -> Result<Self, Error> {
+        ruleset.encode()?.create(ruleset.comment.as_deref())
+    }
+
+    /// [`Ruleset::encode`] and [`Body::replace`] with the ruleset's own comment.
+    ///
+    /// # Errors
+    /// [`Error::Encode`].
+    pub fn replace(ruleset: &'r Ruleset) -> Result<Self, Error> {
+        ruleset.encode()?.replace(ruleset.comment.as_deref())
+    }
+
+    /// A batch that takes the table away with everything in it. Committing it answers
+    /// [`Error::NoTable`] if there is none.
+    ///
+    /// # Errors
+    /// [`Error::Encode`] for a name that cannot be written.
+    pub fn delete(table: &'r str) -> Result<Self, Error> {
+        let mut out = Messages::new(0);
+        begin(&mut out);
+        out.message(NFT_MSG_DELTABLE, 0, Label::DeleteTable, |w| {
+            w.str(NFTA_TABLE_NAME, table)
+        });
+        end(&mut out);
+        match out.fault {
+            None => Ok(Self {
+                table,
+                ruleset: None,
+                messages: out,
+                body: None,
+            }),
+            Some((label, fault)) => Err(Error::Encode {
+                what: describe(label, table, None),
+                fault,
+            }),
+        }
+    }
+
+    /// Bytes that go to the kernel.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.parts().iter().map(|part| part.len()).sum()
+    }
+
+    /// The bytes, in two parts that make one datagram.
+    pub(crate) fn parts(&self) -> [&[u8]; 2] {
+        [
+            &self.messages.writer.bytes,
+            self.body.as_ref().map_or(&[][..], |body| &body.writer.bytes),
+        ]
+    }
+
+    /// A sequence number that no message of the batch has.
+    pub(crate) fn barrier_seq(&self) -> u32 {
+        self.body.as_ref().unwrap_or(&self.messages).next_seq()
+    }
+
+    /// The label and the bytes of the message of that sequence number.
+    pub(crate) fn message(&self, seq: u32) -> Option<(Label, &[u8])> {
+        let (messages, index) = match (&self.body, seq.checked_sub(BODY_SEQ)) {
+            (Some(body), Some(index)) => (body, index),
+            _ => (&self.messages, seq),
+        };
+        let mark = messages.marks.get(index as usize)?;
+        Some((mark.label, messages.writer.bytes.get(mark.at..)?))
+    }
+
+    pub(crate) fn table(&self) -> &str {
+        self.table
+    }
+
+    /// The label for a reader.
+    pub(crate) fn describe(&self, label: Label) -> String {
+        describe(label, self.table, self.ruleset)
+    }
+}
+
+fn describe(label: Label, table: &str, ruleset: Option<&Ruleset>) -> String {
+    let chain = |index: u32| ruleset.and_then(|ruleset| ruleset.chains.get(index as usize));
+    let set = |index: u32| {
+        ruleset
+            .and_then(|ruleset| ruleset.sets.get(index as usize))
+            .map_or("?", |set| set.name.as_str())
+    };
+    match label {
+        Label::Frame => "the batch".to_owned(),
+        Label::Table => format!("table inet {table}"),
+        Label::DeleteTable => format!("deleting table inet {table}"),
+        Label::Chain(index) => format!("chain {}", chain(index).map_or("?", |chain| &chain.name)),
+        Label::Set(index) => format!("set {}", set(index)),
+        Label::Elements(index) => format!("elements of set {}", set(index)),
+        Label::Rule(index, rule) => {
+            let chain = chain(index);
+            let name = chain.map_or("?", |chain| &chain.name);
+            let comment = chain.and_then(|chain| chain.rules.get(rule as usize)?.comment.as_deref());
+            let comment = comment
+                .map(|comment| format!(" (\"{comment}\")"))
+                .unwrap_or_default();
+            format!("rule {} of chain {name}{comment}", rule + 1)
+        }
+    }
+}

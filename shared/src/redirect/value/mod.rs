@@ -1,0 +1,67 @@
+//! The text of a field's value: read, and written so that it reads back to the same.
+
+mod addresses;
+mod list;
+mod names;
+mod numbers;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+pub use numbers::{parse_port, parse_ports};
+
+/// A value that a field can have.
+pub(super) trait Value {
+    /// Takes the value from its text; on an error it stays as it was.
+    fn read(&mut self, text: &str) -> Result<(), ValueError>;
+    /// Its canonical text.
+    fn text(&self) -> String;
+}
+
+/// Why a value was refused: which item, what is wrong with it, and what is allowed. One line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ValueError {
+    value: String,
+    item: String,
+    why: &'static str,
+    allowed: &'static str,
+}
+
+impl ValueError {
+    /// `item` of a value "is not a port" (`why`); `allowed` says what to write instead.
+    pub(crate) fn new(item: &str, why: &'static str, allowed: &'static str) -> Self {
+        Self { value: item.to_owned(), item: item.to_owned(), why, allowed }
+    }
+
+    /// The same error, as found in a list.
+    pub(crate) fn within(self, value: &str) -> Self {
+        Self { value: value.to_owned(), ..self }
+    }
+}
+
+impl std::error::Error for ValueError {}
+
+impl std::fmt::Display for ValueError {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.value.trim() != self.item {
+            write!(out, "{}: ", quoted(&self.value))?;
+        }
+        if self.item.is_empty() {
+            // "an empty value", "an empty item": there is nothing to quote.
+            return write!(out, "{}; use {}", self.why, self.allowed);
+        }
+        write!(out, "{} {}; use {}", quoted(&self.item), self.why, self.allowed)
+    }
+}
+
+/// A piece of someone's text for an error: on one line, and not longer than an error should be.
+pub(crate) fn quoted(text: &str) -> String {
+    const LONGEST: usize = 48;
+    let shown: String = text.chars().take(LONGEST).flat_map(char::escape_debug).collect();
+    let more = if text.chars().nth(LONGEST).is_some() { "…" } else { "" };
+    format!("\"{shown}{more}\"")
+}
+
+/// Why a value that must say something is refused when it is empty.
+const EMPTY: &str = "the value is empty";

@@ -1,0 +1,115 @@
+//! What leaves the pod's sockets: the output rules 1 to 11.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use super::packet::Packet;
+use super::rule::RuleId;
+use super::Action;
+use crate::redirect::{Cidrs, Only, Redirect, SelfCalls};
+
+const LO: &str = "lo";
+const DNS: u16 = 53;
+
+/// The first output rule that matches.
+pub(super) fn judge(
+    redirect: &Redirect,
+    packet: &Packet,
+    oif: &str,
+    uid: Option<u32>,
+    gid: Option<u32>,
+    mark: u32,
+) -> (RuleId, Action) {
+    let on_lo = oif == LO;
+    let dns = redirect.dns_port.is_some() && packet.dport == DNS;
+
+    // 1
+    if redirect.exclude_interfaces.contains(oif) {
+        return (RuleId::OutputExcludedInterface, Action::Leave);
+    }
+    // 2
+    if redirect.exclude_outbound_ports.contains(packet.dport) {
+        return (RuleId::OutputExcludedPort, Action::Leave);
+    }
+    // 3
+    let marked = redirect.proxy_mark.is_some_and(|ours| ours == mark);
+    if on_lo && (redirect.passthrough_sources.contains(&packet.src) || marked) {
+        return (RuleId::OutputPassthrough, Action::Leave);
+    }
+    // 4
+    let by_uid = uid.is_some_and(|uid| redirect.proxy_uids.contains(uid));
+    let by_gid = gid.is_some_and(|gid| redirect.proxy_gids.contains(gid));
+    if by_uid || by_gid {
+        let self_call = redirect.self_calls == SelfCalls::Inbound
+            && packet.is_tcp()
+            && on_lo
+            && !redirect.loopback_cidrs.contains(packet.dst)
+            && !redirect.tunnel_ports.contains(packet.dport)
+            && !dns;
+        return match redirect.inbound_port {
+            Some(port) if self_call => (RuleId::OutputSelfCall, Action::Redirect(port)),
+            _ => (RuleId::OutputProxy, Action::Leave),
+        };
+    }
+    // 5
+    let excluded = uid.is_some_and(|uid| redirect.exclude_uids.contains(uid))
+        || gid.is_some_and(|gid| redirect.exclude_gids.contains(gid));
+    let included = redirect.include_gids.is_empty() || gid.is_some_and(|gid| redirect.include_gids.contains(gid));
+    if excluded || !included {
+        return (RuleId::OutputExcludedSender, Action::Leave);
+    }
+    // 6
+    if on_lo && !dns && !includes_loopback(&redirect.include_outbound_cidrs) {
+        return (RuleId::OutputLoopbackInterface, Action::Leave);
+    }
+    // 7
+    if let Some(port) = redirect.dns_port
+        && dns
+        && holds(&redirect.dns_servers, packet.dst)
+    {
+        return (RuleId::OutputDns, Action::Dns(port));
+    }
+    // 8 to 11
+    by_destination(redirect, packet).unwrap_or((RuleId::OutputOther, Action::Leave))
+}
+
+/// Output rules 8 to 11, which hold for what machines behind the pod send too; `None` if none matches.
+pub(super) fn by_destination(redirect: &Redirect, packet: &Packet) -> Option<(RuleId, Action)> {
+    // 8
+    if redirect.loopback_cidrs.contains(packet.dst) {
+        return Some((RuleId::OutputLoopback, Action::Leave));
+    }
+    // 9
+    if redirect.exclude_outbound_cidrs.contains(packet.dst) {
+        return Some((RuleId::OutputExcludedCidr, Action::Leave));
+    }
+    let port = redirect.outbound_port.filter(|_| packet.is_tcp())?;
+    // 10
+    if redirect.also_outbound_ports.contains(packet.dport) {
+        return Some((RuleId::OutputAlsoPort, Action::Redirect(port)));
+    }
+    // 11
+    let included_port = match &redirect.include_outbound_ports {
+        Only::Any => true,
+        Only::These(ports) => ports.contains(packet.dport),
+    };
+    let included = included_port && holds(&redirect.include_outbound_cidrs, packet.dst);
+    included.then_some((RuleId::OutputIncluded, Action::Redirect(port)))
+}
+
+fn holds(cidrs: &Only<Cidrs>, address: IpAddr) -> bool {
+    match cidrs {
+        Only::Any => true,
+        Only::These(cidrs) => cidrs.contains(address),
+    }
+}
+
+/// Whether a CIDR inside 127.0.0.0/8 or ::1 is among those to divert. `*` and 0.0.0.0/0 are not inside.
+fn includes_loopback(cidrs: &Only<Cidrs>) -> bool {
+    match cidrs {
+        Only::Any => false,
+        Only::These(cidrs) => cidrs.prefixes().any(|(address, length)| match address {
+            IpAddr::V4(address) => length >= 8 && address.is_loopback(),
+            IpAddr::V6(address) => length == 128 && address == Ipv6Addr::LOCALHOST,
+        }),
+    }
+}

@@ -1,0 +1,103 @@
+//! What becomes of one packet: the contract's rules, read from top to bottom.
+//!
+//! This is the reference that the rules in the kernel are tested against, and what `sluicectl trace` says. It
+//! therefore shares no code with what builds those rules: not even a helper.
+
+mod arriving;
+mod leaving;
+mod packet;
+mod rule;
+
+#[cfg(test)]
+mod tests;
+
+pub use packet::{Hook, Packet, Protocol, flags};
+pub use rule::RuleId;
+
+use super::{Ipv6, Redirect};
+
+/// What is done with a packet that opens a flow, and so with the flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Untouched.
+    Leave,
+    /// To this port of the proxy.
+    Redirect(u16),
+    /// To this port of the proxy, under the client's address.
+    Tproxy(u16),
+    /// To the port that answers DNS.
+    Dns(u16),
+    /// Answered by a TCP reset.
+    Reset,
+    /// Dropped.
+    Drop,
+}
+
+/// The rule that decided, and what it decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// Which rule.
+    pub rule: RuleId,
+    /// What becomes of the packet.
+    pub action: Action,
+}
+
+/// What the redirect does with the packet. Of UDP and of everything that conntrack follows, the packet is
+/// taken to be the first of its flow; for TCP its flags say so.
+#[must_use]
+pub fn judge(redirect: &Redirect, packet: &Packet) -> Judgement {
+    let v6 = packet.dst.is_ipv6();
+    if v6 && redirect.ipv6 == Ipv6::Bypass {
+        return Judgement { rule: RuleId::Ipv6Bypassed, action: Action::Leave };
+    }
+    if invalid_is_dropped(redirect, packet) {
+        return Judgement { rule: RuleId::InvalidDropped, action: Action::Drop };
+    }
+    let (rule, action) = match packet.protocol {
+        Protocol::Tcp { flags } if !flags::opens(flags) => (RuleId::NotOpening, Action::Leave),
+        Protocol::Tcp { .. } | Protocol::Udp => match &packet.hook {
+            Hook::Output { oif, uid, gid, mark } => leaving::judge(redirect, packet, oif, *uid, *gid, *mark),
+            Hook::Arriving { iif, to_this_netns } => arriving::judge(redirect, packet, iif, *to_this_netns),
+        },
+        Protocol::Other(_) => (RuleId::NotTcpOrUdp, Action::Leave),
+    };
+    let action = if v6 && redirect.ipv6 == Ipv6::Reject { rejected(action, packet.is_tcp()) } else { action };
+    Judgement { rule, action }
+}
+
+/// `drop-invalid`, for what arrives: any protocol, any interface that is not excluded, and IPv6 only where
+/// it is captured.
+fn invalid_is_dropped(redirect: &Redirect, packet: &Packet) -> bool {
+    let Hook::Arriving { iif, .. } = &packet.hook else { return false };
+    redirect.drop_invalid
+        && packet.ct_invalid
+        && !redirect.exclude_interfaces.contains(iif)
+        && (packet.dst.is_ipv4() || redirect.ipv6 == Ipv6::Capture)
+}
+
+/// `ipv6: reject`: TCP that would be diverted is reset, all else is left alone.
+fn rejected(action: Action, tcp: bool) -> Action {
+    match action {
+        Action::Redirect(_) | Action::Tproxy(_) | Action::Dns(_) if tcp => Action::Reset,
+        _ => Action::Leave,
+    }
+}
+
+impl std::fmt::Display for Action {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Action::Leave => out.write_str("left alone"),
+            Action::Redirect(port) => write!(out, "redirected to port {port}"),
+            Action::Tproxy(port) => write!(out, "handed to port {port} under the client's address"),
+            Action::Dns(port) => write!(out, "redirected to the DNS port {port}"),
+            Action::Reset => out.write_str("answered with a reset"),
+            Action::Drop => out.write_str("dropped"),
+        }
+    }
+}
+
+impl std::fmt::Display for Judgement {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{}: {}", self.action, self.rule)
+    }
+}

@@ -1,0 +1,59 @@
+//! Whether a change is in effect: read from the kernel's own lists.
+
+use std::time::Instant;
+
+use super::message::Change;
+use super::{Fault, PREFERENCE, TABLE};
+use crate::net::netlink::{self, Socket, answer, messages};
+use crate::nft::attr::attrs;
+
+/// `FRA_PRIORITY`, `FRA_FWMARK`, `FRA_TABLE`
+const RULE: [u16; 3] = [6, 10, 15];
+/// `RTA_TABLE`
+const ROUTE_TABLE: u16 = 15;
+/// `IFA_ADDRESS`
+const ADDRESS: u16 = 1;
+/// `RTN_LOCAL`, the byte of a route's header that says so, and the header's length.
+const LOCAL: (u8, usize, usize) = (2, 7, 12);
+
+/// Goes through the list until something is what `change` makes.
+pub(super) fn holds(socket: &mut Socket, change: Change, deadline: Instant) -> Result<bool, Fault> {
+    let (request, answers) = change.dump_request();
+    socket.send(&[&request])?;
+    let mut found = false;
+    loop {
+        let datagram = socket.receive(deadline)?;
+        for message in messages(datagram) {
+            if message.kind == answers {
+                found |= is(change, message.body);
+            } else if message.kind == netlink::DONE {
+                return Ok(found);
+            } else if message.kind == netlink::ERROR {
+                let errno = answer(&message).and_then(|answer| answer.errno);
+                return errno.map_or(Ok(found), |errno| Err(errno.into()));
+            }
+        }
+    }
+}
+
+fn is(change: Change, body: &[u8]) -> bool {
+    match change {
+        Change::Address(wanted) => value(body, 8, ADDRESS) == Some(wanted.octets().as_slice()),
+        Change::Route(_) => {
+            let (local, at, header) = LOCAL;
+            body.get(at) == Some(&local) && number(body, header, ROUTE_TABLE) == Some(TABLE)
+        }
+        Change::Rule(_, mark) => {
+            let [priority, fwmark, table] = RULE.map(|kind| number(body, 12, kind));
+            (priority, fwmark, table) == (Some(PREFERENCE), Some(mark), Some(TABLE))
+        }
+    }
+}
+
+fn value(body: &[u8], header: usize, kind: u16) -> Option<&[u8]> {
+    attrs(body.get(header..)?).find(|attr| attr.kind == kind).map(|attr| attr.data)
+}
+
+fn number(body: &[u8], header: usize, kind: u16) -> Option<u32> {
+    value(body, header, kind)?.try_into().ok().map(u32::from_ne_bytes)
+}

@@ -1,0 +1,142 @@
+//! What TPROXY and passthrough addresses need beside rules: a policy route to this host, and
+//! addresses on lo.
+//!
+//! Messages are made of netlink-packet-route's types and sent over our own socket, one at a time:
+//! there are four at most, and each must say by itself whether it was there already. All of it
+//! is harmless without the rules, so it goes in before them and comes out after them.
+
+mod dump;
+mod message;
+
+use std::net::Ipv6Addr;
+use std::time::Instant;
+
+use nix::errno::Errno;
+
+use crate::net::netlink::{self, Socket, answer, messages};
+use crate::nft::build::Family;
+use message::{Change, Verb};
+
+/// The preference of the rule: before the main table's 32766.
+pub const PREFERENCE: u32 = 1337;
+/// The table that routes everything to this host.
+pub const TABLE: u32 = 133;
+
+/// What a pod's namespace needs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Routing {
+    /// Packets with this mark come to this host, whatever their destination.
+    pub mark: Option<u32>,
+    /// The families of which that is true.
+    pub families: Vec<Family>,
+    /// Addresses that lo must have.
+    pub addresses: Vec<Ipv6Addr>,
+}
+
+/// A change that could not be made.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}: {fault}")]
+pub struct RouteError {
+    what: String,
+    fault: Fault,
+}
+
+/// Why.
+#[derive(Debug, thiserror::Error)]
+enum Fault {
+    /// The kernel's answer.
+    #[error("{0}")]
+    Kernel(#[from] Errno),
+    /// There was none.
+    #[error("{0}")]
+    Netlink(#[from] netlink::Error),
+}
+
+impl Routing {
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.mark.is_none() && self.addresses.is_empty()
+    }
+
+    /// What a namespace of which nothing is known may hold.
+    #[must_use]
+    pub fn any() -> Self {
+        Self { mark: Some(0), families: vec![Family::V4, Family::V6], addresses: Vec::new() }
+    }
+
+    /// The first thing that is not there, as the `ip` command that makes it.
+    ///
+    /// # Errors
+    /// Where the kernel does not answer.
+    pub fn missing(&self, socket: &mut Socket, deadline: Instant) -> Result<Option<String>, RouteError> {
+        for change in self.changes() {
+            let there = dump::holds(socket, change, deadline);
+            if !there.map_err(|fault| RouteError { what: change.to_string(), fault })? {
+                return Ok(Some(change.to_string()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Makes what is missing. What is there already stays as it is.
+    ///
+    /// # Errors
+    /// The first change that the kernel refuses. An IPv6 change is passed over where the
+    /// namespace has no IPv6: there are no packets for it then either.
+    pub fn ensure(&self, socket: &mut Socket, deadline: Instant) -> Result<(), RouteError> {
+        for change in self.changes() {
+            match ask(socket, &change.encode(Verb::Add), deadline) {
+                Ok(()) | Err(Fault::Kernel(Errno::EEXIST)) => {}
+                Err(Fault::Kernel(errno)) if change.is_ipv6() && lacks_ipv6(errno) => {}
+                Err(fault) => return Err(RouteError { what: change.to_string(), fault }),
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes everything, going on past what is not there.
+    ///
+    /// # Errors
+    /// The first change that the kernel refuses for another reason.
+    pub fn remove(&self, socket: &mut Socket, deadline: Instant) -> Result<(), RouteError> {
+        let mut first = Ok(());
+        for change in self.changes() {
+            match ask(socket, &change.encode(Verb::Delete), deadline) {
+                Ok(()) | Err(Fault::Kernel(Errno::ENOENT | Errno::ESRCH | Errno::EADDRNOTAVAIL)) => {}
+                Err(Fault::Kernel(errno)) if change.is_ipv6() && lacks_ipv6(errno) => {}
+                Err(fault) if first.is_ok() => first = Err(RouteError { what: change.to_string(), fault }),
+                Err(_) => {}
+            }
+        }
+        first
+    }
+
+    /// Everything that must be there, in the order of making it.
+    fn changes(&self) -> Vec<Change> {
+        let mut changes: Vec<Change> = self.addresses.iter().copied().map(Change::Address).collect();
+        if let Some(mark) = self.mark {
+            for &family in &self.families {
+                changes.push(Change::Route(family));
+                changes.push(Change::Rule(family, mark));
+            }
+        }
+        changes
+    }
+}
+
+/// Sends one message and waits for its acknowledgement.
+fn ask(socket: &mut Socket, message: &[u8], deadline: Instant) -> Result<(), Fault> {
+    socket.send(&[message])?;
+    loop {
+        let datagram = socket.receive(deadline)?;
+        if let Some(answer) = messages(datagram).filter(|message| message.kind == netlink::ERROR).find_map(|m| answer(&m)) {
+            return answer.errno.map_or(Ok(()), |errno| Err(errno.into()));
+        }
+    }
+}
+
+/// How kernels say that IPv6 is switched off, for the namespace or altogether.
+fn lacks_ipv6(errno: Errno) -> bool {
+    matches!(errno, Errno::EAFNOSUPPORT | Errno::EOPNOTSUPP | Errno::EACCES | Errno::ENODEV | Errno::EPERM)
+}

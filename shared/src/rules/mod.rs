@@ -1,0 +1,138 @@
+//! A redirect to a ruleset: contract 2.1 written as nftables. Pure.
+//!
+//! Base chains only decide which packets are judged: those that open a TCP connection, and DNS
+//! over UDP where it is diverted. The chains behind them read like the list of verdicts, one rule
+//! or two for each of its lines. `untouched` and `senders` are asked twice where DNS is diverted:
+//! before connection tracking, where the answer is a zone, and in nat, where it is a new destination.
+//!
+//! Each rule's comment says which annotation or default put it there. This module and
+//! `redirect::judge` say the same thing twice, on purpose, and share only the parsed model: a
+//! property test holds one against the other, with the kernel as the referee.
+
+mod arriving;
+pub mod names;
+mod output;
+mod sets;
+
+use std::net::IpAddr;
+
+use crate::nft::build::{Family, Is, TCP};
+use crate::nft::ruleset::{ChainKind, HookPoint};
+use crate::nft::{Chain, Hook, Rule, RuleBuilder, Ruleset, Verdict};
+use crate::redirect::{Field, Ipv6, Mode, Redirect};
+use crate::route::Routing;
+use sets::Sets;
+
+/// The ruleset that a redirect means, without the table's comment.
+#[must_use]
+pub fn build(redirect: &Redirect) -> Ruleset {
+    let mut draft = Draft { redirect, sets: Sets::default(), chains: Vec::new() };
+    draft.output();
+    draft.prerouting();
+    Ruleset { table: names::TABLE.to_owned(), comment: None, sets: draft.sets.finish(), chains: draft.chains }
+}
+
+/// What the ruleset needs beside itself.
+#[must_use]
+pub fn routing(redirect: &Redirect) -> Routing {
+    let v6 = redirect.ipv6 == Ipv6::Capture;
+    let families = if v6 { vec![Family::V4, Family::V6] } else { vec![Family::V4] };
+    let sources = redirect.passthrough_sources.iter().filter(|_| v6);
+    let addresses = sources.filter_map(|source| match source {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(address) => Some(*address),
+    });
+    Routing { mark: routed_mark(redirect), families, addresses: addresses.collect() }
+}
+
+/// The mark of packets that come to this host whatever their destination: TPROXY's.
+fn routed_mark(redirect: &Redirect) -> Option<u32> {
+    let tproxy = redirect.mode == Mode::Tproxy && redirect.inbound_port.is_some();
+    tproxy.then(|| redirect.proxy_mark.unwrap_or(names::TPROXY_MARK))
+}
+
+/// What a rule's comment says of a field: where its value comes from.
+fn source(redirect: &Redirect, field: Field) -> &str {
+    redirect.sources.get(&field).map_or(field.name(), String::as_str)
+}
+
+/// A ruleset while it is written.
+struct Draft<'a> {
+    redirect: &'a Redirect,
+    sets: Sets,
+    chains: Vec<Chain>,
+}
+
+impl<'a> Draft<'a> {
+    /// Adds a base chain, unless it would be empty.
+    fn base(&mut self, name: &str, kind: ChainKind, point: HookPoint, priority: i32, rules: Vec<Rule>) {
+        if !rules.is_empty() {
+            let hook = Hook { kind, point, priority, policy_accept: true };
+            self.chains.push(Chain { name: name.to_owned(), hook: Some(hook), rules });
+        }
+    }
+
+    /// Adds a chain that is jumped to, unless it would be empty; whether it was added.
+    fn chain(&mut self, name: &str, rules: Vec<Rule>) -> bool {
+        let wanted = !rules.is_empty();
+        if wanted {
+            self.chains.push(Chain { name: name.to_owned(), hook: None, rules });
+        }
+        wanted
+    }
+
+    /// The comment for a field's rule. It lives as long as the redirect.
+    fn source(&self, field: Field) -> &'a str {
+        source(self.redirect, field)
+    }
+
+    /// The families whose packets are judged.
+    fn families(&self) -> &'static [Family] {
+        match self.redirect.ipv6 {
+            Ipv6::Bypass => &[Family::V4],
+            Ipv6::Capture | Ipv6::Reject => &[Family::V4, Family::V6],
+        }
+    }
+
+    /// The first rule of a base chain where IPv6 is not ours.
+    fn ipv6_guard(&self) -> Option<Rule> {
+        let rule = || leave(RuleBuilder::new().family(Family::V6), self.source(Field::Ipv6));
+        (self.redirect.ipv6 == Ipv6::Bypass).then(rule)
+    }
+
+    /// TCP that `rule` matches goes to `port` of this pod; IPv6 gets a reset where that is asked.
+    /// `family`: the one that the rule already matches.
+    fn divert(&self, rule: &RuleBuilder, family: Option<Family>, port: u16, comment: &str) -> Vec<Rule> {
+        let tcp = rule.clone().protocol(Is::In, TCP);
+        let redirect = |rule: RuleBuilder| rule.counter().redirect(port).comment(comment);
+        let reset = |rule: RuleBuilder| rule.counter().reset().comment(self.source(Field::Ipv6));
+        match (self.redirect.ipv6, family) {
+            (Ipv6::Reject, Some(Family::V6)) => vec![reset(tcp)],
+            (Ipv6::Reject, None) => {
+                // The family comes first: what follows a protocol may lean on it.
+                vec![reset(tcp.clone().family(Family::V6)), redirect(tcp)]
+            }
+            _ => vec![redirect(tcp)],
+        }
+    }
+}
+
+/// A packet that `rule` matches is left alone.
+fn leave(rule: RuleBuilder, comment: &str) -> Rule {
+    rule.counter().verdict(Verdict::Accept).comment(comment)
+}
+
+/// Goes on in another chain and does not come back.
+fn goto(rule: RuleBuilder, chain: &str, comment: &str) -> Rule {
+    rule.verdict(Verdict::Goto(chain.to_owned())).comment(comment)
+}
+
+/// Goes through another chain and comes back.
+fn jump(chain: &str, comment: &str) -> Rule {
+    RuleBuilder::new().verdict(Verdict::Jump(chain.to_owned())).comment(comment)
+}
+
+/// A packet that opens a TCP connection.
+fn opening() -> RuleBuilder {
+    RuleBuilder::new().protocol(Is::In, TCP).opens(Is::In)
+}

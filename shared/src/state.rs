@@ -1,0 +1,169 @@
+//! What a node remembers of each attachment: one small JSON file, written by rename.
+//!
+//! It tells `sluice-node`, GC and `sluicectl` where a pod's namespace is and what its ADD was asked.
+//! It is no truth about the kernel, and losing it breaks no pod. There is no fsync: after a crash
+//! of the machine the namespaces are gone too, and a file cut short is read as if it were not there.
+
+use std::fs;
+use std::hash::Hasher;
+use std::io;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::redirect::{Redirect, FieldsError};
+
+/// What one attachment was asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct State {
+    /// The CNI network's name.
+    pub network: String,
+    pub container_id: String,
+    pub ifname: String,
+    /// The path of the pod's namespace, as the runtime gave it.
+    pub netns: PathBuf,
+    /// The pod, as far as the runtime said.
+    pub namespace: String,
+    pub pod: String,
+    pub uid: String,
+    /// The dialect that claimed the pod.
+    pub dialect: String,
+    /// The redirect: field, value, and where it comes from. [`State::redirect`] reads it.
+    pub redirect: Vec<(String, String, String)>,
+    /// The first address of the pod in the result of its ADD.
+    pub first_address: Option<IpAddr>,
+    /// The ruleset's digest.
+    pub digest: String,
+    /// The version of the plugin that wrote this.
+    pub version: String,
+    /// When the ADD ended, in seconds since 1970.
+    pub added: u64,
+    /// How long it took, in microseconds, from the first line of the plugin on.
+    pub took: u64,
+}
+
+/// Names an attachment: network, container id, interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key<'a> {
+    pub network: &'a str,
+    pub container_id: &'a str,
+    pub ifname: &'a str,
+}
+
+/// The folder of all attachments.
+#[derive(Clone, Debug)]
+pub struct Store {
+    folder: PathBuf,
+}
+
+impl State {
+    /// What the attachment was asked.
+    ///
+    /// # Errors
+    /// The first value that cannot be read, which only another version can have written.
+    pub fn redirect(&self) -> Result<Redirect, FieldsError> {
+        let fields = self.redirect.iter();
+        Redirect::from_fields(fields.map(|(field, value, source)| (field.as_str(), value.as_str(), source.as_str())))
+    }
+
+    /// A redirect as a state keeps it.
+    #[must_use]
+    pub fn keep(redirect: &Redirect) -> Vec<(String, String, String)> {
+        let fields = redirect.fields();
+        fields.map(|(field, value, source)| (field.name().to_owned(), value, source.to_owned())).collect()
+    }
+
+    /// The attachment's name.
+    #[must_use]
+    pub fn key(&self) -> Key<'_> {
+        Key { network: &self.network, container_id: &self.container_id, ifname: &self.ifname }
+    }
+}
+
+impl Key<'_> {
+    /// The file's name. `@` stands in no network name or container id.
+    fn file(self) -> String {
+        let name = format!("{}@{}@{}.json", self.network, self.container_id, self.ifname);
+        // A file's name has 255 bytes at most.
+        if name.len() <= 240 {
+            return name;
+        }
+        let mut hash = fnv::FnvHasher::default();
+        hash.write(self.network.as_bytes());
+        format!("{:016x}@{}@{}.json", hash.finish(), self.container_id, self.ifname)
+    }
+}
+
+impl Store {
+    /// The store below a state folder. Nothing is made yet.
+    #[must_use]
+    pub fn new(state_dir: &Path) -> Self {
+        Self { folder: state_dir.join("attachments") }
+    }
+
+    /// Writes an attachment's file, whole or not at all.
+    ///
+    /// # Errors
+    /// Whatever keeps the folder or file from being written.
+    pub fn put(&self, state: &State) -> io::Result<()> {
+        let name = state.key().file();
+        let temporary = self.folder.join(format!(".{name}.{}.tmp", std::process::id()));
+        let text = serde_json::to_vec(state)?;
+        let written = fs::write(&temporary, &text).or_else(|error| match error.kind() {
+            io::ErrorKind::NotFound => {
+                fs::create_dir_all(&self.folder)?;
+                fs::write(&temporary, &text)
+            }
+            _ => Err(error),
+        });
+        written.and_then(|()| fs::rename(&temporary, self.folder.join(name))).inspect_err(|_| {
+            // What could not be written must not stay behind either.
+            let _ = fs::remove_file(&temporary);
+        })
+    }
+
+    /// An attachment's state; `None` if there is none that can be read.
+    #[must_use]
+    pub fn get(&self, key: Key<'_>) -> Option<State> {
+        read(&self.folder.join(key.file()))
+    }
+
+    /// Forgets an attachment. One that is not known is forgotten already.
+    ///
+    /// # Errors
+    /// Whatever keeps the file from being removed.
+    pub fn remove(&self, key: Key<'_>) -> io::Result<()> {
+        match fs::remove_file(self.folder.join(key.file())) {
+            Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Every attachment that can be read, in no order. A folder that is not there holds none.
+    pub fn all(&self) -> impl Iterator<Item = State> {
+        self.files().filter_map(|path| read(&path))
+    }
+
+    /// The attachments of one container.
+    pub fn of_container<'a>(&self, container_id: &'a str) -> impl Iterator<Item = State> + use<'a> {
+        let of_container = move |path: &PathBuf| {
+            let name = path.file_name().and_then(|name| name.to_str());
+            name.and_then(|name| name.split('@').nth(1)) == Some(container_id)
+        };
+        self.files().filter(of_container).filter_map(|path| read(&path))
+    }
+
+    fn files(&self) -> impl Iterator<Item = PathBuf> + use<> {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().filter_map(Result::ok);
+        entries.map(|entry| entry.path()).filter(|path| {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            name.ends_with(".json") && !name.starts_with('.')
+        })
+    }
+}
+
+fn read(path: &Path) -> Option<State> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
