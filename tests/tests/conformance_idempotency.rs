@@ -34,9 +34,13 @@ table ip kube-proxy {
     set ips { type ipv4_addr; elements = { 10.96.0.1, 10.96.0.2 } }
     chain services { type nat hook prerouting priority -100; ip daddr @ips counter dnat to 10.0.0.1; }
 }
-table inet istio-proxy-nat { chain output { type nat hook output priority -100; tcp dport 9999 counter redirect to :15001; } }
-table ip6 sluice { chain not-yours { tcp dport 1 accept; } }
-table inet sluice2 { comment \"not yours\"; }
+table inet istio-proxy-nat { chain output { type nat hook output priority -100; tcp dport 9999 counter redirect to :15001; }
+}
+table ip6 sluice { chain not-yours { tcp dport 1 accept; }
+}
+table inet sluice2 {
+    comment \"not yours\"
+}
 ";
 
 fn lab() -> (Plugin, Netns, Request) {

@@ -30,7 +30,7 @@ fn check_30_the_callers_own_namespace_is_refused_before_anything_is_touched() {
     need!(need::program("nft"), need::program("ip"));
     // A namespace to stand for the host, from which the plugin is called.
     let (plugin, host, request) = lab();
-    host.nft("table inet kube { chain c { type filter hook input priority 0; } }");
+    host.nft("table inet kube { chain c { type filter hook input priority 0; }\n}");
     let before = host.dump_everything();
     let own = [
         request.clone(),
@@ -159,7 +159,7 @@ fn check_34_nothing_of_the_host_changes_and_nobody_stays() {
     need!(need::program("nft"), need::program("ip"));
     let host = Netns::new();
     let (plugin, pod) = (Plugin::new(), Netns::pod());
-    host.nft("table ip nat { chain p { type nat hook prerouting priority -100; } }\ntable inet sluice { comment \"not yours\"; }");
+    host.nft("table ip nat { chain p { type nat hook prerouting priority -100; }\n}\ntable inet sluice {\ncomment \"not yours\"\n}");
     let mounts = || fs::read_to_string("/proc/self/mountinfo").unwrap();
     let before = (host.dump_everything(), mounts());
     for fields in [

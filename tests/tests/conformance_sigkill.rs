@@ -69,7 +69,9 @@ fn add_and_kill_at(plugin: &Plugin, request: &Request, step: usize) -> Traced {
                     ptrace::Event::PTRACE_EVENT_VFORK,
                     ptrace::Event::PTRACE_EVENT_EXEC,
                 ];
-                traced.processes += usize::from(other.iter().any(|other| *other as i32 == event));
+                // Its own exec may still be on its way when we come.
+                let other = other.iter().any(|other| *other as i32 == event) && traced.steps > 0;
+                traced.processes += usize::from(other);
                 let _ = ptrace::syscall(pid, None);
             }
             WaitStatus::Stopped(pid, signal) => {

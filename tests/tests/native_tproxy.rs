@@ -157,6 +157,25 @@ fn forwarded_packets_are_left_or_captured_in_this_mode_too() {
 }
 
 #[test]
+fn what_comes_over_a_bridge_inside_the_pod_never_reaches_the_app_unseen() {
+    need!(need::ids());
+    let mesh = tproxy(&[("forwarded", "capture")]);
+    // br_netfilter is on by default in every namespace of a node that has loaded it, as kube-proxy's have.
+    if !mesh.pod.bridge_netfilter(true) {
+        eprintln!("SKIPPED: no br_netfilter here");
+        return;
+    }
+    assert_ne!(
+        Probe::tcp(APP, "10.0.2.1:8080").briefly().send(&mesh.inner).by(),
+        "A"
+    );
+    assert_ne!(
+        Probe::tcp(APP, "10.96.0.80:80").briefly().send(&mesh.inner).by(),
+        "W"
+    );
+}
+
+#[test]
 fn adding_again_never_piles_up_policy_rules_and_del_takes_them_away() {
     need!(need::ids(), need::program("ip"));
     let mesh = Mesh::unprogrammed(&TPROXY);
