@@ -56,7 +56,7 @@ pub(crate) fn add(context: &Context<'_>) -> Result<String, Error> {
 
     match (decision, result) {
         (Decision::Divert { dialect, redirect, notes }, Some(Attempt::Done(done))) => {
-            for note in notes {
+            for note in notes.iter().filter(|_| done.new) {
                 tracing::info!(pod = log::pod(call), "{note}");
             }
             let took = context.deadline.elapsed().as_micros().try_into().unwrap_or(u64::MAX);

@@ -8,7 +8,7 @@ use std::time::Instant;
 use sluice_shared::cni::{Code, Error};
 use sluice_shared::net::netlink::{Protocol, Socket};
 use sluice_shared::net::netns::{self, Netns};
-use sluice_shared::nft::{self, Batch, Connection, Ruleset};
+use sluice_shared::nft::{self, Batch, Connection, Ruleset, compare};
 use sluice_shared::redirect::Redirect;
 use sluice_shared::route::Routing;
 use sluice_shared::rules;
@@ -26,6 +26,8 @@ pub(crate) struct Plan {
 pub(crate) struct Programmed {
     /// For the log.
     pub(crate) what: &'static str,
+    /// Whether the kernel holds other rules than before.
+    pub(crate) new: bool,
     pub(crate) digest: String,
 }
 
@@ -41,8 +43,8 @@ impl Plan {
         Ok(Self { ruleset, digest, routing: rules::routing(redirect) })
     }
 
-    fn done(&self, what: &'static str) -> Programmed {
-        Programmed { what, digest: self.digest.clone() }
+    fn done(&self, what: &'static str, new: bool) -> Programmed {
+        Programmed { what, new, digest: self.digest.clone() }
     }
 }
 
@@ -60,7 +62,7 @@ pub(crate) fn create(
     let mut sockets = enter(netns, plan, deadline, Some(ifname))?;
     sockets.route(plan, deadline)?;
     match sockets.nft.commit(&batch) {
-        Ok(()) => Ok(Some(plan.done("diverted"))),
+        Ok(()) => Ok(Some(plan.done("diverted", true))),
         Err(nft::Error::Exists { .. }) => Ok(None),
         Err(error) => Err(sockets.give_up(plan, deadline, error)),
     }
@@ -80,10 +82,10 @@ pub(crate) fn replace(plan: &Plan, netns: &Netns, deadline: Deadline) -> Result<
         digest(&found) == digest(&plan.ruleset) && compare(&plan.ruleset, &found).is_empty()
     });
     if same {
-        return Ok(plan.done("diverted already"));
+        return Ok(plan.done("diverted already", false));
     }
     match sockets.nft.commit(&batch) {
-        Ok(()) => Ok(plan.done("diverted anew")),
+        Ok(()) => Ok(plan.done("diverted anew", true)),
         Err(error) => Err(refused(error)),
     }
 }
@@ -198,4 +200,3 @@ fn not_routed(error: impl std::fmt::Display) -> Error {
     Error::new(Code::KernelRefused, format!("the kernel refused what the pod needs beside its rules: {error}"))
 }
 
-fn compare(a: &Ruleset, b: &Ruleset) -> Vec<String> { if a.chains.len() == b.chains.len() { vec![] } else { vec!["chains".into()] } }

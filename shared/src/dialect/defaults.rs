@@ -18,7 +18,11 @@ pub struct ConfigError(String);
 impl ConfigError {
     /// A name that is none of the known ones.
     pub(super) fn unknown<'a>(place: &str, name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
-        Self(format!("{place}: {} is not known{}", quoted(name), suggestion(name, known)))
+        Self(format!(
+            "{place}: {} is not known{}",
+            quoted(name),
+            suggestion(name, known)
+        ))
     }
 
     fn value(place: &str, key: &str, error: &ValueError) -> Self {
@@ -38,11 +42,16 @@ impl Defaults {
     /// Reads `{"sluice": {...}, "linkerd": {...}, "istio": {...}}`; each is optional.
     pub fn parse(json: &Json) -> Result<Self, ConfigError> {
         let Json::Object(dialects) = json else {
-            return Err(ConfigError("defaults: not an object; use {\"sluice\": {...}, \"linkerd\": {...}}".into()));
+            return Err(ConfigError(
+                "defaults: not an object; use {\"sluice\": {...}, \"linkerd\": {...}}".into(),
+            ));
         };
         let mut defaults = Self::default();
         for (name, values) in dialects {
-            let dialect = Dialect::ALL.iter().copied().find(|dialect| dialect.name() == name);
+            let dialect = Dialect::ALL
+                .iter()
+                .copied()
+                .find(|dialect| dialect.name() == name);
             let known = Dialect::ALL.iter().map(|dialect| dialect.name());
             let dialect = dialect.ok_or_else(|| ConfigError::unknown("defaults", name, known))?;
             let layer = Layer::parse(dialect, values)?;
@@ -75,8 +84,11 @@ pub(super) struct Extra {
     pub(super) check: fn(&str) -> Result<(), ValueError>,
 }
 
-const SLUICE: &[Extra] =
-    &[Extra { names: &[REDIRECT], field: None, check: |text| own::parse_switch(text).map(drop) }];
+const SLUICE: &[Extra] = &[Extra {
+    names: &[REDIRECT],
+    field: None,
+    check: |text| own::parse_switch(text).map(drop),
+}];
 
 const LINKERD: &[Extra] = &[
     Extra {
@@ -84,11 +96,31 @@ const LINKERD: &[Extra] = &[
         field: Some(Field::IncludeInboundPorts),
         check: |text| Redirect::new("").set(Field::IncludeInboundPorts, text, ""),
     },
-    Extra { names: &[linkerd::CONTROL_PLANE_NAMESPACES], field: None, check: linkerd::check_namespaces },
-    Extra { names: &[linkerd::CONTROL_PLANE_PORTS], field: None, check: |text| parse_ports(text).map(drop) },
-    Extra { names: &[linkerd::SKIP_SUBNETS_DIRECTION], field: None, check: linkerd::check_direction },
-    Extra { names: &[linkerd::CONTROL_PORT], field: None, check: |text| parse_port(text).map(drop) },
-    Extra { names: &[linkerd::ADMIN_PORT], field: None, check: |text| parse_port(text).map(drop) },
+    Extra {
+        names: &[linkerd::CONTROL_PLANE_NAMESPACES],
+        field: None,
+        check: linkerd::check_namespaces,
+    },
+    Extra {
+        names: &[linkerd::CONTROL_PLANE_PORTS],
+        field: None,
+        check: |text| parse_ports(text).map(drop),
+    },
+    Extra {
+        names: &[linkerd::SKIP_SUBNETS_DIRECTION],
+        field: None,
+        check: linkerd::check_direction,
+    },
+    Extra {
+        names: &[linkerd::CONTROL_PORT],
+        field: None,
+        check: |text| parse_port(text).map(drop),
+    },
+    Extra {
+        names: &[linkerd::ADMIN_PORT],
+        field: None,
+        check: |text| parse_port(text).map(drop),
+    },
 ];
 
 /// One dialect's values: texts by key.
@@ -99,7 +131,9 @@ impl Layer {
     fn parse(dialect: Dialect, json: &Json) -> Result<Self, ConfigError> {
         let place = dialect.defaults_name();
         let Json::Object(values) = json else {
-            return Err(ConfigError(format!("{place}: not an object; use {{\"proxy-uid\": 2102}} and the like")));
+            return Err(ConfigError(format!(
+                "{place}: not an object; use {{\"proxy-uid\": 2102}} and the like"
+            )));
         };
         let extras = match dialect {
             Dialect::Sluice => SLUICE,
@@ -114,19 +148,34 @@ impl Layer {
             let (name, field, text) = if let Some(field) = Field::from_name(key) {
                 let ids = dialect == Dialect::Linkerd && matches!(field, Field::ProxyUid | Field::ProxyGid);
                 let text = if ids { linkerd::default_ids(&text) } else { text };
-                Redirect::new("").set(field, &text, "").map_err(|error| wrong(&error))?;
+                Redirect::new("")
+                    .set(field, &text, "")
+                    .map_err(|error| wrong(&error))?;
                 (field.name(), Some(field), text)
             } else {
                 let extra = extras.iter().find(|extra| extra.names.contains(&key.as_str()));
-                let known = || Field::ALL.iter().map(|it| it.name()).chain(extras.iter().flat_map(|it| it.names).copied());
+                let known = || {
+                    Field::ALL
+                        .iter()
+                        .map(|it| it.name())
+                        .chain(extras.iter().flat_map(|it| it.names).copied())
+                };
                 let extra = extra.ok_or_else(|| ConfigError::unknown(place, key, known()))?;
                 (extra.check)(&text).map_err(|error| wrong(&error))?;
-                (extra.names.first().copied().unwrap_or_default(), extra.field, text)
+                (
+                    extra.names.first().copied().unwrap_or_default(),
+                    extra.field,
+                    text,
+                )
             };
             // Which of two keys for one thing would win nobody could tell.
-            let twice = field.and_then(|field| fields.insert(field, key)).filter(|other| other != key);
+            let twice = field
+                .and_then(|field| fields.insert(field, key))
+                .filter(|other| other != key);
             if let Some(other) = twice {
-                return Err(ConfigError(format!("{place}: {other} and {key} set the same; keep one of them")));
+                return Err(ConfigError(format!(
+                    "{place}: {other} and {key} set the same; keep one of them"
+                )));
             }
             layer.insert(name, text);
         }
@@ -147,7 +196,8 @@ impl<'a> LayerOf<'a> {
     }
 
     pub(super) fn setting(self, key: &str) -> Option<Setting<'a>> {
-        self.get(key).map(|text| Setting::default(self.dialect, key, text))
+        self.get(key)
+            .map(|text| Setting::default(self.dialect, key, text))
     }
 
     /// Sets every field that is given by its own name.

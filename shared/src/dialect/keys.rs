@@ -6,6 +6,7 @@ pub const PREFIX: &str = "sluice-cni.dev/";
 pub const REDIRECT: &str = "redirect";
 
 /// What Linkerd's injector and its users write.
+#[allow(missing_docs, reason = "each name says what its annotation says")]
 pub mod linkerd {
     pub const PROXY_VERSION: &str = "linkerd.io/proxy-version";
     pub const INJECT: &str = "linkerd.io/inject";
@@ -21,6 +22,7 @@ pub mod linkerd {
 }
 
 /// What Istio's injector and its users write.
+#[allow(missing_docs, reason = "each name says what its annotation says")]
 pub mod istio {
     pub const STATUS: &str = "sidecar.istio.io/status";
     pub const INJECT: &str = "sidecar.istio.io/inject";

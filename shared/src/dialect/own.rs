@@ -45,7 +45,8 @@ pub(super) fn switch(annotations: &Annotations) -> Result<Option<Switch>, Refusa
 /// Our field annotations, the strongest of all.
 pub(super) fn apply(redirect: &mut Redirect, annotations: &Annotations) -> Result<(), Refusal> {
     for (name, key) in ours(annotations) {
-        if let (Some(field), Some(setting)) = (Field::from_name(name), Setting::annotation(annotations, key)) {
+        if let (Some(field), Some(setting)) = (Field::from_name(name), Setting::annotation(annotations, key))
+        {
             setting.set(redirect, field)?;
         }
     }

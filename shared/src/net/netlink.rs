@@ -216,7 +216,7 @@ pub fn answer(message: &Message<'_>) -> Option<Answer> {
                         .data
                         .try_into()
                         .ok()
-                        .map(|bytes| u32::from_ne_bytes(bytes) as usize)
+                        .map(|bytes| u32::from_ne_bytes(bytes) as usize);
                 }
                 _ => {}
             }

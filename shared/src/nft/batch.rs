@@ -162,18 +162,18 @@ impl<'r> Body<'r> {
         if exclusive {
             let flags = message::CREATE | message::EXCL;
             out.message(NFT_MSG_NEWTABLE, flags, Label::Table, |w| {
-                encode_table(w, table, comment)
+                encode_table(w, table, comment);
             });
         } else {
             // Deleting what may not be there is an error, so it is made first.
             out.message(NFT_MSG_NEWTABLE, message::CREATE, Label::Table, |w| {
-                encode_table(w, table, None)
+                encode_table(w, table, None);
             });
             out.message(NFT_MSG_DELTABLE, 0, Label::DeleteTable, |w| {
-                w.str(NFTA_TABLE_NAME, table)
+                w.str(NFTA_TABLE_NAME, table);
             });
             out.message(NFT_MSG_NEWTABLE, message::CREATE, Label::Table, |w| {
-                encode_table(w, table, comment)
+                encode_table(w, table, comment);
             });
         }
         check(self.ruleset, table, &out)?;
@@ -236,7 +236,7 @@ impl<'r> Batch<'r> {
         let mut out = Messages::new(0);
         begin(&mut out);
         out.message(NFT_MSG_DELTABLE, 0, Label::DeleteTable, |w| {
-            w.str(NFTA_TABLE_NAME, table)
+            w.str(NFTA_TABLE_NAME, table);
         });
         end(&mut out);
         match out.fault {

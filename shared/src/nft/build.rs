@@ -4,8 +4,7 @@
 //! it for names and IPv6 addresses).
 
 use super::expr::{
-    CmpOp, CtKey, Expr, FibResult, LookupTarget, MetaKey, PayloadBase, R0, RejectKind, SocketKey, Verdict,
-    ct_state, fib,
+    CmpOp, CtKey, Expr, FibResult, LookupTarget, MetaKey, PayloadBase, R0, SocketKey, ct_state, fib,
 };
 use super::ruleset::Rule;
 
@@ -41,6 +40,8 @@ pub enum Of {
     One(Vec<u8>),
     /// From the first to the last, both included, as big-endian bytes.
     Range(Vec<u8>, Vec<u8>),
+    /// Whatever has the same first bits, by address and prefix length.
+    Prefix(Vec<u8>, u8),
     /// Any element of the set.
     Set(String),
 }
@@ -58,7 +59,7 @@ impl RuleBuilder {
         Self::default()
     }
 
-    fn with(mut self, more: impl IntoIterator<Item = Expr>) -> Self {
+    pub(super) fn with(mut self, more: impl IntoIterator<Item = Expr>) -> Self {
         self.exprs.extend(more);
         self
     }
@@ -67,23 +68,20 @@ impl RuleBuilder {
         self.with([Expr::Meta { key, dreg: R0 }, cmp(is, data)])
     }
 
-    fn test(self, is: Is, of: Of) -> Self {
+    pub(super) fn test(self, is: Is, of: Of) -> Self {
         let invert = is == Is::Out;
-        self.with([match of {
-            Of::One(data) => cmp(is, data),
-            Of::Range(from, to) => Expr::Range {
-                sreg: R0,
-                invert,
-                from,
-                to,
-            },
-            Of::Set(set) => Expr::Lookup {
-                set,
-                sreg: R0,
-                target: LookupTarget::Membership,
-                invert,
-            },
-        }])
+        match of {
+            Of::One(data) => self.with([cmp(is, data)]),
+            Of::Range(from, to) => self.with([Expr::Range { sreg: R0, invert, from, to }]),
+            Of::Prefix(address, len) => {
+                let mask = prefix_mask(address.len(), len);
+                let xor = vec![0; address.len()];
+                self.with([Expr::Bitwise { sreg: R0, dreg: R0, mask, xor }, cmp(is, address)])
+            }
+            Of::Set(set) => {
+                self.with([Expr::Lookup { set, sreg: R0, target: LookupTarget::Membership, invert }])
+            }
+        }
     }
 
     /// `meta nfproto ipv4` or `ipv6`
@@ -315,122 +313,6 @@ impl RuleBuilder {
         ])
     }
 
-    /// `meta mark set`
-    #[must_use]
-    pub fn set_mark(self, mark: u32) -> Self {
-        self.with([
-            Expr::Immediate {
-                dreg: R0,
-                data: mark.to_ne_bytes().to_vec(),
-            },
-            Expr::MetaSet {
-                key: MetaKey::Mark,
-                sreg: R0,
-            },
-        ])
-    }
-
-    /// `ct mark set meta mark`
-    #[must_use]
-    pub fn save_mark(self) -> Self {
-        self.with([
-            Expr::Meta {
-                key: MetaKey::Mark,
-                dreg: R0,
-            },
-            Expr::CtSet {
-                key: CtKey::Mark,
-                dir: None,
-                sreg: R0,
-            },
-        ])
-    }
-
-    /// `meta mark set ct mark`
-    #[must_use]
-    pub fn restore_mark(self) -> Self {
-        self.with([
-            Expr::Ct {
-                key: CtKey::Mark,
-                dir: None,
-                dreg: R0,
-            },
-            Expr::MetaSet {
-                key: MetaKey::Mark,
-                sreg: R0,
-            },
-        ])
-    }
-
-    /// `ct zone set`
-    #[must_use]
-    pub fn set_zone(self, zone: u16) -> Self {
-        self.with([
-            Expr::Immediate {
-                dreg: R0,
-                data: zone.to_ne_bytes().to_vec(),
-            },
-            Expr::CtSet {
-                key: CtKey::Zone,
-                dir: None,
-                sreg: R0,
-            },
-        ])
-    }
-
-    /// `counter`: goes before what ends the rule.
-    #[must_use]
-    pub fn counter(self) -> Self {
-        self.with([Expr::Counter { packets: 0, bytes: 0 }])
-    }
-
-    /// `redirect to :port`
-    #[must_use]
-    pub fn redirect(self, port: u16) -> Self {
-        // NF_NAT_RANGE_PROTO_SPECIFIED, as nft sends it.
-        self.with([
-            Expr::Immediate {
-                dreg: R0,
-                data: port.to_be_bytes().to_vec(),
-            },
-            Expr::Redir {
-                port: Some(R0),
-                flags: 2,
-            },
-        ])
-    }
-
-    /// `tproxy to :port`; ends the rule where nobody listens.
-    #[must_use]
-    pub fn tproxy(self, port: u16) -> Self {
-        self.with([
-            Expr::Immediate {
-                dreg: R0,
-                data: port.to_be_bytes().to_vec(),
-            },
-            Expr::Tproxy {
-                family: 0,
-                addr: None,
-                port: Some(R0),
-            },
-        ])
-    }
-
-    /// `reject with tcp reset`
-    #[must_use]
-    pub fn reset(self) -> Self {
-        self.with([Expr::Reject {
-            kind: RejectKind::TcpReset,
-            code: 0,
-        }])
-    }
-
-    /// `accept`, `drop`, `return`, `jump` or `goto`
-    #[must_use]
-    pub fn verdict(self, verdict: Verdict) -> Self {
-        self.with([Expr::Verdict(verdict)])
-    }
-
     /// Any other expression.
     #[must_use]
     pub fn expr(self, expr: Expr) -> Self {
@@ -462,4 +344,15 @@ pub fn interface_key(name: &str) -> Vec<u8> {
     let mut key = name.as_bytes().to_vec();
     key.resize(16, 0);
     key
+}
+
+/// The first `bits` of so many bytes.
+fn prefix_mask(bytes: usize, bits: u8) -> Vec<u8> {
+    let mut left = u32::from(bits);
+    let byte = |_| {
+        let here = left.min(8);
+        left -= here;
+        !(0xff_u8.checked_shr(here).unwrap_or(0))
+    };
+    (0..bytes).map(byte).collect()
 }

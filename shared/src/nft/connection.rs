@@ -14,6 +14,8 @@ use super::ruleset::Ruleset;
 use super::sys::*;
 use crate::net::netlink::{self, Protocol, Socket};
 
+/// The kernel answers within `send`: what is not there now does not come.
+const DRAINED: Duration = Duration::from_millis(1);
 /// Tries at a dump that others keep disturbing.
 const TRIES: u32 = 5;
 
@@ -55,14 +57,23 @@ impl Connection {
         question.message(NFT_MSG_GETGEN, 0, Label::Frame, |_| ());
         self.socket.send(&[&question.writer.bytes])?;
         let mut first = None;
-        let mut overrun = false;
+        // Thousands of errors fill the socket, and the barrier's answer is lost: the first errors are
+        // all there, and once they are read there is room for another answer.
+        let (mut lost, mut overrun) = (false, false);
         loop {
-            let bytes = match self.socket.receive(deadline) {
+            let patience = if lost {
+                deadline.min(Instant::now() + DRAINED)
+            } else {
+                deadline
+            };
+            let bytes = match self.socket.receive(patience) {
                 Ok(bytes) => bytes,
-                // Errors fill the socket in order: the first is already here, or was before this.
                 Err(netlink::Error::Overrun) => {
-                    overrun = true;
-                    // The barrier's answer may be among the lost: ask again.
+                    (lost, overrun) = (true, true);
+                    continue;
+                }
+                Err(netlink::Error::Timeout) if lost && Instant::now() < deadline => {
+                    lost = false;
                     self.socket.send(&[&question.writer.bytes])?;
                     continue;
                 }

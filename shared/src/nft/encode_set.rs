@@ -10,7 +10,8 @@ const FULL: usize = 60_000;
 /// From here on a set without ranges says its size, so that the kernel makes its hash table once:
 /// 10,000 addresses then take 4 ms instead of 8.
 const WORTH_SIZING: usize = 64;
-/// nft's number for big endian in a set's userdata.
+/// nft's numbers for byte orders in a set's userdata.
+const HOST_ENDIAN: u32 = 1;
 const BIG_ENDIAN: u32 = 2;
 
 /// nft's kinds of userdata.
@@ -78,7 +79,7 @@ pub(crate) fn set(w: &mut Writer, table: &str, set: &Set, id: u32) {
         });
     } else if !set.interval && set.elements.len() >= WORTH_SIZING {
         w.nest(NFTA_SET_DESC, |w| {
-            w.u32(NFTA_SET_DESC_SIZE, length(set.elements.len()))
+            w.u32(NFTA_SET_DESC_SIZE, length(set.elements.len()));
         });
     }
     let udata = userdata(w, set);
@@ -100,8 +101,11 @@ fn userdata(w: &mut Writer, set: &Set) -> Vec<u8> {
         all.push(u8::try_from(value.len()).unwrap_or(u8::MAX));
         all.extend_from_slice(value);
     };
-    if matches!(set.key.as_slice(), [one] if one.host_order()) {
-        put(udata::SET_KEY_BYTEORDER, &BIG_ENDIAN.to_ne_bytes());
+    match set.key.as_slice() {
+        [one] if one.host_order() => put(udata::SET_KEY_BYTEORDER, &BIG_ENDIAN.to_ne_bytes()),
+        // Or nft shows the names empty.
+        [DataType::IfName] => put(udata::SET_KEY_BYTEORDER, &HOST_ENDIAN.to_ne_bytes()),
+        _ => {}
     }
     if matches!(set.data, Some(SetData::Value(data)) if data.host_order()) {
         put(udata::SET_DATA_BYTEORDER, &BIG_ENDIAN.to_ne_bytes());

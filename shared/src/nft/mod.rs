@@ -9,10 +9,13 @@
 //!    `------------------------------- Connection::dump -----------------------'
 //! ```
 
+mod address;
 pub(crate) mod attr;
 mod batch;
 pub mod build;
+mod build_act;
 mod codes;
+mod compare;
 mod connection;
 pub mod decode;
 mod decode_expr;
@@ -24,16 +27,26 @@ mod message;
 mod refusal;
 pub mod ruleset;
 mod sys;
+mod text;
 
+#[cfg(test)]
+mod codec_tests;
+#[cfg(test)]
+mod error_tests;
 #[cfg(test)]
 mod kernel_tests;
 #[cfg(test)]
 mod samples;
+#[cfg(test)]
+mod samples_sets;
 
+pub use address::{AddressSet, address_sets};
 pub use attr::Fault;
 pub use batch::{Batch, Body};
 pub use build::RuleBuilder;
+pub use compare::{Difference, compare};
 pub use connection::Connection;
 pub use error::{Error, Refusal};
 pub use expr::{Expr, Reg, Verdict};
 pub use ruleset::{Chain, DataType, Element, ElementData, Hook, Rule, Ruleset, Set, SetData};
+pub use text::Text;

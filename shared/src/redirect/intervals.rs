@@ -89,7 +89,12 @@ mod tests {
     #[test]
     fn ranges_that_overlap_or_touch_become_one() {
         assert_eq!(of(&[(5, 9), (1, 4), (7, 12), (20, 20)]), of(&[(1, 12), (20, 20)]));
-        assert_eq!(of(&[(1, 65535), (2, 3), (65535, 65535)]).iter().collect::<Vec<_>>(), [(1, 65535)]);
+        assert_eq!(
+            of(&[(1, 65535), (2, 3), (65535, 65535)])
+                .iter()
+                .collect::<Vec<_>>(),
+            [(1, 65535)]
+        );
     }
 
     #[test]

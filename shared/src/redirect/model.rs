@@ -32,6 +32,7 @@ pub enum Only<T> {
 /// How inbound traffic reaches the proxy. Outbound is redirected in both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
+    /// To a port of the proxy; the client's address is lost to it.
     Redirect,
     /// The client's address is kept.
     Tproxy,
@@ -40,6 +41,7 @@ pub enum Mode {
 /// What becomes of the proxy's calls to the pod's own address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SelfCalls {
+    /// They go straight to the app.
     Bypass,
     /// They go to the inbound port.
     Inbound,
@@ -48,7 +50,9 @@ pub enum SelfCalls {
 /// What becomes of packets that only pass through the pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Forwarded {
+    /// They pass.
     Leave,
+    /// They are inbound traffic like any other.
     Capture,
 }
 
@@ -70,33 +74,57 @@ pub struct Redirect {
     pub inbound_port: Option<u16>,
     /// `None`: outbound is left alone.
     pub outbound_port: Option<u16>,
+    /// How inbound traffic reaches the proxy.
     pub mode: Mode,
+    /// The proxy's own users: their traffic is not diverted to the proxy again.
     pub proxy_uids: Ids,
+    /// The proxy's own groups, likewise. One of the two must hold something.
     pub proxy_gids: Ids,
+    /// Inbound ports that are diverted.
     pub include_inbound_ports: Only<Ports>,
+    /// Inbound ports that are left alone.
     pub exclude_inbound_ports: Ports,
+    /// Sources whose traffic is left alone.
     pub exclude_inbound_cidrs: Cidrs,
+    /// Outbound ports that are diverted.
     pub include_outbound_ports: Only<Ports>,
+    /// Outbound ports that are diverted to whatever address, but for the excluded ones.
     pub also_outbound_ports: Ports,
+    /// Outbound ports that are left alone, of TCP, and of UDP where DNS is diverted.
     pub exclude_outbound_ports: Ports,
+    /// Destinations that are diverted. One inside 127.0.0.0/8 or ::1 makes lo count too.
     pub include_outbound_cidrs: Only<Cidrs>,
+    /// Destinations that are left alone; DNS is diverted before they count.
     pub exclude_outbound_cidrs: Cidrs,
+    /// Senders that are left alone, by user.
     pub exclude_uids: Ids,
+    /// Senders that are left alone, by group.
     pub exclude_gids: Ids,
     /// Empty: everyone's.
     pub include_gids: Ids,
+    /// Interfaces in and out of which nothing is touched.
     pub exclude_interfaces: BTreeSet<String>,
+    /// Interfaces whose incoming traffic is outbound: bridges to machines behind the pod.
     pub outbound_interfaces: BTreeSet<String>,
+    /// Inbound ports on which the proxy itself listens.
     pub tunnel_ports: Ports,
+    /// What becomes of the proxy's calls to the pod's own address.
     pub self_calls: SelfCalls,
+    /// Addresses that the proxy binds when it hands traffic to the app.
     pub passthrough_sources: BTreeSet<IpAddr>,
+    /// SO_MARK of the sockets by which the proxy hands traffic to the app under the client's address.
     pub proxy_mark: Option<u32>,
+    /// What counts as loopback, for self-calls and outbound.
     pub loopback_cidrs: Cidrs,
+    /// What becomes of packets that only pass through the pod.
     pub forwarded: Forwarded,
     /// `None`: DNS is left alone.
     pub dns_port: Option<u16>,
+    /// Whose port 53 is diverted.
     pub dns_servers: Only<Cidrs>,
+    /// What becomes of IPv6.
     pub ipv6: Ipv6,
+    /// Whether packets that conntrack calls invalid are dropped.
     pub drop_invalid: bool,
     /// Where each field's value comes from, for the rules' comments: an annotation, `defaults.linkerd`,
     /// or the dialect's name. More than one where values are added.

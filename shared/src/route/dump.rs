@@ -38,6 +38,8 @@ pub(super) fn holds(socket: &mut Socket, change: Change, deadline: Instant) -> R
 
 fn is(change: Change, body: &[u8]) -> bool {
     match change {
+        // The second word is the index, the third the flags, of which the first is IFF_UP.
+        Change::LoUp => body.get(4..8) == Some(&1_u32.to_ne_bytes()) && body.get(8).is_some_and(|flags| flags & 1 == 1),
         Change::Address(wanted) => value(body, 8, ADDRESS) == Some(wanted.octets().as_slice()),
         Change::Route(_) => {
             let (local, at, header) = LOCAL;

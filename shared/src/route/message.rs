@@ -3,11 +3,13 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
-use netlink_packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST, NetlinkMessage};
+use netlink_packet_core::{
+    Emitable, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST, NetlinkHeader,
+};
+use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressScope};
 use netlink_packet_route::route::{RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType};
 use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
-use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::{PREFERENCE, TABLE};
 use crate::nft::build::Family;
@@ -18,6 +20,8 @@ const LO: u32 = 1;
 /// One thing that is there or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
+    /// `ip link set lo up`: runtimes do it too, but some not before this plugin runs.
+    LoUp,
     /// `ip address add <address>/128 dev lo`
     Address(Ipv6Addr),
     /// `ip route add local default dev lo table 133`
@@ -40,58 +44,72 @@ impl Change {
 
     /// A request for everything of its kind, and the kind of the answers.
     pub(super) fn dump_request(self) -> (Vec<u8>, u16) {
-        use RouteNetlinkMessage as M;
-        let (payload, answers) = match self {
+        let flags = NLM_F_REQUEST | NLM_F_DUMP;
+        match self {
+            Self::LoUp => (serialize(kind::GETLINK, &LinkUp, flags), kind::NEWLINK),
             Self::Address(_) => {
                 let mut message = AddressMessage::default();
                 message.header.family = AddressFamily::Inet6;
-                (M::GetAddress(message), kind::NEWADDR)
+                (serialize(kind::GETADDR, &message, flags), kind::NEWADDR)
             }
             Self::Route(family) => {
                 let mut message = RouteMessage::default();
                 message.header.address_family = address_family(family);
-                (M::GetRoute(message), kind::NEWROUTE)
+                (serialize(kind::GETROUTE, &message, flags), kind::NEWROUTE)
             }
             Self::Rule(family, _) => {
                 let mut message = RuleMessage::default();
                 message.header.family = address_family(family);
-                (M::GetRule(message), kind::NEWRULE)
+                (serialize(kind::GETRULE, &message, flags), kind::NEWRULE)
             }
-        };
-        (serialize(payload, NLM_F_REQUEST | NLM_F_DUMP), answers)
+        }
     }
 
     /// The whole netlink message, asking for an acknowledgement.
     pub(super) fn encode(self, verb: Verb) -> Vec<u8> {
-        use RouteNetlinkMessage as M;
-        let payload = match (self, verb) {
-            (Self::Address(address), Verb::Add) => M::NewAddress(on_lo(address)),
-            (Self::Address(address), Verb::Delete) => M::DelAddress(on_lo(address)),
-            (Self::Route(family), Verb::Add) => M::NewRoute(to_this_host(family)),
-            (Self::Route(family), Verb::Delete) => M::DelRoute(to_this_host(family)),
-            (Self::Rule(family, mark), Verb::Add) => M::NewRule(by_mark(family, Some(mark))),
+        let flags = NLM_F_REQUEST | NLM_F_ACK;
+        let add = flags | NLM_F_CREATE | NLM_F_EXCL;
+        match (self, verb) {
+            // Nobody wants lo down again: for Delete this changes nothing.
+            (Self::LoUp, _) => serialize(kind::NEWLINK, &LinkUp, flags),
+            (Self::Address(address), Verb::Add) => serialize(kind::NEWADDR, &on_lo(address), add),
+            (Self::Address(address), Verb::Delete) => serialize(kind::DELADDR, &on_lo(address), flags),
+            (Self::Route(family), Verb::Add) => serialize(kind::NEWROUTE, &to_this_host(family), add),
+            (Self::Route(family), Verb::Delete) => serialize(kind::DELROUTE, &to_this_host(family), flags),
+            (Self::Rule(family, mark), Verb::Add) => serialize(kind::NEWRULE, &by_mark(family, Some(mark)), add),
             // By preference and table alone: whatever the mark, the rule is ours.
-            (Self::Rule(family, _), Verb::Delete) => M::DelRule(by_mark(family, None)),
-        };
-        let create = if verb == Verb::Add { NLM_F_CREATE | NLM_F_EXCL } else { 0 };
-        serialize(payload, NLM_F_REQUEST | NLM_F_ACK | create)
+            (Self::Rule(family, _), Verb::Delete) => serialize(kind::DELRULE, &by_mark(family, None), flags),
+        }
     }
 }
 
-/// The kinds of the kernel's answers.
+/// `RTM_*`
 mod kind {
+    pub(super) const NEWLINK: u16 = 16;
+    pub(super) const GETLINK: u16 = 18;
     pub(super) const NEWADDR: u16 = 20;
+    pub(super) const DELADDR: u16 = 21;
+    pub(super) const GETADDR: u16 = 22;
     pub(super) const NEWROUTE: u16 = 24;
+    pub(super) const DELROUTE: u16 = 25;
+    pub(super) const GETROUTE: u16 = 26;
     pub(super) const NEWRULE: u16 = 32;
+    pub(super) const DELRULE: u16 = 33;
+    pub(super) const GETRULE: u16 = 34;
 }
 
-fn serialize(payload: RouteNetlinkMessage, flags: u16) -> Vec<u8> {
-    let mut message = NetlinkMessage::from(payload);
-    message.header.flags = flags;
-    message.header.sequence_number = 1;
-    message.finalize();
-    let mut bytes = vec![0; message.buffer_len()];
-    message.serialize(&mut bytes);
+/// Not by `RouteNetlinkMessage`, which would bring every kind of message into the plugin: 80 KB.
+fn serialize(kind: u16, payload: &impl Emitable, flags: u16) -> Vec<u8> {
+    let mut header = NetlinkHeader::default();
+    let length = header.buffer_len() + payload.buffer_len();
+    let mut bytes = vec![0; length];
+    header.message_type = kind;
+    header.flags = flags;
+    header.sequence_number = 1;
+    header.length = u32::try_from(length).unwrap_or(u32::MAX);
+    let (head, body) = bytes.split_at_mut(header.buffer_len());
+    header.emit(head);
+    payload.emit(body);
     bytes
 }
 
@@ -99,9 +117,29 @@ impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let six = if self.is_ipv6() { "-6 " } else { "" };
         match self {
+            Self::LoUp => write!(f, "ip link set lo up"),
             Self::Address(address) => write!(f, "ip address add {address}/128 dev lo"),
             Self::Route(_) => write!(f, "ip {six}route add local default dev lo table {TABLE}"),
             Self::Rule(_, mark) => write!(f, "ip {six}rule add pref {PREFERENCE} fwmark {mark} lookup {TABLE}"),
+        }
+    }
+}
+
+/// The one thing asked of a link. netlink-packet-route's `LinkMessage` knows every kind of link there
+/// is, 22 KB of them.
+struct LinkUp;
+
+impl Emitable for LinkUp {
+    fn buffer_len(&self) -> usize {
+        16
+    }
+
+    /// `struct ifinfomsg`: family, type, index, flags, and which flags to change.
+    fn emit(&self, buffer: &mut [u8]) {
+        const IFF_UP: u32 = 1;
+        let words = [0, LO, IFF_UP, IFF_UP];
+        for (field, word) in buffer.chunks_exact_mut(4).zip(words) {
+            field.copy_from_slice(&word.to_ne_bytes());
         }
     }
 }

@@ -114,7 +114,8 @@ impl Routing {
 
     /// Everything that must be there, in the order of making it.
     fn changes(&self) -> Vec<Change> {
-        let mut changes: Vec<Change> = self.addresses.iter().copied().map(Change::Address).collect();
+        let mut changes = vec![Change::LoUp];
+        changes.extend(self.addresses.iter().copied().map(Change::Address));
         if let Some(mark) = self.mark {
             for &family in &self.families {
                 changes.push(Change::Route(family));

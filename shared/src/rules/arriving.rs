@@ -1,7 +1,7 @@
 //! Prerouting: what arrives (contract 2.1, arriving rules 0 to 7).
 
-use super::{Draft, goto, leave, names, opening, routed_mark};
-use crate::nft::build::{Family, Is, TCP};
+use super::{Draft, goto, leave, names, opening, routed_mark, tcp};
+use crate::nft::build::{Family, Is};
 use crate::nft::ruleset::{ChainKind, HookPoint};
 use crate::nft::{Rule, RuleBuilder, Verdict};
 use crate::redirect::{Field, Forwarded, Ipv6, Mode, Only};
@@ -40,7 +40,7 @@ impl Draft<'_> {
     /// Rules 2 to 7 in nat.
     fn redirected(&mut self, port: u16) -> Vec<Rule> {
         let mut rules = self.exemptions();
-        let inbound = self.inbound(|draft, rule| draft.divert(&rule, None, port, draft.source(Field::InboundPort)));
+        let inbound = self.inbound(|draft, rule| draft.divert(rule, None, port, draft.source(Field::InboundPort)));
         if inbound.is_empty() {
             return inbound;
         }
@@ -77,11 +77,10 @@ impl Draft<'_> {
     /// Rule 7: what remains, if its port is one to divert.
     fn inbound(&mut self, divert: impl Fn(&Self, RuleBuilder) -> Vec<Rule>) -> Vec<Rule> {
         let redirect = self.redirect;
-        let tcp = RuleBuilder::new().protocol(Is::In, TCP);
         match &redirect.include_inbound_ports {
-            Only::Any => divert(self, tcp),
+            Only::Any => divert(self, tcp()),
             Only::These(ports) => match self.sets.ports(redirect, Field::IncludeInboundPorts, ports) {
-                Some(of) => divert(self, tcp.dport(Is::In, of)),
+                Some(of) => divert(self, tcp().dport(Is::In, of)),
                 None => Vec::new(),
             },
         }
@@ -110,8 +109,7 @@ impl Draft<'_> {
             return Vec::new();
         }
 
-        let tcp = RuleBuilder::new().protocol(Is::In, TCP);
-        let take = tcp.clone().counter().tproxy(port).set_mark(mark).verdict(Verdict::Accept);
+        let take = tcp().counter().tproxy(port).set_mark(mark).verdict(Verdict::Accept);
         let nobody = RuleBuilder::new().counter().verdict(Verdict::Drop);
         let to_proxy = vec![
             take.comment(mode),
@@ -124,7 +122,7 @@ impl Draft<'_> {
         arriving.extend(inbound);
         self.chain(names::TPROXY_ARRIVING, arriving);
 
-        let established = tcp.opens(Is::Out).socket_transparent().counter().set_mark(mark);
+        let established = tcp().opens(Is::Out).socket_transparent().counter().set_mark(mark);
         let mut rules: Vec<Rule> = self.ipv6_guard().into_iter().collect();
         rules.push(not_over_lo());
         rules.push(established.verdict(Verdict::Accept).comment(mode));

@@ -100,16 +100,14 @@ impl<'a> Draft<'a> {
         (self.redirect.ipv6 == Ipv6::Bypass).then(rule)
     }
 
-    /// TCP that `rule` matches goes to `port` of this pod; IPv6 gets a reset where that is asked.
-    /// `family`: the one that the rule already matches.
-    fn divert(&self, rule: &RuleBuilder, family: Option<Family>, port: u16, comment: &str) -> Vec<Rule> {
-        let tcp = rule.clone().protocol(Is::In, TCP);
+    /// What `tcp` matches, TCP and nothing else, goes to `port` of this pod; IPv6 gets a reset where
+    /// that is asked. `family`: the one that the rule already matches.
+    fn divert(&self, tcp: RuleBuilder, family: Option<Family>, port: u16, comment: &str) -> Vec<Rule> {
         let redirect = |rule: RuleBuilder| rule.counter().redirect(port).comment(comment);
         let reset = |rule: RuleBuilder| rule.counter().reset().comment(self.source(Field::Ipv6));
         match (self.redirect.ipv6, family) {
             (Ipv6::Reject, Some(Family::V6)) => vec![reset(tcp)],
             (Ipv6::Reject, None) => {
-                // The family comes first: what follows a protocol may lean on it.
                 vec![reset(tcp.clone().family(Family::V6)), redirect(tcp)]
             }
             _ => vec![redirect(tcp)],
@@ -132,7 +130,12 @@ fn jump(chain: &str, comment: &str) -> Rule {
     RuleBuilder::new().verdict(Verdict::Jump(chain.to_owned())).comment(comment)
 }
 
+/// TCP
+fn tcp() -> RuleBuilder {
+    RuleBuilder::new().protocol(Is::In, TCP)
+}
+
 /// A packet that opens a TCP connection.
 fn opening() -> RuleBuilder {
-    RuleBuilder::new().protocol(Is::In, TCP).opens(Is::In)
+    tcp().opens(Is::In)
 }

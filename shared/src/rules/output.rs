@@ -2,7 +2,7 @@
 
 use ipnetwork::IpNetwork;
 
-use super::{Draft, goto, jump, leave, names, opening};
+use super::{Draft, goto, jump, leave, names, opening, tcp};
 use crate::nft::build::{Family, Is, Of, TCP, UDP};
 use crate::nft::ruleset::{ChainKind, HookPoint};
 use crate::nft::{Rule, RuleBuilder, Verdict};
@@ -98,7 +98,7 @@ impl Draft<'_> {
             let rule = RuleBuilder::new().dport(Is::In, one_port(names::DNS));
             rules.push(leave(rule, self.source(Field::DnsPort)));
         }
-        rules.extend(self.divert(&RuleBuilder::new(), None, port, comment));
+        rules.extend(self.divert(tcp(), None, port, comment));
         rules
     }
 
@@ -147,7 +147,7 @@ impl Draft<'_> {
         let mut rules = Vec::new();
         for (family, server) in self.dns_servers() {
             let tcp = server.clone().protocol(Is::In, TCP).dport(Is::In, one_port(names::DNS));
-            rules.extend(self.divert(&tcp, family, port, comment));
+            rules.extend(self.divert(tcp, family, port, comment));
         }
         for (_, server) in self.udp_dns_servers() {
             let udp = server.protocol(Is::In, UDP).dport(Is::In, one_port(names::DNS));
@@ -210,8 +210,7 @@ impl Draft<'_> {
             rules.push(leave(rule, self.source(Field::ExcludeOutboundCidrs)));
         }
         if let Some(ports) = self.sets.ports(redirect, Field::AlsoOutboundPorts, &redirect.also_outbound_ports) {
-            let rule = RuleBuilder::new().protocol(Is::In, TCP).dport(Is::In, ports);
-            rules.extend(self.divert(&rule, None, port, self.source(Field::AlsoOutboundPorts)));
+            rules.extend(self.divert(tcp().dport(Is::In, ports), None, port, self.source(Field::AlsoOutboundPorts)));
         }
         let ports = match &redirect.include_outbound_ports {
             Only::Any => None,
@@ -227,11 +226,12 @@ impl Draft<'_> {
             Only::These(cidrs) => self.destinations(Field::IncludeOutboundCidrs, cidrs),
         };
         for (family, rule) in destinations {
-            let rule = match &ports {
-                None => rule,
-                Some(of) => rule.protocol(Is::In, TCP).dport(Is::In, of.clone()),
+            let tcp = rule.protocol(Is::In, TCP);
+            let tcp = match &ports {
+                None => tcp,
+                Some(of) => tcp.dport(Is::In, of.clone()),
             };
-            rules.extend(self.divert(&rule, family, port, self.source(Field::OutboundPort)));
+            rules.extend(self.divert(tcp, family, port, self.source(Field::OutboundPort)));
         }
         rules
     }
@@ -261,8 +261,8 @@ impl Draft<'_> {
     fn answers(&mut self) {
         let (Mode::Tproxy, Some(mark)) = (self.redirect.mode, self.redirect.proxy_mark) else { return };
         let comment = self.source(Field::ProxyMark);
-        let handed = RuleBuilder::new().out_of(Is::In, LO).protocol(Is::In, TCP).mark(Is::In, mark);
-        let answer = RuleBuilder::new().protocol(Is::In, TCP).ct_reply().ct_mark(mark);
+        let handed = tcp().out_of(Is::In, LO).mark(Is::In, mark);
+        let answer = tcp().ct_reply().ct_mark(mark);
         let mut rules: Vec<Rule> = self.ipv6_guard().into_iter().collect();
         rules.push(handed.counter().save_mark().comment(comment));
         rules.push(answer.counter().restore_mark().comment(comment));

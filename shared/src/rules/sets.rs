@@ -73,7 +73,14 @@ impl Sets {
         match (all.next(), all.len()) {
             (None, _) => None,
             (Some((first, last)), 0) if first == last => Some(Of::One(bytes(first))),
-            (Some((first, last)), 0) => Some(Of::Range(bytes(first), bytes(last))),
+            (Some((first, last)), 0) => {
+                let (from, to) = (bytes(first), bytes(last));
+                let addresses = matches!(kind, DataType::Ipv4Addr | DataType::Ipv6Addr);
+                Some(match prefix(&from, &to).filter(|_| addresses) {
+                    Some(bits) => Of::Prefix(from, bits),
+                    None => Of::Range(from, to),
+                })
+            }
             _ => {
                 let element = |(first, last): (T, T)| Element {
                     key: bytes(first),
@@ -108,5 +115,29 @@ impl Sets {
             });
         }
         Of::Set(name.to_owned())
+    }
+}
+
+/// The length of the prefix that a range of addresses is, if it is one.
+fn prefix(from: &[u8], to: &[u8]) -> Option<u8> {
+    let number = |bytes: &[u8]| bytes.iter().fold(0_u128, |number, byte| number << 8 | u128::from(*byte));
+    let host = number(from) ^ number(to);
+    let bits = u32::try_from(from.len()).ok()? * 8 - host.count_ones();
+    let is_prefix = host & host.wrapping_add(1) == 0 && number(from) & host == 0;
+    u8::try_from(bits).ok().filter(|_| is_prefix)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::prefix;
+
+    #[test]
+    fn only_an_aligned_power_of_two_is_a_prefix() {
+        assert_eq!(prefix(&[127, 0, 0, 0], &[127, 255, 255, 255]), Some(8));
+        assert_eq!(prefix(&[0; 4], &[255; 4]), Some(0));
+        assert_eq!(prefix(&[0; 16], &[255; 16]), Some(0));
+        assert_eq!(prefix(&[10, 0, 0, 0], &[10, 0, 0, 2]), None);
+        assert_eq!(prefix(&[10, 0, 0, 1], &[10, 0, 0, 2]), None);
+        assert_eq!(prefix(&[10, 0, 0, 128], &[10, 0, 1, 127]), None);
     }
 }

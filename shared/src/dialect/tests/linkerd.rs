@@ -45,15 +45,30 @@ fn a_pod_as_the_real_injector_leaves_it_has_linkerds_start_values() {
 
 #[test]
 fn it_acts_on_a_proxy_version_that_is_not_empty() {
-    assert_eq!(Case::of(&[("linkerd.io/proxy-version", "")]).left(), "no mesh annotations");
-    assert_eq!(Case::of(&[("linkerd.io/inject", "enabled")]).left(), "no mesh annotations");
-    assert_eq!(Case::of(&[("linkerd.io/proxy-version", "edge-1")]).field(Field::InboundPort), "4143");
-    assert_eq!(injected(&[("linkerd.io/inject", "ingress")]).field(Field::InboundPort), "4143");
+    assert_eq!(
+        Case::of(&[("linkerd.io/proxy-version", "")]).left(),
+        "no mesh annotations"
+    );
+    assert_eq!(
+        Case::of(&[("linkerd.io/inject", "enabled")]).left(),
+        "no mesh annotations"
+    );
+    assert_eq!(
+        Case::of(&[("linkerd.io/proxy-version", "edge-1")]).field(Field::InboundPort),
+        "4143"
+    );
+    assert_eq!(
+        injected(&[("linkerd.io/inject", "ingress")]).field(Field::InboundPort),
+        "4143"
+    );
 }
 
 #[test]
 fn it_does_not_act_when_injection_is_disabled() {
-    assert_eq!(injected(&[("linkerd.io/inject", "disabled")]).left(), "linkerd.io/inject is disabled");
+    assert_eq!(
+        injected(&[("linkerd.io/inject", "disabled")]).left(),
+        "linkerd.io/inject is disabled"
+    );
 }
 
 #[test]
@@ -87,7 +102,10 @@ fn skip_inbound_ports_are_added_and_skip_outbound_ports_replace() {
         case.source(Field::ExcludeInboundPorts),
         "defaults.linkerd + config.linkerd.io/skip-inbound-ports + linkerd"
     );
-    assert_eq!(case.source(Field::ExcludeOutboundPorts), "config.linkerd.io/skip-outbound-ports");
+    assert_eq!(
+        case.source(Field::ExcludeOutboundPorts),
+        "config.linkerd.io/skip-outbound-ports"
+    );
 }
 
 #[test]
@@ -115,21 +133,30 @@ fn a_space_in_a_list_skips_nothing() {
 
 #[test]
 fn a_malformed_item_is_an_error_that_names_annotation_item_and_what_is_allowed() {
-    for item in ["mysql", "500-400", "+443", "65536", "-1", "80-", "80 - 90", "80;90"] {
+    for item in [
+        "mysql", "500-400", "+443", "65536", "-1", "80-", "80 - 90", "80;90",
+    ] {
         injected(&[("config.linkerd.io/skip-outbound-ports", &format!("25,{item}"))]).bad(&[
             "annotation config.linkerd.io/skip-outbound-ports",
             &format!("{item:?}"),
             "numbers 0 to 65535 or ranges like 8000-8010",
         ]);
     }
-    injected(&[("config.linkerd.io/skip-subnets", "10.0.0.0/8,10.0.0.0/33")]).bad(&["skip-subnets", "10.0.0.0/33"]);
+    injected(&[("config.linkerd.io/skip-subnets", "10.0.0.0/8,10.0.0.0/33")])
+        .bad(&["skip-subnets", "10.0.0.0/33"]);
     injected(&[("config.linkerd.io/admin-port", "0")]).bad(&["config.linkerd.io/admin-port", "1 to 65535"]);
 }
 
 #[test]
 fn skip_subnets_mix_both_families_and_are_inbound_only() {
-    let case = injected(&[("config.linkerd.io/skip-subnets", "10.1.2.3/8, fd00::/8,192.168.1.1")]);
-    assert_eq!(case.field(Field::ExcludeInboundCidrs), "10.0.0.0/8,192.168.1.1,fd00::/8");
+    let case = injected(&[(
+        "config.linkerd.io/skip-subnets",
+        "10.1.2.3/8, fd00::/8,192.168.1.1",
+    )]);
+    assert_eq!(
+        case.field(Field::ExcludeInboundCidrs),
+        "10.0.0.0/8,192.168.1.1,fd00::/8"
+    );
     assert_eq!(case.field(Field::ExcludeOutboundCidrs), "");
 }
 
@@ -139,37 +166,70 @@ fn skip_subnets_direction_both_excludes_them_outbound_too() {
         .defaults(json!({"linkerd": {"skip-subnets-direction": "both"}}));
     assert_eq!(case.field(Field::ExcludeInboundCidrs), "10.0.0.0/8");
     assert_eq!(case.field(Field::ExcludeOutboundCidrs), "10.0.0.0/8");
-    assert_eq!(case.source(Field::ExcludeOutboundCidrs), "config.linkerd.io/skip-subnets");
+    assert_eq!(
+        case.source(Field::ExcludeOutboundCidrs),
+        "config.linkerd.io/skip-subnets"
+    );
     let inbound = case.defaults(json!({"linkerd": {"skip-subnets-direction": "inbound"}}));
     assert_eq!(inbound.field(Field::ExcludeOutboundCidrs), "");
 }
 
 #[test]
 fn proxy_uid_and_gid_replace_and_0_or_less_means_no_rule() {
-    let case = injected(&[("config.linkerd.io/proxy-uid", "3000"), ("config.linkerd.io/proxy-gid", "2102")]);
-    assert_eq!((case.field(Field::ProxyUid), case.field(Field::ProxyGid)), ("3000".into(), "2102".into()));
+    let case = injected(&[
+        ("config.linkerd.io/proxy-uid", "3000"),
+        ("config.linkerd.io/proxy-gid", "2102"),
+    ]);
+    assert_eq!(
+        (case.field(Field::ProxyUid), case.field(Field::ProxyGid)),
+        ("3000".into(), "2102".into())
+    );
     for none in ["0", "-1"] {
-        let case = injected(&[("config.linkerd.io/proxy-uid", none), ("config.linkerd.io/proxy-gid", "2102")]);
-        assert_eq!((case.field(Field::ProxyUid), case.field(Field::ProxyGid)), (String::new(), "2102".into()));
+        let case = injected(&[
+            ("config.linkerd.io/proxy-uid", none),
+            ("config.linkerd.io/proxy-gid", "2102"),
+        ]);
+        assert_eq!(
+            (case.field(Field::ProxyUid), case.field(Field::ProxyGid)),
+            (String::new(), "2102".into())
+        );
         let case = injected(&[("config.linkerd.io/proxy-gid", none)]);
-        assert_eq!((case.field(Field::ProxyUid), case.field(Field::ProxyGid)), ("2102".into(), String::new()));
+        assert_eq!(
+            (case.field(Field::ProxyUid), case.field(Field::ProxyGid)),
+            ("2102".into(), String::new())
+        );
     }
     for wrong in ["x", "4294967296", "+5", "1,2", "1.5", "-99999999999999999999"] {
-        injected(&[("config.linkerd.io/proxy-uid", wrong)]).bad(&["config.linkerd.io/proxy-uid", wrong, "0 or less"]);
+        injected(&[("config.linkerd.io/proxy-uid", wrong)]).bad(&[
+            "config.linkerd.io/proxy-uid",
+            wrong,
+            "0 or less",
+        ]);
     }
 }
 
 #[test]
 fn a_redirect_with_neither_uid_nor_gid_would_loop() {
     injected(&[("config.linkerd.io/proxy-uid", "0")]).bad(&["it would loop", "config.linkerd.io/proxy-uid"]);
-    injected(&[("config.linkerd.io/proxy-uid", "-1"), ("config.linkerd.io/proxy-gid", "0")]).bad(&["it would loop"]);
+    injected(&[
+        ("config.linkerd.io/proxy-uid", "-1"),
+        ("config.linkerd.io/proxy-gid", "0"),
+    ])
+    .bad(&["it would loop"]);
 }
 
 #[test]
 fn an_empty_annotation_of_linkerds_is_as_if_absent() {
     let empty = [
-        "inbound-port", "outbound-port", "proxy-uid", "proxy-gid", "control-port", "admin-port",
-        "skip-inbound-ports", "skip-outbound-ports", "skip-subnets",
+        "inbound-port",
+        "outbound-port",
+        "proxy-uid",
+        "proxy-gid",
+        "control-port",
+        "admin-port",
+        "skip-inbound-ports",
+        "skip-outbound-ports",
+        "skip-subnets",
     ];
     let plain = injected(&[]).defaults(json!({"linkerd": {"exclude-outbound-ports": [25]}}));
     for name in empty {
@@ -184,12 +244,18 @@ fn the_control_plane_reaches_the_api_server() {
     assert_eq!(pod.field(Field::ExcludeOutboundPorts), "25");
     let control = pod.clone().namespace("linkerd");
     assert_eq!(control.field(Field::ExcludeOutboundPorts), "25,443,6443");
-    assert_eq!(control.source(Field::ExcludeOutboundPorts), "config.linkerd.io/skip-outbound-ports + linkerd");
+    assert_eq!(
+        control.source(Field::ExcludeOutboundPorts),
+        "config.linkerd.io/skip-outbound-ports + linkerd"
+    );
     let own = control.defaults(
         json!({"linkerd": {"control-plane-namespaces": ["mesh", "mesh-viz"], "control-plane-ports": [8443]}}),
     );
     assert_eq!(own.field(Field::ExcludeOutboundPorts), "25");
-    assert_eq!(own.namespace("mesh-viz").field(Field::ExcludeOutboundPorts), "25,8443");
+    assert_eq!(
+        own.namespace("mesh-viz").field(Field::ExcludeOutboundPorts),
+        "25,8443"
+    );
 }
 
 #[test]
@@ -206,9 +272,10 @@ fn ports_to_redirect_is_include_inbound_ports() {
 
 #[test]
 fn defaults_set_any_field() {
-    let case = injected(&[])
-        .defaults(json!({"linkerd": {"ipv6": "capture", "dns-port": 5353, "forwarded": "capture", "proxy-gid": -1,
-            "admin-port": 5191}}));
+    let case = injected(&[]).defaults(
+        json!({"linkerd": {"ipv6": "capture", "dns-port": 5353, "forwarded": "capture", "proxy-gid": -1,
+            "admin-port": 5191}}),
+    );
     assert_eq!(case.field(Field::Ipv6), "capture");
     assert_eq!(case.field(Field::DnsPort), "5353");
     assert_eq!(case.field(Field::Forwarded), "capture");
@@ -218,7 +285,9 @@ fn defaults_set_any_field() {
 
 #[test]
 fn bypassed_ipv6_is_said_in_the_log() {
-    let crate::dialect::Decision::Divert { notes, .. } = injected(&[]).decide().unwrap() else { panic!() };
+    let crate::dialect::Decision::Divert { notes, .. } = injected(&[]).decide().unwrap() else {
+        panic!()
+    };
     assert_eq!(notes, ["IPv6 is not diverted: ipv6 is bypass, from linkerd"]);
     let captured = injected(&[("sluice-cni.dev/ipv6", "capture")]).decide().unwrap();
     assert!(matches!(captured, crate::dialect::Decision::Divert { notes, .. } if notes.is_empty()));

@@ -20,9 +20,14 @@ impl Value for BTreeSet<String> {
 
 /// What the kernel takes as a name (`dev_valid_name`), less what no terminal should be sent.
 fn interface(item: &str) -> Result<String, ValueError> {
-    let forbidden = |letter: char| matches!(letter, '/' | ':') || letter.is_whitespace() || letter.is_control();
+    let forbidden =
+        |letter: char| matches!(letter, '/' | ':') || letter.is_whitespace() || letter.is_control();
     if item.len() > 15 {
-        Err(ValueError::new(item, "is longer than an interface's name can be", NAMES))
+        Err(ValueError::new(
+            item,
+            "is longer than an interface's name can be",
+            NAMES,
+        ))
     } else if item.contains(forbidden) || matches!(item, "." | "..") {
         Err(ValueError::new(item, "is not an interface's name", NAMES))
     } else {

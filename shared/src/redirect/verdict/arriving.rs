@@ -1,13 +1,18 @@
 //! What arrives, before routing: the rules 0 to 7.
 
+use super::Action;
 use super::leaving::by_destination;
 use super::packet::Packet;
 use super::rule::RuleId;
-use super::Action;
 use crate::redirect::{Forwarded, Mode, Only, Redirect};
 
 /// The first arriving rule that matches.
-pub(super) fn judge(redirect: &Redirect, packet: &Packet, iif: &str, to_this_netns: bool) -> (RuleId, Action) {
+pub(super) fn judge(
+    redirect: &Redirect,
+    packet: &Packet,
+    iif: &str,
+    to_this_netns: bool,
+) -> (RuleId, Action) {
     // 0
     if iif == "lo" {
         return (RuleId::ArrivingLoopback, Action::Leave);

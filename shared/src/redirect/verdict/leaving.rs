@@ -2,9 +2,9 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use super::Action;
 use super::packet::Packet;
 use super::rule::RuleId;
-use super::Action;
 use crate::redirect::{Cidrs, Only, Redirect, SelfCalls};
 
 const LO: &str = "lo";
@@ -53,7 +53,8 @@ pub(super) fn judge(
     // 5
     let excluded = uid.is_some_and(|uid| redirect.exclude_uids.contains(uid))
         || gid.is_some_and(|gid| redirect.exclude_gids.contains(gid));
-    let included = redirect.include_gids.is_empty() || gid.is_some_and(|gid| redirect.include_gids.contains(gid));
+    let included =
+        redirect.include_gids.is_empty() || gid.is_some_and(|gid| redirect.include_gids.contains(gid));
     if excluded || !included {
         return (RuleId::OutputExcludedSender, Action::Leave);
     }

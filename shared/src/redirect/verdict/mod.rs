@@ -48,10 +48,16 @@ pub struct Judgement {
 pub fn judge(redirect: &Redirect, packet: &Packet) -> Judgement {
     let v6 = packet.dst.is_ipv6();
     if v6 && redirect.ipv6 == Ipv6::Bypass {
-        return Judgement { rule: RuleId::Ipv6Bypassed, action: Action::Leave };
+        return Judgement {
+            rule: RuleId::Ipv6Bypassed,
+            action: Action::Leave,
+        };
     }
     if invalid_is_dropped(redirect, packet) {
-        return Judgement { rule: RuleId::InvalidDropped, action: Action::Drop };
+        return Judgement {
+            rule: RuleId::InvalidDropped,
+            action: Action::Drop,
+        };
     }
     let (rule, action) = match packet.protocol {
         Protocol::Tcp { flags } if !flags::opens(flags) => (RuleId::NotOpening, Action::Leave),
@@ -61,14 +67,20 @@ pub fn judge(redirect: &Redirect, packet: &Packet) -> Judgement {
         },
         Protocol::Other(_) => (RuleId::NotTcpOrUdp, Action::Leave),
     };
-    let action = if v6 && redirect.ipv6 == Ipv6::Reject { rejected(action, packet.is_tcp()) } else { action };
+    let action = if v6 && redirect.ipv6 == Ipv6::Reject {
+        rejected(action, packet.is_tcp())
+    } else {
+        action
+    };
     Judgement { rule, action }
 }
 
 /// `drop-invalid`, for what arrives: any protocol, any interface that is not excluded, and IPv6 only where
 /// it is captured.
 fn invalid_is_dropped(redirect: &Redirect, packet: &Packet) -> bool {
-    let Hook::Arriving { iif, .. } = &packet.hook else { return false };
+    let Hook::Arriving { iif, .. } = &packet.hook else {
+        return false;
+    };
     redirect.drop_invalid
         && packet.ct_invalid
         && !redirect.exclude_interfaces.contains(iif)

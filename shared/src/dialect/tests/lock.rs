@@ -1,0 +1,148 @@
+//! `locked`, contract 3.
+
+use serde_json::json;
+
+use super::Case;
+use crate::dialect::Dialect;
+
+fn linkerd(more: &[(&str, &str)]) -> Case {
+    Case::of(&[("linkerd.io/proxy-version", "edge-1")]).with(more)
+}
+
+fn istio(more: &[(&str, &str)]) -> Case {
+    Case::of(&[("sidecar.istio.io/status", r#"{"containers":["istio-proxy"]}"#)]).with(more)
+}
+
+#[track_caller]
+fn locked(case: &Case, words: &[&str]) {
+    let (code, message) = case.refused();
+    assert_eq!(code, 104, "{message}");
+    for word in words {
+        assert!(message.contains(word), "{word:?} is not in {message:?}");
+    }
+}
+
+#[test]
+fn our_annotation_that_changes_a_locked_field_fails() {
+    let case = linkerd(&[("sluice-cni.dev/exclude-outbound-ports", "25")])
+        .locked(&["mode", "exclude-outbound-ports"]);
+    locked(
+        &case,
+        &[
+            "annotation sluice-cni.dev/exclude-outbound-ports",
+            "from \"\" to \"25\"",
+            "locks exclude-outbound-ports",
+        ],
+    );
+}
+
+#[test]
+fn a_dialects_annotation_that_changes_a_locked_field_fails() {
+    let case =
+        linkerd(&[("config.linkerd.io/skip-outbound-ports", "25")]).locked(&["exclude-outbound-ports"]);
+    locked(&case, &["annotation config.linkerd.io/skip-outbound-ports"]);
+    let case = linkerd(&[("config.linkerd.io/skip-inbound-ports", "25")]).locked(&["exclude-inbound-ports"]);
+    locked(&case, &["config.linkerd.io/skip-inbound-ports"]);
+    let case = istio(&[("sidecar.istio.io/interceptionMode", "TPROXY")]).locked(&["proxy-mark"]);
+    locked(
+        &case,
+        &["annotation sidecar.istio.io/interceptionMode changes proxy-mark"],
+    );
+    let case = istio(&[(
+        "proxy.istio.io/config",
+        "{proxyMetadata: {ISTIO_META_DNS_CAPTURE: 'true'}}",
+    )])
+    .locked(&["dns-port"]);
+    locked(
+        &case,
+        &["annotation proxy.istio.io/config ISTIO_META_DNS_CAPTURE changes dns-port"],
+    );
+}
+
+#[test]
+fn an_annotation_that_repeats_the_default_is_no_attempt() {
+    let all: Vec<&str> = crate::redirect::Field::ALL
+        .iter()
+        .map(|field| field.name())
+        .chain(["redirect"])
+        .collect();
+    let case = istio(&[
+        ("sidecar.istio.io/interceptionMode", "REDIRECT"),
+        ("traffic.sidecar.istio.io/includeInboundPorts", "*"),
+        ("traffic.sidecar.istio.io/excludeInboundPorts", "15020"),
+        ("traffic.sidecar.istio.io/includeOutboundIPRanges", "*"),
+        ("sluice-cni.dev/exclude-inbound-ports", "15090, 15020-15021"),
+    ]);
+    assert_eq!(case.locked(&all).dialect(), Dialect::Istio);
+    let case = linkerd(&[
+        ("config.linkerd.io/skip-outbound-ports", "26, 25"),
+        ("config.linkerd.io/proxy-uid", "2102"),
+    ])
+    .defaults(json!({"linkerd": {"exclude-outbound-ports": "25-26"}}));
+    assert_eq!(case.locked(&all).dialect(), Dialect::Linkerd);
+}
+
+#[test]
+fn emptying_a_locked_default_fails_too() {
+    let case = linkerd(&[("sluice-cni.dev/exclude-outbound-ports", "")])
+        .defaults(json!({"linkerd": {"exclude-outbound-ports": "25"}}))
+        .locked(&["exclude-outbound-ports"]);
+    locked(&case, &["from \"25\" to \"\""]);
+}
+
+#[test]
+fn a_field_that_is_not_locked_may_be_changed() {
+    let case = linkerd(&[("config.linkerd.io/skip-outbound-ports", "25")]).locked(&["exclude-inbound-ports"]);
+    assert_eq!(case.dialect(), Dialect::Linkerd);
+}
+
+#[test]
+fn with_redirect_locked_no_pod_switches_itself_off() {
+    let case = linkerd(&[("sluice-cni.dev/redirect", "disabled")]).locked(&["redirect"]);
+    locked(
+        &case,
+        &[
+            "annotation sluice-cni.dev/redirect turns diversion off",
+            "locks redirect",
+        ],
+    );
+    let case = istio(&[("sidecar.istio.io/interceptionMode", "NONE")]).locked(&["redirect"]);
+    locked(
+        &case,
+        &["annotation sidecar.istio.io/interceptionMode turns diversion off"],
+    );
+}
+
+#[test]
+fn with_redirect_locked_no_pod_switches_itself_on() {
+    let on = [
+        ("sluice-cni.dev/redirect", "enabled"),
+        ("sluice-cni.dev/inbound-port", "1"),
+        ("sluice-cni.dev/outbound-port", "2"),
+        ("sluice-cni.dev/proxy-uid", "3"),
+    ];
+    locked(&Case::of(&on).locked(&["redirect"]), &["turns diversion on"]);
+    let default = json!({"sluice": {"redirect": "enabled"}});
+    assert_eq!(
+        Case::of(&on).defaults(default).locked(&["redirect"]).dialect(),
+        Dialect::Sluice
+    );
+}
+
+#[test]
+fn a_pod_that_would_not_be_diverted_anyway_may_say_so() {
+    let case = Case::of(&[("sluice-cni.dev/redirect", "disabled")]).locked(&["redirect"]);
+    assert_eq!(case.left(), "sluice-cni.dev/redirect is disabled");
+}
+
+#[test]
+fn locked_ports_of_the_native_dialect_are_those_of_its_defaults() {
+    let on = [
+        ("sluice-cni.dev/redirect", "enabled"),
+        ("sluice-cni.dev/inbound-port", "7"),
+    ];
+    let defaults = |port: u16| json!({"sluice": {"inbound-port": port, "outbound-port": 2, "proxy-uid": 3}});
+    let case = Case::of(&on).locked(&["inbound-port"]);
+    assert_eq!(case.clone().defaults(defaults(7)).dialect(), Dialect::Sluice);
+    locked(&case.defaults(defaults(8)), &["from \"8\" to \"7\""]);
+}

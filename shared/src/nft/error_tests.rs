@@ -1,0 +1,106 @@
+//! Every way of failing is told in words that name the culprit, and leaves nothing behind.
+
+use nix::errno::Errno;
+
+use super::build::Is;
+use super::kernel_tests::in_fresh_netns;
+use super::samples::*;
+use super::*;
+
+/// The error of a batch, after which nothing is there.
+fn refused(wanted: &Ruleset) -> Error {
+    in_fresh_netns(|mut nft| {
+        let error = nft.commit(&Batch::create(wanted).unwrap()).unwrap_err();
+        assert_eq!(nft.dump("sluice").unwrap(), None, "{error}");
+        error
+    })
+}
+
+#[test]
+fn a_missing_chain_is_named_with_its_rule_and_the_batch_leaves_nothing() {
+    let good = RuleBuilder::new().counter().comment("good");
+    let bad = RuleBuilder::new()
+        .verdict(Verdict::Jump("nowhere".into()))
+        .comment("config.linkerd.io/skip-outbound-ports");
+    let error = refused(&small(vec![good.clone(), bad, good]));
+    assert_eq!(
+        error.to_string(),
+        "the kernel refused rule 2 of chain output (\"config.linkerd.io/skip-outbound-ports\"), \
+         expressions[0] immediate: ENOENT: No such file or directory"
+    );
+}
+
+#[test]
+fn a_missing_set_is_named_with_its_rule() {
+    let bad = RuleBuilder::new()
+        .protocol(Is::In, 6)
+        .dport(Is::In, build::Of::Set("none".into()))
+        .comment("x");
+    let Error::Refused(refusal) = refused(&small(vec![bad])) else {
+        panic!()
+    };
+    assert_eq!(refusal.errno, Errno::ENOENT);
+    assert_eq!(refusal.at.as_deref(), Some("expressions[3] lookup"));
+    assert_eq!(refusal.missing, None);
+}
+
+#[test]
+fn an_expression_that_the_kernel_lacks_is_named() {
+    let bad = RuleBuilder::new()
+        .counter()
+        .expr(Expr::Other {
+            name: "sluice".into(),
+            data: vec![],
+        })
+        .comment("x");
+    let error = refused(&small(vec![bad]));
+    assert!(error.to_string().contains("expressions[1] sluice"), "{error}");
+}
+
+#[test]
+fn the_first_of_thousands_of_errors_is_told() {
+    let bad = |n| {
+        RuleBuilder::new()
+            .verdict(Verdict::Jump(format!("none{n}")))
+            .comment("bad")
+    };
+    let error = refused(&small((0..20_000).map(bad).collect()));
+    assert!(error.to_string().contains("rule 1 of chain output"), "{error}");
+}
+
+#[test]
+fn what_cannot_be_encoded_is_named_before_any_socket() {
+    let say = |change: &dyn Fn(&mut Ruleset)| {
+        let mut wanted = everything();
+        change(&mut wanted);
+        Batch::create(&wanted).unwrap_err().to_string()
+    };
+    assert_eq!(
+        say(&|r| r.comment = Some("x".repeat(129))),
+        "table inet sluice: the comment is longer than 128 bytes"
+    );
+    assert_eq!(
+        say(&|r| r.sets[0].elements[0].key = vec![1]),
+        "elements of set ports: a key or value has not the length of its type"
+    );
+    assert_eq!(
+        say(&|r| r.sets[0].elements[1].end = Some(port(1))),
+        "elements of set ports: a range ends before it starts"
+    );
+    assert_eq!(
+        say(&|r| r.chains[0].rules[0].exprs.push(Expr::Immediate {
+            dreg: Reg(16),
+            data: vec![]
+        })),
+        "rule 1 of chain output (\"lo\"): there is no such register"
+    );
+    assert_eq!(
+        say(&|r| r.chains[5].name = "output".into()),
+        "chain output: the name is used twice"
+    );
+    let long = Expr::Other {
+        name: "x".into(),
+        data: vec![0; 70_000],
+    };
+    assert!(say(&|r| r.chains[5].rules[0].exprs.push(long.clone())).contains("longer than 65,531 bytes"));
+}
