@@ -66,6 +66,8 @@ impl Netns {
     pub fn ready(self) -> Self {
         for conf in ["all", "default"] {
             self.sysctl(&format!("ipv6/conf/{conf}/accept_dad"), "0");
+            // No link-local addresses: the kernel would add them in its own time, between two dumps.
+            self.sysctl(&format!("ipv6/conf/{conf}/addr_gen_mode"), "1");
             self.sysctl(&format!("ipv4/conf/{conf}/rp_filter"), "0");
             self.sysctl(&format!("ipv4/conf/{conf}/send_redirects"), "0");
         }
