@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::prctl;
 use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
 
 /// Under whose ids a socket is made: the file system ids of the thread are what `skuid` and `skgid` see.
@@ -32,6 +33,9 @@ impl Who {
     fn become_for_this_thread(self) {
         setfsgid(Gid::from_raw(self.gid));
         setfsuid(Uid::from_raw(self.uid));
+        // Taking ids closes `/proc/<pid>/fd`, by which the plugin finds namespaces, to all without
+        // CAP_SYS_PTRACE: root in a container, for one.
+        let _ = prctl::set_dumpable(true);
         // An invalid id changes nothing and answers with the present one.
         let now = (
             setfsuid(Uid::from_raw(u32::MAX)).as_raw(),
@@ -64,13 +68,21 @@ impl Netns {
     /// Makes one that is just made ready for use.
     #[must_use]
     pub fn ready(self) -> Self {
-        for conf in ["all", "default"] {
-            self.sysctl(&format!("ipv6/conf/{conf}/accept_dad"), "0");
+        self.run(|| {
             // No link-local addresses: the kernel would add them in its own time, between two dumps.
-            self.sysctl(&format!("ipv6/conf/{conf}/addr_gen_mode"), "1");
-            self.sysctl(&format!("ipv4/conf/{conf}/rp_filter"), "0");
-            self.sysctl(&format!("ipv4/conf/{conf}/send_redirects"), "0");
-        }
+            let settings = [
+                ("ipv6", "accept_dad", "0"),
+                ("ipv6", "addr_gen_mode", "1"),
+                ("ipv4", "rp_filter", "0"),
+                ("ipv4", "send_redirects", "0"),
+            ];
+            for (family, key, value) in settings {
+                for conf in ["all", "default"] {
+                    // A container may have a read-only /proc/sys, a kernel no IPv6; whoever needs them will tell.
+                    let _ = fs::write(format!("/proc/sys/net/{family}/conf/{conf}/{key}"), value);
+                }
+            }
+        });
         self.link(|net| Box::pin(async move { net.up("lo").await }));
         self
     }

@@ -50,8 +50,16 @@ impl Error {
     #[must_use]
     pub fn new(code: Code, msg: impl Into<String>) -> Self {
         let msg = msg.into();
-        let msg = if msg.contains(['\n', '\r']) { msg.replace(['\n', '\r'], " ") } else { msg };
-        Self { code, msg, details: String::new() }
+        let msg = if msg.contains(['\n', '\r']) {
+            msg.replace(['\n', '\r'], " ")
+        } else {
+            msg
+        };
+        Self {
+            code,
+            msg,
+            details: String::new(),
+        }
     }
 
     /// The JSON object for stdout.
