@@ -216,6 +216,18 @@ impl Netns {
             })
         });
         self.plug(name, addresses);
+        // Where br_netfilter is loaded: packets that cross a bridge pass the hooks as routed ones do.
+        self.bridge_netfilter(false);
+    }
+
+    /// Whether the IP hooks see packets while they are still on a bridge; false: this machine cannot do that.
+    pub fn bridge_netfilter(&self, on: bool) -> bool {
+        let value = if on { "1" } else { "0" };
+        self.run(|| {
+            let set =
+                |key| std::fs::write(format!("/proc/sys/net/bridge/bridge-nf-call-{key}"), value).is_ok();
+            set("iptables") & set("ip6tables")
+        })
     }
 
     /// A route.

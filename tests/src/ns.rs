@@ -59,10 +59,16 @@ impl Netns {
             unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace (root, or `unshare -rn`)");
             File::open("/proc/thread-self/ns/net").expect("own namespace")
         });
-        let ns = Netns {
+        Netns {
             handle: handle.join().expect("thread of the namespace"),
-        };
-        ns.run(|| {
+        }
+        .ready()
+    }
+
+    /// Makes one that is just made ready for use.
+    #[must_use]
+    pub fn ready(self) -> Self {
+        self.run(|| {
             for (family, key) in [
                 ("ipv6", "accept_dad"),
                 ("ipv4", "rp_filter"),
@@ -74,8 +80,30 @@ impl Netns {
                 }
             }
         });
-        ns.link(|net| Box::pin(async move { net.up("lo").await }));
+        self.link(|net| Box::pin(async move { net.up("lo").await }));
+        self
+    }
+
+    /// A pod's namespace without surroundings: `eth0` with 10.66.0.10, and nobody at the other end.
+    #[must_use]
+    pub fn pod() -> Self {
+        let ns = Self::new();
+        ns.link(|net| {
+            Box::pin(async move {
+                net.veth("eth0", "far").await;
+                net.up("far").await;
+                net.up("eth0").await;
+                net.address("eth0", "10.66.0.10/24").await;
+            })
+        });
         ns
+    }
+
+    /// Our table as `nft` shows it, handles included; empty if it is not there.
+    #[must_use]
+    pub fn table(&self) -> String {
+        self.try_output("nft", &["-a", "list", "table", "inet", "sluice"], "")
+            .unwrap_or_default()
     }
 
     /// One that someone else made.
