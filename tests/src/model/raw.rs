@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(4);
 const GRACE: Duration = Duration::from_millis(20);
 
 /// Sends it from `ns` and looks for it in all of `places`: where it came out, with which port.
-pub fn send(ns: &Netns, shot: &Shot, src: SocketAddr, places: &[(Place, &Netns)]) -> Option<(Place, u16)> {
+pub(super) fn send(ns: &Netns, shot: &Shot, src: SocketAddr, places: &[(Place, &Netns)]) -> Option<(Place, u16)> {
     let (protocol, bytes) = bytes(shot, src);
     let catchers: Vec<(Place, Socket)> =
         places.iter().map(|(place, ns)| (*place, ns.run(|| open(src.ip(), protocol)))).collect();
