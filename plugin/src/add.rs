@@ -9,7 +9,7 @@ use sluice_shared::entry::Entry;
 use sluice_shared::redirect::Redirect;
 use sluice_shared::state::{State, Store};
 
-use crate::call::Context;
+use crate::context::Context;
 use crate::program::{self, Plan, Programmed};
 use crate::source::{self, Annotations};
 use crate::{log, netns};
@@ -21,7 +21,6 @@ use crate::{log, netns};
 pub(crate) fn add(context: &Context<'_>) -> Result<String, Error> {
     let call = context.call;
     let entry = Entry::parse(context.request)?;
-    log::start(&entry.log);
     if !entry.ignored.is_empty() {
         tracing::info!(keys = ?entry.ignored, "keys of the conflist entry that are not ours");
     }
@@ -36,7 +35,10 @@ pub(crate) fn add(context: &Context<'_>) -> Result<String, Error> {
             return Ok(prev_result.to_json(context.version));
         }
         Annotations::Missing => {
-            tracing::warn!(pod = log::pod(call), "passed over: the runtime handed over no annotations");
+            tracing::warn!(
+                pod = log::pod(call),
+                "passed over: the runtime handed over no annotations"
+            );
             return Ok(prev_result.to_json(context.version));
         }
     };
@@ -55,12 +57,30 @@ pub(crate) fn add(context: &Context<'_>) -> Result<String, Error> {
     }
 
     match (decision, result) {
-        (Decision::Divert { dialect, redirect, notes }, Some(Attempt::Done(done))) => {
+        (
+            Decision::Divert {
+                dialect,
+                redirect,
+                notes,
+            },
+            Some(Attempt::Done(done)),
+        ) => {
             for note in notes.iter().filter(|_| done.new) {
                 tracing::info!(pod = log::pod(call), "{note}");
             }
-            let took = context.deadline.elapsed().as_micros().try_into().unwrap_or(u64::MAX);
-            tracing::info!(pod = log::pod(call), dialect = dialect.name(), took, "{}", done.what);
+            let took = context
+                .deadline
+                .elapsed()
+                .as_micros()
+                .try_into()
+                .unwrap_or(u64::MAX);
+            tracing::info!(
+                pod = log::pod(call),
+                dialect = dialect.name(),
+                took,
+                "{}",
+                done.what
+            );
             let state = State {
                 network,
                 first_address,
@@ -68,7 +88,11 @@ pub(crate) fn add(context: &Context<'_>) -> Result<String, Error> {
                 ..remembered(context, dialect, &redirect, done.digest)
             };
             if let Err(error) = store.put(&state) {
-                tracing::warn!(pod = log::pod(call), "state in {}: {error}", entry.state_dir.display());
+                tracing::warn!(
+                    pod = log::pod(call),
+                    "state in {}: {error}",
+                    entry.state_dir.display()
+                );
             }
         }
         (Decision::Leave(reason), _) => tracing::debug!(pod = log::pod(call), "passed over: {reason}"),
@@ -89,7 +113,9 @@ fn attempt(
     netns: &sluice_shared::net::netns::Netns,
     decision: &Decision,
 ) -> Result<Option<Attempt>, Error> {
-    let Decision::Divert { redirect, .. } = decision else { return Ok(None) };
+    let Decision::Divert { redirect, .. } = decision else {
+        return Ok(None);
+    };
     let plan = Plan::new(redirect)?;
     let created = program::create(&plan, netns, &context.call.ifname, context.deadline)?;
     Ok(Some(created.map_or(Attempt::TableIsThere, Attempt::Done)))
@@ -101,7 +127,9 @@ fn replace(
     netns: &sluice_shared::net::netns::Netns,
     decision: &Decision,
 ) -> Result<Option<Attempt>, Error> {
-    let Decision::Divert { redirect, .. } = decision else { return Ok(None) };
+    let Decision::Divert { redirect, .. } = decision else {
+        return Ok(None);
+    };
     let plan = Plan::new(redirect)?;
     program::replace(&plan, netns, context.deadline).map(|done| Some(Attempt::Done(done)))
 }
@@ -131,7 +159,10 @@ fn remembered(context: &Context<'_>, dialect: Dialect, redirect: &Redirect, dige
         first_address: None,
         digest,
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        added: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
+        added: SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs(),
         took: 0,
     }
 }

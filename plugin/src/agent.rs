@@ -36,7 +36,11 @@ struct Reply {
 ///
 /// # Errors
 /// Code 11 if there is no answer within 2 s, or the agent does not know the pod.
-pub(crate) fn ask(state_dir: &Path, pod: &PodIdentity, container_id: &str) -> Result<BTreeMap<String, String>, Error> {
+pub(crate) fn ask(
+    state_dir: &Path,
+    pod: &PodIdentity,
+    container_id: &str,
+) -> Result<BTreeMap<String, String>, Error> {
     let socket = state_dir.join("agent.sock");
     let unknown = |reason: String| {
         Error::new(
@@ -50,11 +54,21 @@ pub(crate) fn ask(state_dir: &Path, pod: &PodIdentity, container_id: &str) -> Re
             ),
         )
     };
-    let question = Question { namespace: &pod.namespace, name: &pod.name, uid: &pod.uid, container_id };
+    let question = Question {
+        namespace: &pod.namespace,
+        name: &pod.name,
+        uid: &pod.uid,
+        container_id,
+    };
     let reply = talk(&socket, &question).map_err(|error| unknown(error.to_string()))?;
     match reply {
-        Reply { annotations: Some(annotations), .. } => Ok(annotations),
-        Reply { error, .. } => Err(unknown(error.unwrap_or_else(|| "the agent does not know the pod".to_owned()))),
+        Reply {
+            annotations: Some(annotations),
+            ..
+        } => Ok(annotations),
+        Reply { error, .. } => Err(unknown(
+            error.unwrap_or_else(|| "the agent does not know the pod".to_owned()),
+        )),
     }
 }
 
@@ -72,7 +86,10 @@ fn talk(socket: &Path, question: &Question<'_>) -> std::io::Result<Reply> {
     while !answer.ends_with(b"\n") {
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer within 2 s"));
+            return Err(std::io::Error::new(
+                std::io::ErrorKind::TimedOut,
+                "no answer within 2 s",
+            ));
         }
         stream.set_read_timeout(Some(left))?;
         let chunk = match reader.fill_buf() {

@@ -7,10 +7,10 @@ use sluice_shared::entry::Entry;
 use sluice_shared::redirect::Redirect;
 use sluice_shared::state::{Key, Store};
 
-use crate::call::Context;
+use crate::context::Context;
+use crate::netns;
 use crate::program::{self, Plan};
 use crate::source::{self, Annotations};
-use crate::{log, netns};
 
 /// Compares. A pod that ADD passed over passes.
 ///
@@ -19,17 +19,22 @@ use crate::{log, netns};
 pub(crate) fn check(context: &Context<'_>) -> Result<(), Error> {
     let call = context.call;
     let entry = Entry::parse(context.request)?;
-    log::start(&entry.log);
     let network = context.request.network()?;
-    let raw = context
-        .request
-        .prev_result()
-        .ok_or_else(|| Error::new(Code::InvalidConfig, "prevResult is missing: CHECK needs the result of ADD"))?;
+    let raw = context.request.prev_result().ok_or_else(|| {
+        Error::new(
+            Code::InvalidConfig,
+            "prevResult is missing: CHECK needs the result of ADD",
+        )
+    })?;
     let prev_result = PrevResult::parse(raw, &call.ifname)?;
     let netns = netns::open(call)?;
 
     let store = Store::new(&entry.state_dir);
-    let own = store.get(Key { network: &network, container_id: &call.container_id, ifname: &call.ifname });
+    let own = store.get(Key {
+        network: &network,
+        container_id: &call.container_id,
+        ifname: &call.ifname,
+    });
     let wanted: Option<Redirect> = match source::annotations(context, &entry)? {
         Annotations::Passed(_) => None,
         Annotations::Known(annotations) => {
@@ -44,7 +49,13 @@ pub(crate) fn check(context: &Context<'_>) -> Result<(), Error> {
         Annotations::Missing => match own {
             None => None,
             Some(state) => Some(state.redirect().map_err(|error| {
-                Error::new(Code::Io, format!("the state of the attachment in {}: {error}", entry.state_dir.display()))
+                Error::new(
+                    Code::Io,
+                    format!(
+                        "the state of the attachment in {}: {error}",
+                        entry.state_dir.display()
+                    ),
+                )
             })?),
         },
     };

@@ -14,7 +14,9 @@ pub(crate) struct Deadline {
 impl Deadline {
     /// The clock starts now.
     pub(crate) fn start() -> Self {
-        Self { start: Instant::now() }
+        Self {
+            start: Instant::now(),
+        }
     }
 
     /// How long the call has taken.

@@ -29,7 +29,10 @@ pub(crate) fn start(log: &entry::Log) {
         entry::Level::Debug => tracing::Level::DEBUG,
         entry::Level::Trace => tracing::Level::TRACE,
     };
-    let writer = BoxMakeWriter::new(Lazy { file: log.file.clone(), opened: OnceLock::new() });
+    let writer = BoxMakeWriter::new(Lazy {
+        file: log.file.clone(),
+        opened: OnceLock::new(),
+    });
     // A second start is a bug that tests would show; the first one stays.
     let _ = tracing_subscriber::fmt()
         .json()
@@ -46,9 +49,9 @@ pub(crate) fn note(error: &Error) {
 }
 
 /// Says how the call ended, if it failed.
-pub(crate) fn outcome(result: &Result<Option<String>, Error>) {
+pub(crate) fn outcome(result: &Result<Option<String>, Error>, pod: &str) {
     if let Err(error) = result {
-        tracing::error!(code = error.code as u32, "{}", error.msg);
+        tracing::error!(pod, code = error.code as u32, "{}", error.msg);
     }
 }
 
@@ -88,11 +91,17 @@ fn open(file: &Path) -> Option<Output> {
     let link = fs::symlink_metadata(file);
     if link.as_ref().is_ok_and(|found| !found.file_type().is_symlink()) {
         // Somebody put a file or device there: it is theirs, and grows as it is.
-        let append = OpenOptions::new().append(true).custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits()).open(file);
+        let append = OpenOptions::new()
+            .append(true)
+            .custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits())
+            .open(file);
         return append.ok().map(Output::Plain);
     }
     let folder = file.parent()?;
-    let (prefix, suffix) = (file.file_stem()?.to_str()?, file.extension().map_or(Some("log"), |suffix| suffix.to_str())?);
+    let (prefix, suffix) = (
+        file.file_stem()?.to_str()?,
+        file.extension().map_or(Some("log"), |suffix| suffix.to_str())?,
+    );
     let daily = || {
         let builder = RollingFileAppender::builder().rotation(Rotation::DAILY);
         builder.filename_prefix(prefix).filename_suffix(suffix)
@@ -100,7 +109,9 @@ fn open(file: &Path) -> Option<Output> {
     // Once a day is enough for looking through the folder and for moving the link.
     if !link.is_ok_and(|link| day(link.mtime()) == today()) {
         fs::create_dir_all(folder).ok()?;
-        let linked = daily().max_log_files(DAYS).latest_symlink(file.file_name()?.to_str()?);
+        let linked = daily()
+            .max_log_files(DAYS)
+            .latest_symlink(file.file_name()?.to_str()?);
         // Of several calls at once, one makes the link; the others find it made under their hands.
         if let Ok(appender) = linked.build(folder) {
             return Some(Output::Rolling(appender));

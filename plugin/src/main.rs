@@ -11,6 +11,7 @@ mod add;
 mod agent;
 mod call;
 mod check;
+mod context;
 mod deadline;
 mod del;
 mod gc;
@@ -28,8 +29,11 @@ use sluice_shared::cni::{Code, Error, Version};
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|panic| {
         // The process aborts after this; the runtime must still get its one object.
-        let error = Error::new(Code::Internal, format!("a bug in sluice, please report it: {panic}"));
-        stdio::answer(&error.to_json(Version::NEWEST));
+        let error = Error::new(
+            Code::Internal,
+            format!("a bug in sluice, please report it: {panic}"),
+        );
+        stdio::answer(&error.to_json(Version::NEWEST.as_str()));
     }));
     deadline::backstop();
 
@@ -37,7 +41,11 @@ fn main() -> ExitCode {
     let printed = match &answer.result {
         Ok(None) => true,
         Ok(Some(result)) => stdio::answer(result),
-        Err(error) => stdio::answer(&error.to_json(answer.version)),
+        Err(error) => stdio::answer(&error.to_json(answer.version.as_str())),
     };
-    if printed && answer.result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if printed && answer.result.is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }

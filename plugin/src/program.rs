@@ -40,11 +40,19 @@ impl Plan {
         let mut ruleset = rules::build(redirect);
         let digest = ruleset.digest().map_err(refused)?;
         ruleset.comment = Some(format!("sluice {}, digest {digest}", env!("CARGO_PKG_VERSION")));
-        Ok(Self { ruleset, digest, routing: rules::routing(redirect) })
+        Ok(Self {
+            ruleset,
+            digest,
+            routing: rules::routing(redirect),
+        })
     }
 
     fn done(&self, what: &'static str, new: bool) -> Programmed {
-        Programmed { what, new, digest: self.digest.clone() }
+        Programmed {
+            what,
+            new,
+            digest: self.digest.clone(),
+        }
     }
 }
 
@@ -106,12 +114,14 @@ pub(crate) fn check(plan: &Plan, netns: &Netns, deadline: Deadline) -> Result<()
             1 => String::new(),
             count => format!(" (and {} more)", count - 1),
         };
-        return differs(format!("table inet sluice is not what the pod asks for: {first}{more}"));
+        return differs(format!(
+            "table inet sluice is not what the pod asks for: {first}{more}"
+        ));
     }
-    if let Some(route) = &mut sockets.route {
-        if let Some(missing) = plan.routing.missing(route, end(deadline)).map_err(not_routed)? {
-            return differs(format!("the policy route of TPROXY is not there: {missing}"));
-        }
+    if let Some(route) = &mut sockets.route
+        && let Some(missing) = plan.routing.missing(route, end(deadline)).map_err(not_routed)?
+    {
+        return differs(format!("the policy route of TPROXY is not there: {missing}"));
     }
     Ok(())
 }
@@ -123,7 +133,11 @@ pub(crate) fn check(plan: &Plan, netns: &Netns, deadline: Deadline) -> Result<()
 pub(crate) fn clean(netns: &Netns, asked: Option<&Redirect>, deadline: Deadline) -> Result<(), Error> {
     // Without state nobody knows whether there is a policy route; asking to remove it does no harm.
     let routing = asked.map_or_else(Routing::any, rules::routing);
-    let plan = Plan { ruleset: Ruleset::default(), digest: String::new(), routing };
+    let plan = Plan {
+        ruleset: Ruleset::default(),
+        digest: String::new(),
+        routing,
+    };
     let mut sockets = enter(netns, &plan, deadline, None)?;
     let batch = Batch::delete(rules::names::TABLE).map_err(refused)?;
     match sockets.nft.commit(&batch) {
@@ -159,7 +173,10 @@ fn enter(netns: &Netns, plan: &Plan, deadline: Deadline, ifname: Option<&str>) -
             })?;
         }
         let nft = Connection::open(deadline.left()).map_err(refused)?;
-        let route = routes.then(|| Socket::open(Protocol::Route)).transpose().map_err(|error| not_routed(error))?;
+        let route = routes
+            .then(|| Socket::open(Protocol::Route))
+            .transpose()
+            .map_err(not_routed)?;
         Ok(Sockets { nft, route })
     });
     sockets.map_err(|error| Error::new(Code::InvalidNetns, format!("CNI_NETNS {error}")))?
@@ -193,10 +210,15 @@ fn digest(ruleset: &Ruleset) -> Option<&str> {
 }
 
 fn refused(error: nft::Error) -> Error {
-    Error::new(Code::KernelRefused, format!("the kernel refused the pod's nftables rules: {error}"))
+    Error::new(
+        Code::KernelRefused,
+        format!("the kernel refused the pod's nftables rules: {error}"),
+    )
 }
 
 fn not_routed(error: impl std::fmt::Display) -> Error {
-    Error::new(Code::KernelRefused, format!("the kernel refused what the pod needs beside its rules: {error}"))
+    Error::new(
+        Code::KernelRefused,
+        format!("the kernel refused what the pod needs beside its rules: {error}"),
+    )
 }
-

@@ -8,7 +8,7 @@ use sluice_shared::dialect::{self, Decision, Pod, Refusal};
 use sluice_shared::entry::{Entry, OnMissing};
 
 use crate::agent;
-use crate::call::Context;
+use crate::context::Context;
 
 /// What is known of a pod when its verb begins.
 pub(crate) enum Annotations {
@@ -42,9 +42,8 @@ pub(crate) fn annotations(context: &Context<'_>, entry: &Entry) -> Result<Annota
              containerd 1.5 and CRI-O 1.29 do, if our conflist entry has the capability \
              io.kubernetes.cri.pod-annotations and no delegating plugin drops it",
         )),
-        OnMissing::Agent => {
-            agent::ask(&entry.state_dir, &context.call.pod, &context.call.container_id).map(Annotations::Known)
-        }
+        OnMissing::Agent => agent::ask(&entry.state_dir, &context.call.pod, &context.call.container_id)
+            .map(Annotations::Known),
     }
 }
 
@@ -58,11 +57,19 @@ pub(crate) fn decide(
     entry: &Entry,
     first_address: Option<IpAddr>,
 ) -> Result<Decision, Error> {
-    let pod = Pod { annotations, namespace: &context.call.pod.namespace, first_address };
+    let pod = Pod {
+        annotations,
+        namespace: &context.call.pod.namespace,
+        first_address,
+    };
     dialect::decide(&pod, &entry.config).map_err(refused)
 }
 
 fn refused(refusal: Refusal) -> Error {
-    let code = if refusal.code == Refusal::LOCKED { Code::Locked } else { Code::BadAnnotation };
+    let code = if refusal.code == Refusal::LOCKED {
+        Code::Locked
+    } else {
+        Code::BadAnnotation
+    };
     Error::new(code, refusal.to_string())
 }

@@ -6,8 +6,7 @@ use sluice_shared::cni::{Code, Error};
 use sluice_shared::entry::Entry;
 use sluice_shared::nft::Connection;
 
-use crate::call::Context;
-use crate::log;
+use crate::context::Context;
 
 /// The oldest kernel: the first that keeps a table's comment.
 const OLDEST: (u32, u32) = (5, 10);
@@ -19,25 +18,31 @@ const OLDEST: (u32, u32) = (5, 10);
 /// Code 50 where nf_tables does not answer, or the kernel is too old.
 pub(crate) fn status(context: &Context<'_>) -> Result<(), Error> {
     let entry = Entry::parse_leniently(context.request);
-    log::start(&entry.log);
     let not_available = |reason: String| Error::new(Code::NotAvailable, reason);
 
     if let Some(release) = older_kernel() {
         let (major, minor) = OLDEST;
-        return Err(not_available(format!("Linux {release} is too old: sluice needs {major}.{minor} or newer")));
+        return Err(not_available(format!(
+            "Linux {release} is too old: sluice needs {major}.{minor} or newer"
+        )));
     }
     let mut connection = Connection::open(context.deadline.left()).map_err(|error| {
-        not_available(format!("no netlink socket to nf_tables: {error}; load the module nf_tables"))
+        not_available(format!(
+            "no netlink socket to nf_tables: {error}; load the module nf_tables"
+        ))
     })?;
     connection.generation().map_err(|error| {
         not_available(format!(
             "nf_tables does not answer: {error}; the runtime needs CAP_NET_ADMIN, and the kernel the module nf_tables"
         ))
     })?;
-    if let Err(error) = std::fs::read_dir(&entry.state_dir) {
-        if error.kind() != std::io::ErrorKind::NotFound {
-            tracing::warn!("state in {}: {error}; pods are diverted all the same", entry.state_dir.display());
-        }
+    if let Err(error) = std::fs::read_dir(&entry.state_dir)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        tracing::warn!(
+            "state in {}: {error}; pods are diverted all the same",
+            entry.state_dir.display()
+        );
     }
     Ok(())
 }

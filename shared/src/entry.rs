@@ -10,12 +10,29 @@ use crate::dialect::{Config, ConfigError, Defaults, Dialect, Lock};
 use crate::redirect::spelling::{distance, nearest};
 
 /// The keys that are ours.
-const KEYS: [&str; 7] =
-    ["dialects", "onMissingAnnotations", "excludeNamespaces", "defaults", "locked", "stateDir", "log"];
+const KEYS: [&str; 7] = [
+    "dialects",
+    "onMissingAnnotations",
+    "excludeNamespaces",
+    "defaults",
+    "locked",
+    "stateDir",
+    "log",
+];
 /// The keys that CNI and the runtimes put beside them.
 const FOREIGN: [&str; 12] = [
-    "cniVersion", "name", "type", "capabilities", "runtimeConfig", "prevResult", "args", "ipam", "dns",
-    "disableCheck", "disableGC", "loadOnlyInlinedPlugins",
+    "cniVersion",
+    "name",
+    "type",
+    "capabilities",
+    "runtimeConfig",
+    "prevResult",
+    "args",
+    "ipam",
+    "dns",
+    "disableCheck",
+    "disableGC",
+    "loadOnlyInlinedPlugins",
 ];
 /// How many letters may differ before a key is somebody else's rather than a misspelt one of ours.
 const NEAR: usize = 2;
@@ -42,18 +59,25 @@ pub enum OnMissing {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
+    /// What failed.
     Error,
+    /// What a person should look at.
     Warn,
+    /// What was done to which pod.
     #[default]
     Info,
+    /// Why a pod was passed over.
     Debug,
+    /// As debug: there is nothing finer.
     Trace,
 }
 
 /// Where and how much is logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
+    /// The least grave lines that are written.
     pub level: Level,
+    /// The link to the newest file.
     pub file: PathBuf,
 }
 
@@ -62,9 +86,13 @@ pub struct Log {
 pub struct Entry {
     /// `dialects`, `defaults` and `locked`.
     pub config: Config,
+    /// `onMissingAnnotations`
     pub on_missing: OnMissing,
+    /// Pods of these are passed over.
     pub exclude_namespaces: Vec<String>,
+    /// Where attachments are remembered, and where the agent listens.
     pub state_dir: PathBuf,
+    /// Where the log goes.
     pub log: Log,
     /// Keys of others, passed over: for the log.
     pub ignored: Vec<String>,
@@ -77,7 +105,10 @@ impl Default for Entry {
             on_missing: OnMissing::default(),
             exclude_namespaces: Vec::new(),
             state_dir: STATE_DIR.into(),
-            log: Log { level: Level::default(), file: LOG_FILE.into() },
+            log: Log {
+                level: Level::default(),
+                file: LOG_FILE.into(),
+            },
             ignored: Vec::new(),
         }
     }
@@ -93,7 +124,9 @@ impl Entry {
         for (key, value) in request.keys() {
             if !entry.take(key, value)? && !is_foreign(key) {
                 if let Some(meant) = nearest(key, KEYS).filter(|meant| distance(key, meant) <= NEAR) {
-                    return Err(invalid(format!("{key:?} is no key of sluice; {meant:?} is the nearest")));
+                    return Err(invalid(format!(
+                        "{key:?} is no key of sluice; {meant:?} is the nearest"
+                    )));
                 }
                 entry.ignored.push(key.to_string());
             }
@@ -112,6 +145,16 @@ impl Entry {
         entry
     }
 
+    /// Where the log goes, whatever else is wrong: what is wrong shall be in it.
+    #[must_use]
+    pub fn log_of(request: &Request<'_>) -> Log {
+        let mut entry = Self::default();
+        for (key, value) in request.keys().iter().filter(|(key, _)| key == "log") {
+            let _ = entry.take(key, value);
+        }
+        entry.log
+    }
+
     /// Takes one key; whether it is ours.
     fn take(&mut self, key: &str, value: &RawValue) -> Result<bool, Error> {
         if value.get() == "null" {
@@ -121,7 +164,10 @@ impl Entry {
             "dialects" => self.config.dialects = words(key, value, Dialect::parse)?,
             "onMissingAnnotations" => self.on_missing = read(key, value, "\"skip\", \"fail\" or \"agent\"")?,
             "excludeNamespaces" => self.exclude_namespaces = read(key, value, "a list of namespaces")?,
-            "defaults" => self.config.defaults = Defaults::parse(&read::<serde_json::Value>(key, value, "an object")?).map_err(|error| invalid(error.to_string()))?,
+            "defaults" => {
+                self.config.defaults = Defaults::parse(&read::<serde_json::Value>(key, value, "an object")?)
+                    .map_err(|error| invalid(error.to_string()))?;
+            }
             "locked" => self.config.locked = words(key, value, Lock::parse)?,
             "stateDir" => self.state_dir = path(key, value)?,
             "log" => self.log = log(value)?,
@@ -140,11 +186,19 @@ fn log(value: &RawValue) -> Result<Log, Error> {
     let keys: std::collections::BTreeMap<String, &RawValue> = read("log", value, "an object")?;
     for (key, value) in keys {
         match key.as_str() {
-            "level" => level = read("log.level", value, "\"error\", \"warn\", \"info\", \"debug\" or \"trace\"")?,
+            "level" => {
+                level = read(
+                    "log.level",
+                    value,
+                    "\"error\", \"warn\", \"info\", \"debug\" or \"trace\"",
+                )?;
+            }
             "file" => file = path("log.file", value)?,
             _ => {
                 let meant = nearest(&key, ["level", "file"]).unwrap_or("level");
-                return Err(invalid(format!("\"log.{key}\" is no key of sluice; \"log.{meant}\" is the nearest")));
+                return Err(invalid(format!(
+                    "\"log.{key}\" is no key of sluice; \"log.{meant}\" is the nearest"
+                )));
             }
         }
     }
@@ -152,25 +206,44 @@ fn log(value: &RawValue) -> Result<Log, Error> {
 }
 
 fn read<'a, T: Deserialize<'a>>(key: &str, value: &'a RawValue, allowed: &str) -> Result<T, Error> {
-    serde_json::from_str(value.get()).map_err(|_| invalid(format!("{key} is {}; it must be {allowed}", short(value))))
+    serde_json::from_str(value.get())
+        .map_err(|_| invalid(format!("{key} is {}; it must be {allowed}", short(value))))
 }
 
 fn path(key: &str, value: &RawValue) -> Result<PathBuf, Error> {
     let path: PathBuf = read(key, value, "an absolute path")?;
-    if path.is_absolute() { Ok(path) } else { Err(invalid(format!("{key} is {}; it must be an absolute path", short(value)))) }
+    if path.is_absolute() {
+        Ok(path)
+    } else {
+        Err(invalid(format!(
+            "{key} is {}; it must be an absolute path",
+            short(value)
+        )))
+    }
 }
 
 /// A list of names, each of which `parse` must know.
-fn words<T>(key: &str, value: &RawValue, parse: impl Fn(&str) -> Result<T, ConfigError>) -> Result<Vec<T>, Error> {
+fn words<T>(
+    key: &str,
+    value: &RawValue,
+    parse: impl Fn(&str) -> Result<T, ConfigError>,
+) -> Result<Vec<T>, Error> {
     let names: Vec<String> = read(key, value, "a list of strings")?;
-    names.iter().map(|name| parse(name).map_err(|error| invalid(error.to_string()))).collect()
+    names
+        .iter()
+        .map(|name| parse(name).map_err(|error| invalid(error.to_string())))
+        .collect()
 }
 
 /// A value as it stands, cut for an error's one line.
 fn short(value: &RawValue) -> String {
     let text = value.get();
     let cut: String = text.chars().take(60).collect();
-    if cut.len() < text.len() { format!("{cut}…") } else { cut }
+    if cut.len() < text.len() {
+        format!("{cut}…")
+    } else {
+        cut
+    }
 }
 
 fn invalid(reason: String) -> Error {

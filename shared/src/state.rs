@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::redirect::{Redirect, FieldsError};
+use crate::redirect::{FieldsError, Redirect};
 
 /// What one attachment was asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,13 +20,17 @@ use crate::redirect::{Redirect, FieldsError};
 pub struct State {
     /// The CNI network's name.
     pub network: String,
+    /// The container that the interface belongs to.
     pub container_id: String,
+    /// The interface.
     pub ifname: String,
     /// The path of the pod's namespace, as the runtime gave it.
     pub netns: PathBuf,
-    /// The pod, as far as the runtime said.
+    /// The pod's namespace, empty where the runtime did not say.
     pub namespace: String,
+    /// The pod's name, likewise.
     pub pod: String,
+    /// The pod's UID, likewise.
     pub uid: String,
     /// The dialect that claimed the pod.
     pub dialect: String,
@@ -47,8 +51,11 @@ pub struct State {
 /// Names an attachment: network, container id, interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key<'a> {
+    /// The network.
     pub network: &'a str,
+    /// The container.
     pub container_id: &'a str,
+    /// The interface.
     pub ifname: &'a str,
 }
 
@@ -65,20 +72,28 @@ impl State {
     /// The first value that cannot be read, which only another version can have written.
     pub fn redirect(&self) -> Result<Redirect, FieldsError> {
         let fields = self.redirect.iter();
-        Redirect::from_fields(fields.map(|(field, value, source)| (field.as_str(), value.as_str(), source.as_str())))
+        Redirect::from_fields(
+            fields.map(|(field, value, source)| (field.as_str(), value.as_str(), source.as_str())),
+        )
     }
 
     /// A redirect as a state keeps it.
     #[must_use]
     pub fn keep(redirect: &Redirect) -> Vec<(String, String, String)> {
         let fields = redirect.fields();
-        fields.map(|(field, value, source)| (field.name().to_owned(), value, source.to_owned())).collect()
+        fields
+            .map(|(field, value, source)| (field.name().to_owned(), value, source.to_owned()))
+            .collect()
     }
 
     /// The attachment's name.
     #[must_use]
     pub fn key(&self) -> Key<'_> {
-        Key { network: &self.network, container_id: &self.container_id, ifname: &self.ifname }
+        Key {
+            network: &self.network,
+            container_id: &self.container_id,
+            ifname: &self.ifname,
+        }
     }
 }
 
@@ -92,7 +107,12 @@ impl Key<'_> {
         }
         let mut hash = fnv::FnvHasher::default();
         hash.write(self.network.as_bytes());
-        format!("{:016x}@{}@{}.json", hash.finish(), self.container_id, self.ifname)
+        format!(
+            "{:016x}@{}@{}.json",
+            hash.finish(),
+            self.container_id,
+            self.ifname
+        )
     }
 }
 
@@ -100,7 +120,9 @@ impl Store {
     /// The store below a state folder. Nothing is made yet.
     #[must_use]
     pub fn new(state_dir: &Path) -> Self {
-        Self { folder: state_dir.join("attachments") }
+        Self {
+            folder: state_dir.join("attachments"),
+        }
     }
 
     /// Writes an attachment's file, whole or not at all.
@@ -118,10 +140,12 @@ impl Store {
             }
             _ => Err(error),
         });
-        written.and_then(|()| fs::rename(&temporary, self.folder.join(name))).inspect_err(|_| {
-            // What could not be written must not stay behind either.
-            let _ = fs::remove_file(&temporary);
-        })
+        written
+            .and_then(|()| fs::rename(&temporary, self.folder.join(name)))
+            .inspect_err(|_| {
+                // What could not be written must not stay behind either.
+                let _ = fs::remove_file(&temporary);
+            })
     }
 
     /// An attachment's state; `None` if there is none that can be read.
@@ -136,7 +160,14 @@ impl Store {
     /// Whatever keeps the file from being removed.
     pub fn remove(&self, key: Key<'_>) -> io::Result<()> {
         match fs::remove_file(self.folder.join(key.file())) {
-            Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Err(error),
+            Err(error)
+                if !matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                Err(error)
+            }
             _ => Ok(()),
         }
     }
@@ -156,9 +187,15 @@ impl Store {
     }
 
     fn files(&self) -> impl Iterator<Item = PathBuf> + use<> {
-        let entries = fs::read_dir(&self.folder).into_iter().flatten().filter_map(Result::ok);
+        let entries = fs::read_dir(&self.folder)
+            .into_iter()
+            .flatten()
+            .filter_map(Result::ok);
         entries.map(|entry| entry.path()).filter(|path| {
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let name = path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .unwrap_or_default();
             name.ends_with(".json") && !name.starts_with('.')
         })
     }

@@ -21,6 +21,7 @@ pub mod ns;
 pub mod plugin;
 pub mod probe;
 pub mod rules;
+pub mod runtime;
 pub mod serve;
 pub mod table;
 pub mod world;

@@ -69,14 +69,17 @@ impl Netns {
     #[must_use]
     pub fn ready(self) -> Self {
         self.run(|| {
-            for (family, key) in [
-                ("ipv6", "accept_dad"),
-                ("ipv4", "rp_filter"),
-                ("ipv4", "send_redirects"),
-            ] {
+            // No link-local addresses: the kernel would add them in its own time, between two dumps.
+            let settings = [
+                ("ipv6", "accept_dad", "0"),
+                ("ipv6", "addr_gen_mode", "1"),
+                ("ipv4", "rp_filter", "0"),
+                ("ipv4", "send_redirects", "0"),
+            ];
+            for (family, key, value) in settings {
                 for conf in ["all", "default"] {
                     // A container may have a read-only /proc/sys, a kernel no IPv6; whoever needs them will tell.
-                    let _ = fs::write(format!("/proc/sys/net/{family}/conf/{conf}/{key}"), "0");
+                    let _ = fs::write(format!("/proc/sys/net/{family}/conf/{conf}/{key}"), value);
                 }
             }
         });

@@ -121,9 +121,9 @@ impl Probe {
             }
             if self.transparent {
                 if self.to.is_ipv4() {
-                    socket.set_ip_transparent_v4(true)?
+                    socket.set_ip_transparent_v4(true)?;
                 } else {
-                    socket.set_ip_transparent_v6(true)?
+                    socket.set_ip_transparent_v6(true)?;
                 }
             }
             if let Some(from) = self.from {

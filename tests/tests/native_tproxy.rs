@@ -159,12 +159,11 @@ fn forwarded_packets_are_left_or_captured_in_this_mode_too() {
 #[test]
 fn what_comes_over_a_bridge_inside_the_pod_never_reaches_the_app_unseen() {
     need!(need::ids());
-    let mesh = tproxy(&[("forwarded", "capture")]);
-    // br_netfilter is on by default in every namespace of a node that has loaded it, as kube-proxy's have.
-    if !mesh.pod.bridge_netfilter(true) {
-        eprintln!("SKIPPED: no br_netfilter here");
-        return;
-    }
+    let mesh = Mesh::unprogrammed(&[&TPROXY[..], &[("forwarded", "capture")]].concat());
+    assert_eq!(mesh.vm("10.0.2.1:8080"), "A", "the bridge carries packets");
+    mesh.plugin.add(&mesh.request);
+    // It is on by default in every namespace of a node that has loaded it, as kube-proxy's have.
+    need!(mesh.pod.bridge_netfilter(true));
     assert_ne!(
         Probe::tcp(APP, "10.0.2.1:8080").briefly().send(&mesh.inner).by(),
         "A"
@@ -179,14 +178,18 @@ fn what_comes_over_a_bridge_inside_the_pod_never_reaches_the_app_unseen() {
 fn adding_again_never_piles_up_policy_rules_and_del_takes_them_away() {
     need!(need::ids(), need::program("ip"));
     let mesh = Mesh::unprogrammed(&TPROXY);
+    // Every policy rule, and every route outside of the tables that the kernel fills by itself.
     let routing = || {
-        ["-4", "-6"].map(|family| {
-            let rules = mesh.pod.output("ip", &[family, "rule", "show"], "");
-            let routes = mesh
-                .pod
-                .output("ip", &[family, "route", "show", "table", "all"], "");
-            format!("{rules}{routes}")
-        })
+        let list = |args: &[&str]| mesh.pod.output("ip", args, "");
+        let rules = list(&["-4", "rule"]) + &list(&["-6", "rule"]);
+        let routes =
+            list(&["-4", "route", "show", "table", "all"]) + &list(&["-6", "route", "show", "table", "all"]);
+        let own = |line: &&str| line.contains(" table ") && !line.contains(" table local ");
+        rules
+            .lines()
+            .chain(routes.lines().filter(own))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
     };
     let before = routing();
     mesh.plugin.add(&mesh.request);

@@ -13,17 +13,24 @@ const LONGEST_IFNAME: usize = 15;
 /// What the runtime wants done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
+    /// Prepare the pod.
     Add,
+    /// Undo that.
     Del,
+    /// Compare.
     Check,
+    /// Forget what is gone.
     Gc,
+    /// Say whether ADD could be served.
     Status,
+    /// Say which versions are spoken.
     Version,
 }
 
 /// One call, as far as the environment tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
+    /// The verb.
     pub command: Command,
     /// Empty for GC, STATUS and VERSION.
     pub container_id: String,
@@ -31,6 +38,7 @@ pub struct Call {
     pub netns: Option<PathBuf>,
     /// Empty for GC, STATUS and VERSION.
     pub ifname: String,
+    /// Whose call it is.
     pub pod: PodIdentity,
     /// `CNI_NETNS_OVERRIDE`: the caller's own namespace is meant.
     pub netns_override: bool,
@@ -39,8 +47,11 @@ pub struct Call {
 /// Which pod it is, from `CNI_ARGS`. Fields that the runtime left out are empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PodIdentity {
+    /// `K8S_POD_NAMESPACE`
     pub namespace: String,
+    /// `K8S_POD_NAME`
     pub name: String,
+    /// `K8S_POD_UID`; containerd before 1.5.3 has none.
     pub uid: String,
 }
 
@@ -51,7 +62,9 @@ impl Call {
     /// # Errors
     /// Code 4, naming every variable that is missing or malformed.
     pub fn read(get: impl Fn(&str) -> Option<OsString>) -> Result<Option<Self>, Error> {
-        let Some(command) = get("CNI_COMMAND").filter(|command| !command.is_empty()) else { return Ok(None) };
+        let Some(command) = get("CNI_COMMAND").filter(|command| !command.is_empty()) else {
+            return Ok(None);
+        };
         let command = match command.to_str() {
             Some("ADD") => Command::Add,
             Some("DEL") => Command::Del,
@@ -72,7 +85,11 @@ impl Call {
             Command::Del => &["CNI_CONTAINERID", "CNI_IFNAME"],
             Command::Gc | Command::Status | Command::Version => &[],
         };
-        let missing: Vec<&str> = needed.iter().copied().filter(|name| text(name).is_none()).collect();
+        let missing: Vec<&str> = needed
+            .iter()
+            .copied()
+            .filter(|name| text(name).is_none())
+            .collect();
         if !missing.is_empty() {
             return Err(invalid(format!(
                 "{} missing from the environment; the runtime sets it",
@@ -87,7 +104,9 @@ impl Call {
             container_id: String::new(),
             netns: text("CNI_NETNS").filter(|_| about_a_container).map(PathBuf::from),
             ifname: String::new(),
-            pod: text("CNI_ARGS").map(|args| PodIdentity::from_args(&args.to_string_lossy())).unwrap_or_default(),
+            pod: text("CNI_ARGS")
+                .map(|args| PodIdentity::from_args(&args.to_string_lossy()))
+                .unwrap_or_default(),
             netns_override: text("CNI_NETNS_OVERRIDE")
                 .and_then(|value| value.into_string().ok())
                 .is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true")),
@@ -138,8 +157,13 @@ impl PodIdentity {
 /// Whether a container id or network name is one: it becomes part of a file's name.
 #[must_use]
 pub fn is_id(text: &str) -> bool {
-    let first = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
-    let rest = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
+    let first = text
+        .bytes()
+        .next()
+        .is_some_and(|byte| byte.is_ascii_alphanumeric());
+    let rest = text
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
     first && rest && text.len() <= LONGEST_ID
 }
 
@@ -151,7 +175,10 @@ pub fn is_ifname(text: &str) -> bool {
 }
 
 fn utf8(name: &str, value: Option<OsString>) -> Result<String, Error> {
-    value.unwrap_or_default().into_string().map_err(|_| invalid(format!("{name} is not UTF-8")))
+    value
+        .unwrap_or_default()
+        .into_string()
+        .map_err(|_| invalid(format!("{name} is not UTF-8")))
 }
 
 fn invalid(msg: String) -> Error {
@@ -161,7 +188,11 @@ fn invalid(msg: String) -> Error {
 /// The start of a value that may be long, for an error's one line.
 fn shorten(text: &str) -> String {
     let start: String = text.chars().take(40).collect();
-    if start.len() < text.len() { format!("{start}…") } else { start }
+    if start.len() < text.len() {
+        format!("{start}…")
+    } else {
+        start
+    }
 }
 
 #[cfg(test)]
@@ -169,11 +200,20 @@ mod tests {
     use super::*;
 
     fn read(variables: &[(&str, &str)]) -> Result<Option<Call>, Error> {
-        Call::read(|name| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into()))
+        Call::read(|name| {
+            variables
+                .iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| value.into())
+        })
     }
 
-    const ADD: [(&str, &str); 4] =
-        [("CNI_COMMAND", "ADD"), ("CNI_CONTAINERID", "c1"), ("CNI_NETNS", "/run/netns/x"), ("CNI_IFNAME", "eth0")];
+    const ADD: [(&str, &str); 4] = [
+        ("CNI_COMMAND", "ADD"),
+        ("CNI_CONTAINERID", "c1"),
+        ("CNI_NETNS", "/run/netns/x"),
+        ("CNI_IFNAME", "eth0"),
+    ];
 
     #[test]
     fn no_command_means_a_person_ran_it() {
@@ -184,26 +224,44 @@ mod tests {
     fn every_missing_variable_is_named_and_only_those() {
         let error = read(&[("CNI_COMMAND", "ADD"), ("CNI_IFNAME", "eth0")]).unwrap_err();
         assert_eq!(error.code, Code::InvalidEnvironment);
-        assert!(error.msg.starts_with("CNI_CONTAINERID, CNI_NETNS missing"), "{}", error.msg);
+        assert!(
+            error.msg.starts_with("CNI_CONTAINERID, CNI_NETNS missing"),
+            "{}",
+            error.msg
+        );
     }
 
     #[test]
     fn a_command_in_lower_case_is_not_known() {
-        assert_eq!(read(&[("CNI_COMMAND", "add")]).unwrap_err().code, Code::InvalidEnvironment);
+        assert_eq!(
+            read(&[("CNI_COMMAND", "add")]).unwrap_err().code,
+            Code::InvalidEnvironment
+        );
     }
 
     #[test]
     fn del_needs_no_namespace() {
-        let call = read(&[("CNI_COMMAND", "DEL"), ("CNI_CONTAINERID", "c1"), ("CNI_IFNAME", "eth0"), ("CNI_NETNS", "")]);
+        let call = read(&[
+            ("CNI_COMMAND", "DEL"),
+            ("CNI_CONTAINERID", "c1"),
+            ("CNI_IFNAME", "eth0"),
+            ("CNI_NETNS", ""),
+        ]);
         assert_eq!(call.unwrap().unwrap().netns, None);
     }
 
     #[test]
     fn pod_identity_is_read_in_any_order() {
         let mut variables = ADD.to_vec();
-        variables.push(("CNI_ARGS", "IgnoreUnknown=1;K8S_POD_NAME=web;odd;K8S_POD_NAMESPACE=shop"));
+        variables.push((
+            "CNI_ARGS",
+            "IgnoreUnknown=1;K8S_POD_NAME=web;odd;K8S_POD_NAMESPACE=shop",
+        ));
         let call = read(&variables).unwrap().unwrap();
-        assert_eq!((call.pod.namespace.as_str(), call.pod.name.as_str()), ("shop", "web"));
+        assert_eq!(
+            (call.pod.namespace.as_str(), call.pod.name.as_str()),
+            ("shop", "web")
+        );
     }
 
     #[test]

@@ -27,7 +27,9 @@ pub struct Request<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
 pub struct Attachment {
     #[serde(rename = "containerID")]
+    /// The container.
     pub container_id: String,
+    /// Its interface.
     pub ifname: String,
 }
 
@@ -57,11 +59,17 @@ impl<'a> Request<'a> {
     }
 
     fn get(&self, name: &str) -> Option<&'a RawValue> {
-        self.keys.iter().find(|(key, _)| key == name).map(|(_, value)| *value).filter(|value| value.get() != "null")
+        self.keys
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| *value)
+            .filter(|value| value.get() != "null")
     }
 
     fn string(&self, name: &str) -> Result<Option<String>, Error> {
-        let Some(value) = self.get(name) else { return Ok(None) };
+        let Some(value) = self.get(name) else {
+            return Ok(None);
+        };
         serde_json::from_str(value.get())
             .map(Some)
             .map_err(|_| Error::new(Code::InvalidConfig, format!("conflist: {name} is not a string")))
@@ -84,7 +92,9 @@ impl<'a> Request<'a> {
             Some(name) if is_id(&name) => Ok(name),
             Some(name) => Err(Error::new(
                 Code::InvalidConfig,
-                format!("conflist: name {name:?} is malformed: letters, digits, `_`, `.` and `-`, first a letter or digit"),
+                format!(
+                    "conflist: name {name:?} is malformed: letters, digits, `_`, `.` and `-`, first a letter or digit"
+                ),
             )),
             None => Err(Error::new(Code::InvalidConfig, "conflist: name is missing")),
         }
@@ -95,15 +105,22 @@ impl<'a> Request<'a> {
     /// # Errors
     /// Code 6 if they are not an object of strings.
     pub fn annotations(&self) -> Result<Option<BTreeMap<String, String>>, Error> {
-        let Some(config) = self.get("runtimeConfig") else { return Ok(None) };
+        let Some(config) = self.get("runtimeConfig") else {
+            return Ok(None);
+        };
         #[derive(Deserialize)]
         struct RuntimeConfig {
             #[serde(rename = "io.kubernetes.cri.pod-annotations")]
             annotations: Option<BTreeMap<String, String>>,
         }
-        serde_json::from_str::<RuntimeConfig>(config.get()).map(|config| config.annotations).map_err(|error| {
-            Error::new(Code::Decode, format!("runtimeConfig: {ANNOTATIONS} is not an object of strings: {error}"))
-        })
+        serde_json::from_str::<RuntimeConfig>(config.get())
+            .map(|config| config.annotations)
+            .map_err(|error| {
+                Error::new(
+                    Code::Decode,
+                    format!("runtimeConfig: {ANNOTATIONS} is not an object of strings: {error}"),
+                )
+            })
     }
 
     /// The result of the plugins before this one; `None` if it is missing.
@@ -117,14 +134,27 @@ impl<'a> Request<'a> {
     /// # Errors
     /// Code 6 if the list is none.
     pub fn valid_attachments(&self) -> Result<Option<BTreeSet<(String, String)>>, Error> {
-        let named = |name: &str| self.keys.iter().find(|(key, _)| key == name).map(|(_, value)| *value);
+        let named = |name: &str| {
+            self.keys
+                .iter()
+                .find(|(key, _)| key == name)
+                .map(|(_, value)| *value)
+        };
         let Some(list) = named("cni.dev/valid-attachments").or_else(|| named("cni.dev/attachments")) else {
             return Ok(None);
         };
         let list: Option<Vec<Attachment>> = serde_json::from_str(list.get()).map_err(|error| {
-            Error::new(Code::Decode, format!("cni.dev/valid-attachments is not a list of attachments: {error}"))
+            Error::new(
+                Code::Decode,
+                format!("cni.dev/valid-attachments is not a list of attachments: {error}"),
+            )
         })?;
-        Ok(Some(list.unwrap_or_default().into_iter().map(|a| (a.container_id, a.ifname)).collect()))
+        Ok(Some(
+            list.unwrap_or_default()
+                .into_iter()
+                .map(|a| (a.container_id, a.ifname))
+                .collect(),
+        ))
     }
 }
 
@@ -166,8 +196,22 @@ mod tests {
 
     #[test]
     fn anything_but_one_object_is_a_decode_error() {
-        for stdin in ["", " \n", "[]", "{", "1", "{}x", "{\"a\":1,\"a\":2}", "\0{}", "nonsense"] {
-            assert_eq!(Request::parse(stdin.as_bytes()).unwrap_err().code, Code::Decode, "{stdin:?}");
+        for stdin in [
+            "",
+            " \n",
+            "[]",
+            "{",
+            "1",
+            "{}x",
+            "{\"a\":1,\"a\":2}",
+            "\0{}",
+            "nonsense",
+        ] {
+            assert_eq!(
+                Request::parse(stdin.as_bytes()).unwrap_err().code,
+                Code::Decode,
+                "{stdin:?}"
+            );
         }
     }
 
@@ -177,8 +221,14 @@ mod tests {
         assert_eq!(read("{}"), None);
         assert_eq!(read(r#"{"runtimeConfig":null}"#), None);
         assert_eq!(read(r#"{"runtimeConfig":{"portMappings":[]}}"#), None);
-        assert_eq!(read(r#"{"runtimeConfig":{"io.kubernetes.cri.pod-annotations":null}}"#), None);
-        assert_eq!(read(r#"{"runtimeConfig":{"io.kubernetes.cri.pod-annotations":{}}}"#), Some(BTreeMap::new()));
+        assert_eq!(
+            read(r#"{"runtimeConfig":{"io.kubernetes.cri.pod-annotations":null}}"#),
+            None
+        );
+        assert_eq!(
+            read(r#"{"runtimeConfig":{"io.kubernetes.cri.pod-annotations":{}}}"#),
+            Some(BTreeMap::new())
+        );
     }
 
     #[test]
@@ -193,10 +243,19 @@ mod tests {
 
     #[test]
     fn no_list_of_attachments_is_not_an_empty_one() {
-        let read = |text: &str| Request::parse(text.as_bytes()).unwrap().valid_attachments().unwrap();
+        let read = |text: &str| {
+            Request::parse(text.as_bytes())
+                .unwrap()
+                .valid_attachments()
+                .unwrap()
+        };
         assert_eq!(read("{}"), None);
-        assert_eq!(read(r#"{"cni.dev/valid-attachments":null}"#), Some(BTreeSet::new()));
-        let both = r#"{"cni.dev/attachments":[],"cni.dev/valid-attachments":[{"containerID":"a","ifname":"b"}]}"#;
+        assert_eq!(
+            read(r#"{"cni.dev/valid-attachments":null}"#),
+            Some(BTreeSet::new())
+        );
+        let both =
+            r#"{"cni.dev/attachments":[],"cni.dev/valid-attachments":[{"containerID":"a","ifname":"b"}]}"#;
         assert_eq!(read(both).unwrap().len(), 1);
     }
 

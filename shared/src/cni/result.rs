@@ -50,20 +50,31 @@ impl<'a> PrevResult<'a> {
     /// Code 7 if it is no result.
     pub fn parse(raw: &'a RawValue, ifname: &str) -> Result<Self, Error> {
         let shape: Shape = serde_json::from_str(raw.get()).map_err(|error| {
-            Error::new(Code::InvalidConfig, format!("prevResult is not a CNI result: {error}"))
+            Error::new(
+                Code::InvalidConfig,
+                format!("prevResult is not a CNI result: {error}"),
+            )
         })?;
         let interfaces = shape.interfaces.unwrap_or_default();
         // An address of another interface is not the pod's on this one; no interface means this one.
         let of_this = |ip: &&Ip| {
-            let interface = ip.interface.and_then(|at| usize::try_from(at).ok()).and_then(|at| interfaces.get(at));
+            let interface = ip
+                .interface
+                .and_then(|at| usize::try_from(at).ok())
+                .and_then(|at| interfaces.get(at));
             interface.is_none_or(|interface| {
-                interface.name.as_deref() == Some(ifname) && interface.sandbox.as_deref().is_some_and(|s| !s.is_empty())
+                interface.name.as_deref() == Some(ifname)
+                    && interface.sandbox.as_deref().is_some_and(|s| !s.is_empty())
             })
         };
         let ips = shape.ips.unwrap_or_default();
         let address = |ip: &Ip| ip.address.as_deref()?.split('/').next()?.parse().ok();
         let first_address = ips.iter().filter(of_this).find_map(address);
-        Ok(Self { raw, has_version: shape.cni_version.is_some(), first_address })
+        Ok(Self {
+            raw,
+            has_version: shape.cni_version.is_some(),
+            first_address,
+        })
     }
 
     /// What ADD prints: every byte as it came, and a version where it had none.
@@ -72,7 +83,11 @@ impl<'a> PrevResult<'a> {
         let text = self.raw.get();
         match text.strip_prefix('{') {
             Some(rest) if !self.has_version => {
-                let comma = if rest.trim_start().starts_with('}') { "" } else { "," };
+                let comma = if rest.trim_start().starts_with('}') {
+                    ""
+                } else {
+                    ","
+                };
                 format!("{{\"cniVersion\":\"{}\"{comma}{rest}", version.as_str())
             }
             _ => text.to_owned(),

@@ -5,16 +5,27 @@ use super::error::{Code, Error};
 /// One of the versions of [`Version::ALL`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Version {
+    /// No CHECK yet, no prevResult on DEL.
     V0_3_0,
+    /// The same; what flannel, Calico and Cilium write.
     V0_3_1,
+    /// CHECK.
     V0_4_0,
+    /// No `version` in `ips` any more.
     V1_0_0,
+    /// GC and STATUS.
     V1_1_0,
 }
 
 impl Version {
     /// Every version, oldest first.
-    pub const ALL: [Self; 5] = [Self::V0_3_0, Self::V0_3_1, Self::V0_4_0, Self::V1_0_0, Self::V1_1_0];
+    pub const ALL: [Self; 5] = [
+        Self::V0_3_0,
+        Self::V0_3_1,
+        Self::V0_4_0,
+        Self::V1_0_0,
+        Self::V1_1_0,
+    ];
     /// The newest, spoken where the runtime's own is not known.
     pub const NEWEST: Self = Self::V1_1_0;
 

@@ -1,6 +1,7 @@
 //! A ruleset as one batch: everything that can be wrong before a socket is there is found here.
 
 use std::hash::Hasher;
+use std::sync::Arc;
 
 use fnv::{FnvHashMap, FnvHashSet};
 
@@ -18,16 +19,19 @@ const BODY_SEQ: u32 = 16;
 #[derive(Debug)]
 pub struct Body<'r> {
     ruleset: &'r Ruleset,
-    messages: Messages,
+    messages: Arc<Messages>,
 }
 
-/// Bytes that one send puts into the kernel, all or nothing, and what each message is about.
+/// Bytes that one send puts into the kernel, all or nothing, and what each message is about. A body
+/// may be made into several batches without being encoded again.
 #[derive(Debug)]
 pub struct Batch<'r> {
     table: &'r str,
     ruleset: Option<&'r Ruleset>,
-    messages: Messages,
-    body: Option<Messages>,
+    /// The frame's beginning and what is done with the table.
+    head: Messages,
+    body: Option<Arc<Messages>>,
+    tail: Messages,
 }
 
 impl Ruleset {
@@ -70,7 +74,7 @@ impl Ruleset {
         check(self, &self.table, &out)?;
         Ok(Body {
             ruleset: self,
-            messages: out,
+            messages: Arc::new(out),
         })
     }
 
@@ -142,7 +146,7 @@ impl<'r> Body<'r> {
     ///
     /// # Errors
     /// [`Error::Encode`] if the comment is longer than 128 bytes.
-    pub fn create(self, comment: Option<&str>) -> Result<Batch<'r>, Error> {
+    pub fn create(&self, comment: Option<&str>) -> Result<Batch<'r>, Error> {
         self.batch(comment, true)
     }
 
@@ -151,11 +155,11 @@ impl<'r> Body<'r> {
     ///
     /// # Errors
     /// [`Error::Encode`] if the comment is longer than 128 bytes.
-    pub fn replace(self, comment: Option<&str>) -> Result<Batch<'r>, Error> {
+    pub fn replace(&self, comment: Option<&str>) -> Result<Batch<'r>, Error> {
         self.batch(comment, false)
     }
 
-    fn batch(self, comment: Option<&str>, exclusive: bool) -> Result<Batch<'r>, Error> {
+    fn batch(&self, comment: Option<&str>, exclusive: bool) -> Result<Batch<'r>, Error> {
         let table = self.ruleset.table.as_str();
         let mut out = Messages::new(0);
         begin(&mut out);
@@ -177,13 +181,14 @@ impl<'r> Body<'r> {
             });
         }
         check(self.ruleset, table, &out)?;
-        let mut body = self.messages;
-        end(&mut body);
+        let tail = end(self.messages.next_seq());
+        let body = Some(Arc::clone(&self.messages));
         Ok(Batch {
             table,
             ruleset: Some(self.ruleset),
-            messages: out,
-            body: Some(body),
+            head: out,
+            body,
+            tail,
         })
     }
 }
@@ -199,7 +204,8 @@ fn begin(out: &mut Messages) {
     );
 }
 
-fn end(out: &mut Messages) {
+fn end(seq: u32) -> Messages {
+    let mut out = Messages::new(seq);
     out.raw(
         NFNL_MSG_BATCH_END,
         0,
@@ -208,6 +214,7 @@ fn end(out: &mut Messages) {
         Label::Frame,
         |_| (),
     );
+    out
 }
 
 impl<'r> Batch<'r> {
@@ -238,14 +245,17 @@ impl<'r> Batch<'r> {
         out.message(NFT_MSG_DELTABLE, 0, Label::DeleteTable, |w| {
             w.str(NFTA_TABLE_NAME, table);
         });
-        end(&mut out);
         match out.fault {
-            None => Ok(Self {
-                table,
-                ruleset: None,
-                messages: out,
-                body: None,
-            }),
+            None => {
+                let tail = end(out.next_seq());
+                Ok(Self {
+                    table,
+                    ruleset: None,
+                    head: out,
+                    body: None,
+                    tail,
+                })
+            }
             Some((label, fault)) => Err(Error::Encode {
                 what: describe(label, table, None),
                 fault,
@@ -259,24 +269,22 @@ impl<'r> Batch<'r> {
         self.parts().iter().map(|part| part.len()).sum()
     }
 
-    /// The bytes, in two parts that make one datagram.
-    pub(crate) fn parts(&self) -> [&[u8]; 2] {
-        [
-            &self.messages.writer.bytes,
-            self.body.as_ref().map_or(&[][..], |body| &body.writer.bytes),
-        ]
+    /// The bytes, in parts that make one datagram.
+    pub(crate) fn parts(&self) -> [&[u8]; 3] {
+        let body = self.body.as_ref().map_or(&[][..], |body| &body.writer.bytes);
+        [&self.head.writer.bytes, body, &self.tail.writer.bytes]
     }
 
     /// A sequence number that no message of the batch has.
     pub(crate) fn barrier_seq(&self) -> u32 {
-        self.body.as_ref().unwrap_or(&self.messages).next_seq()
+        self.tail.next_seq()
     }
 
-    /// The label and the bytes of the message of that sequence number.
+    /// The label and the bytes of the message of that sequence number; None for the frame's end.
     pub(crate) fn message(&self, seq: u32) -> Option<(Label, &[u8])> {
         let (messages, index) = match (&self.body, seq.checked_sub(BODY_SEQ)) {
-            (Some(body), Some(index)) => (body, index),
-            _ => (&self.messages, seq),
+            (Some(body), Some(index)) => (body.as_ref(), index),
+            _ => (&self.head, seq),
         };
         let mark = messages.marks.get(index as usize)?;
         Some((mark.label, messages.writer.bytes.get(mark.at..)?))

@@ -72,15 +72,31 @@ impl RuleBuilder {
         let invert = is == Is::Out;
         match of {
             Of::One(data) => self.with([cmp(is, data)]),
-            Of::Range(from, to) => self.with([Expr::Range { sreg: R0, invert, from, to }]),
+            Of::Range(from, to) => self.with([Expr::Range {
+                sreg: R0,
+                invert,
+                from,
+                to,
+            }]),
             Of::Prefix(address, len) => {
                 let mask = prefix_mask(address.len(), len);
                 let xor = vec![0; address.len()];
-                self.with([Expr::Bitwise { sreg: R0, dreg: R0, mask, xor }, cmp(is, address)])
+                self.with([
+                    Expr::Bitwise {
+                        sreg: R0,
+                        dreg: R0,
+                        mask,
+                        xor,
+                    },
+                    cmp(is, address),
+                ])
             }
-            Of::Set(set) => {
-                self.with([Expr::Lookup { set, sreg: R0, target: LookupTarget::Membership, invert }])
-            }
+            Of::Set(set) => self.with([Expr::Lookup {
+                set,
+                sreg: R0,
+                target: LookupTarget::Membership,
+                invert,
+            }]),
         }
     }
 
@@ -115,13 +131,21 @@ impl RuleBuilder {
     /// `iifname`, one of several
     #[must_use]
     pub fn in_by_of(self, of: Of) -> Self {
-        self.with([Expr::Meta { key: MetaKey::IifName, dreg: R0 }]).test(Is::In, of)
+        self.with([Expr::Meta {
+            key: MetaKey::IifName,
+            dreg: R0,
+        }])
+        .test(Is::In, of)
     }
 
     /// `oifname`, one of several
     #[must_use]
     pub fn out_of_of(self, of: Of) -> Self {
-        self.with([Expr::Meta { key: MetaKey::OifName, dreg: R0 }]).test(Is::In, of)
+        self.with([Expr::Meta {
+            key: MetaKey::OifName,
+            dreg: R0,
+        }])
+        .test(Is::In, of)
     }
 
     /// `th dport`; a [`protocol`](Self::protocol) that has ports comes first.

@@ -12,7 +12,7 @@ use super::message::{self, Label, Messages};
 use super::refusal::refusal;
 use super::ruleset::Ruleset;
 use super::sys::*;
-use crate::net::netlink::{self, Protocol, Socket};
+use crate::net::netlink::{self, Answer, Protocol, Socket};
 
 /// The kernel answers within `send`: what is not there now does not come.
 const DRAINED: Duration = Duration::from_millis(1);
@@ -84,6 +84,7 @@ impl Connection {
                     return match first {
                         Some(error) => Err(error),
                         None if overrun => Err(netlink::Error::Overrun.into()),
+                        None if message.kind == netlink::ERROR => Err(unanswered(&message)),
                         None => Ok(()),
                     };
                 }
@@ -270,5 +271,23 @@ impl Connection {
                 }
             }
         }
+    }
+}
+
+/// The kernel has no idea of generations: it does not know nf_tables, or us.
+fn unanswered(message: &netlink::Message<'_>) -> Error {
+    match netlink::answer(message) {
+        Some(Answer {
+            errno: Some(errno),
+            text,
+            ..
+        }) => Error::Refused(Box::new(Refusal {
+            errno,
+            what: "the batch".to_owned(),
+            at: None,
+            text,
+            missing: matches!(errno, Errno::EOPNOTSUPP | Errno::EINVAL).then_some(NF_TABLES),
+        })),
+        _ => Error::Malformed("the batch"),
     }
 }

@@ -6,6 +6,7 @@ use super::build::Is;
 use super::kernel_tests::in_fresh_netns;
 use super::samples::*;
 use super::*;
+use crate::net::netlink::Answer;
 
 /// The error of a batch, after which nothing is there.
 fn refused(wanted: &Ruleset) -> Error {
@@ -103,4 +104,56 @@ fn what_cannot_be_encoded_is_named_before_any_socket() {
         data: vec![0; 70_000],
     };
     assert!(say(&|r| r.chains[5].rules[0].exprs.push(long.clone())).contains("longer than 65,531 bytes"));
+}
+
+/// What the kernel would say of the message with that sequence number, at that offset.
+fn said(batch: &Batch<'_>, seq: u32, errno: Errno, offset: Option<usize>) -> String {
+    let answer = Answer {
+        errno: Some(errno),
+        text: None,
+        offset,
+    };
+    refusal::refusal(batch, seq, answer).unwrap().to_string()
+}
+
+#[test]
+fn what_the_kernel_lacks_is_told_with_its_module() {
+    let rule = RuleBuilder::new()
+        .protocol(Is::In, 6)
+        .tproxy(15006)
+        .comment("inbound");
+    let wanted = small(vec![rule]);
+    let batch = Batch::create(&wanted).unwrap();
+    // The body begins at 16: the chain, then its rule.
+    let (_, message) = batch.message(17).unwrap();
+    let name = message.windows(7).position(|bytes| bytes == b"tproxy\0").unwrap();
+    assert_eq!(
+        said(&batch, 17, Errno::ENOENT, Some(name - 8)),
+        "the kernel refused rule 1 of chain output (\"inbound\"), expressions[3] tproxy: ENOENT: No such file or \
+         directory; load the kernel module nft_tproxy (CONFIG_NFT_TPROXY)"
+    );
+    assert!(
+        !said(&batch, 17, Errno::ENOENT, Some(name + 20)).contains("module"),
+        "an attribute further in"
+    );
+    assert!(said(&batch, 16, Errno::ENOENT, None).ends_with(
+        "chain output: ENOENT: No such file or directory; \
+         load the kernel module nft_chain_nat (CONFIG_NFT_NAT)"
+    ));
+    assert!(
+        said(&batch, 0, Errno::EOPNOTSUPP, None)
+            .ends_with("load the kernel module nf_tables (CONFIG_NF_TABLES)")
+    );
+    assert!(said(&batch, 0, Errno::EPERM, None).contains("CAP_NET_ADMIN"));
+}
+
+#[test]
+fn offsets_and_numbers_that_make_no_sense_are_only_left_out() {
+    let wanted = everything();
+    let batch = Batch::create(&wanted).unwrap();
+    for seq in 0..100 {
+        for offset in (0..400).chain([usize::MAX]) {
+            assert!(!said(&batch, seq, Errno::EINVAL, Some(offset)).is_empty());
+        }
+    }
 }

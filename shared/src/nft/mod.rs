@@ -8,6 +8,27 @@
 //!    ^                 `--digest                                               |
 //!    `------------------------------- Connection::dump -----------------------'
 //! ```
+//!
+//! A pod's ADD, in the order of its costs:
+//!
+//! ```no_run
+//! # use sluice_shared::{net::netns::{self, Netns}, nft::{Connection, Error, Ruleset}};
+//! # use std::{error, time::Duration};
+//! # fn add(ruleset: &Ruleset) -> Result<(), Box<dyn error::Error>> {
+//! let body = ruleset.encode()?;
+//! let comment = format!("sluice digest={}", body.digest());
+//! let batch = body.create(Some(&comment))?;
+//! let pod = Netns::open("/run/netns/pod")?;
+//! // The socket stays in the pod's namespace; this thread never was in it.
+//! let mut nft = netns::within(&pod, || Connection::open(Duration::from_secs(5)))??;
+//! match nft.commit(&batch) {
+//!     // Or dump() and compare() first, and leave it if nothing differs.
+//!     Err(Error::Exists { .. }) => nft.commit(&body.replace(Some(&comment))?)?,
+//!     other => other?,
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 mod address;
 pub(crate) mod attr;

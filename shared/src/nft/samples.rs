@@ -76,7 +76,9 @@ fn r() -> RuleBuilder {
 fn output() -> Vec<Rule> {
     vec![
         r().out_of(Is::In, "lo").verdict(Verdict::Return).comment("lo"),
-        r().out_of_of(Of::Set("links".into())).verdict(Verdict::Return).comment("links"),
+        r().out_of_of(Of::Set("links".into()))
+            .verdict(Verdict::Return)
+            .comment("links"),
         r().protocol(Is::In, TCP)
             .dport(Is::In, Of::Set("ports".into()))
             .counter()
@@ -218,7 +220,9 @@ fn prerouting() -> Vec<Rule> {
         r().in_by(Is::Out, "eth0")
             .verdict(Verdict::Return)
             .comment("not eth0"),
-        r().in_by_of(Of::Set("links".into())).verdict(Verdict::Return).comment("links"),
+        r().in_by_of(Of::Set("links".into()))
+            .verdict(Verdict::Return)
+            .comment("links"),
         r().to_this_netns(Is::Out)
             .verdict(Verdict::Return)
             .comment("forwarded"),

@@ -39,7 +39,9 @@ pub(super) fn holds(socket: &mut Socket, change: Change, deadline: Instant) -> R
 fn is(change: Change, body: &[u8]) -> bool {
     match change {
         // The second word is the index, the third the flags, of which the first is IFF_UP.
-        Change::LoUp => body.get(4..8) == Some(&1_u32.to_ne_bytes()) && body.get(8).is_some_and(|flags| flags & 1 == 1),
+        Change::LoUp => {
+            body.get(4..8) == Some(&1_u32.to_ne_bytes()) && body.get(8).is_some_and(|flags| flags & 1 == 1)
+        }
         Change::Address(wanted) => value(body, 8, ADDRESS) == Some(wanted.octets().as_slice()),
         Change::Route(_) => {
             let (local, at, header) = LOCAL;
@@ -53,7 +55,9 @@ fn is(change: Change, body: &[u8]) -> bool {
 }
 
 fn value(body: &[u8], header: usize, kind: u16) -> Option<&[u8]> {
-    attrs(body.get(header..)?).find(|attr| attr.kind == kind).map(|attr| attr.data)
+    attrs(body.get(header..)?)
+        .find(|attr| attr.kind == kind)
+        .map(|attr| attr.data)
 }
 
 fn number(body: &[u8], header: usize, kind: u16) -> Option<u32> {

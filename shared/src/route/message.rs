@@ -39,7 +39,10 @@ pub(super) enum Verb {
 
 impl Change {
     pub(super) fn is_ipv6(self) -> bool {
-        matches!(self, Self::Address(_) | Self::Route(Family::V6) | Self::Rule(Family::V6, _))
+        matches!(
+            self,
+            Self::Address(_) | Self::Route(Family::V6) | Self::Rule(Family::V6, _)
+        )
     }
 
     /// A request for everything of its kind, and the kind of the answers.
@@ -76,7 +79,9 @@ impl Change {
             (Self::Address(address), Verb::Delete) => serialize(kind::DELADDR, &on_lo(address), flags),
             (Self::Route(family), Verb::Add) => serialize(kind::NEWROUTE, &to_this_host(family), add),
             (Self::Route(family), Verb::Delete) => serialize(kind::DELROUTE, &to_this_host(family), flags),
-            (Self::Rule(family, mark), Verb::Add) => serialize(kind::NEWRULE, &by_mark(family, Some(mark)), add),
+            (Self::Rule(family, mark), Verb::Add) => {
+                serialize(kind::NEWRULE, &by_mark(family, Some(mark)), add)
+            }
             // By preference and table alone: whatever the mark, the rule is ours.
             (Self::Rule(family, _), Verb::Delete) => serialize(kind::DELRULE, &by_mark(family, None), flags),
         }
@@ -120,7 +125,10 @@ impl fmt::Display for Change {
             Self::LoUp => write!(f, "ip link set lo up"),
             Self::Address(address) => write!(f, "ip address add {address}/128 dev lo"),
             Self::Route(_) => write!(f, "ip {six}route add local default dev lo table {TABLE}"),
-            Self::Rule(_, mark) => write!(f, "ip {six}rule add pref {PREFERENCE} fwmark {mark} lookup {TABLE}"),
+            Self::Rule(_, mark) => write!(
+                f,
+                "ip {six}rule add pref {PREFERENCE} fwmark {mark} lookup {TABLE}"
+            ),
         }
     }
 }
@@ -150,8 +158,12 @@ fn on_lo(address: Ipv6Addr) -> AddressMessage {
     message.header.prefix_len = 128;
     message.header.scope = AddressScope::Universe;
     message.header.index = LO;
-    message.attributes.push(AddressAttribute::Address(IpAddr::V6(address)));
-    message.attributes.push(AddressAttribute::Local(IpAddr::V6(address)));
+    message
+        .attributes
+        .push(AddressAttribute::Address(IpAddr::V6(address)));
+    message
+        .attributes
+        .push(AddressAttribute::Local(IpAddr::V6(address)));
     message
 }
 

@@ -62,7 +62,11 @@ impl Routing {
     /// What a namespace of which nothing is known may hold.
     #[must_use]
     pub fn any() -> Self {
-        Self { mark: Some(0), families: vec![Family::V4, Family::V6], addresses: Vec::new() }
+        Self {
+            mark: Some(0),
+            families: vec![Family::V4, Family::V6],
+            addresses: Vec::new(),
+        }
     }
 
     /// The first thing that is not there, as the `ip` command that makes it.
@@ -72,7 +76,10 @@ impl Routing {
     pub fn missing(&self, socket: &mut Socket, deadline: Instant) -> Result<Option<String>, RouteError> {
         for change in self.changes() {
             let there = dump::holds(socket, change, deadline);
-            if !there.map_err(|fault| RouteError { what: change.to_string(), fault })? {
+            if !there.map_err(|fault| RouteError {
+                what: change.to_string(),
+                fault,
+            })? {
                 return Ok(Some(change.to_string()));
             }
         }
@@ -89,7 +96,12 @@ impl Routing {
             match ask(socket, &change.encode(Verb::Add), deadline) {
                 Ok(()) | Err(Fault::Kernel(Errno::EEXIST)) => {}
                 Err(Fault::Kernel(errno)) if change.is_ipv6() && lacks_ipv6(errno) => {}
-                Err(fault) => return Err(RouteError { what: change.to_string(), fault }),
+                Err(fault) => {
+                    return Err(RouteError {
+                        what: change.to_string(),
+                        fault,
+                    });
+                }
             }
         }
         Ok(())
@@ -105,7 +117,12 @@ impl Routing {
             match ask(socket, &change.encode(Verb::Delete), deadline) {
                 Ok(()) | Err(Fault::Kernel(Errno::ENOENT | Errno::ESRCH | Errno::EADDRNOTAVAIL)) => {}
                 Err(Fault::Kernel(errno)) if change.is_ipv6() && lacks_ipv6(errno) => {}
-                Err(fault) if first.is_ok() => first = Err(RouteError { what: change.to_string(), fault }),
+                Err(fault) if first.is_ok() => {
+                    first = Err(RouteError {
+                        what: change.to_string(),
+                        fault,
+                    });
+                }
                 Err(_) => {}
             }
         }
@@ -131,7 +148,10 @@ fn ask(socket: &mut Socket, message: &[u8], deadline: Instant) -> Result<(), Fau
     socket.send(&[message])?;
     loop {
         let datagram = socket.receive(deadline)?;
-        if let Some(answer) = messages(datagram).filter(|message| message.kind == netlink::ERROR).find_map(|m| answer(&m)) {
+        if let Some(answer) = messages(datagram)
+            .filter(|message| message.kind == netlink::ERROR)
+            .find_map(|m| answer(&m))
+        {
             return answer.errno.map_or(Ok(()), |errno| Err(errno.into()));
         }
     }
@@ -139,5 +159,8 @@ fn ask(socket: &mut Socket, message: &[u8], deadline: Instant) -> Result<(), Fau
 
 /// How kernels say that IPv6 is switched off, for the namespace or altogether.
 fn lacks_ipv6(errno: Errno) -> bool {
-    matches!(errno, Errno::EAFNOSUPPORT | Errno::EOPNOTSUPP | Errno::EACCES | Errno::ENODEV | Errno::EPERM)
+    matches!(
+        errno,
+        Errno::EAFNOSUPPORT | Errno::EOPNOTSUPP | Errno::EACCES | Errno::ENODEV | Errno::EPERM
+    )
 }

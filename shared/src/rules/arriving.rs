@@ -1,5 +1,6 @@
 //! Prerouting: what arrives (contract 2.1, arriving rules 0 to 7).
 
+use super::addresses::Addresses;
 use super::{Draft, goto, leave, names, opening, routed_mark, tcp};
 use crate::nft::build::{Family, Is};
 use crate::nft::ruleset::{ChainKind, HookPoint};
@@ -10,7 +11,7 @@ impl Draft<'_> {
     /// Every chain of the prerouting hook.
     pub(super) fn prerouting(&mut self) {
         let mut mangle = self.drop_invalid();
-        let mut nat: Vec<Rule> = self.from_outbound_interfaces().into_iter().collect();
+        let mut nat: Vec<Rule> = self.outbound_interfaces_rule().into_iter().collect();
         match (self.redirect.inbound_port, self.redirect.mode) {
             (Some(port), Mode::Redirect) => nat.extend(self.redirected(port)),
             (Some(port), Mode::Tproxy) => mangle.extend(self.tproxy(port)),
@@ -21,26 +22,49 @@ impl Draft<'_> {
             nat.insert(0, not_over_lo());
             self.chain(names::ARRIVING, nat);
             let mut base: Vec<Rule> = self.ipv6_guard().into_iter().collect();
-            base.push(goto(opening(), names::ARRIVING, "only packets that open a connection"));
-            self.base(names::PREROUTING, ChainKind::Nat, HookPoint::Prerouting, names::DSTNAT, base);
+            base.push(goto(
+                opening(),
+                names::ARRIVING,
+                "only packets that open a connection",
+            ));
+            self.base(
+                names::PREROUTING,
+                ChainKind::Nat,
+                HookPoint::Prerouting,
+                names::DSTNAT,
+                base,
+            );
         }
-        self.base(names::MANGLE_PREROUTING, ChainKind::Filter, HookPoint::Prerouting, names::MANGLE, mangle);
+        self.base(
+            names::MANGLE_PREROUTING,
+            ChainKind::Filter,
+            HookPoint::Prerouting,
+            names::MANGLE,
+            mangle,
+        );
     }
 
     /// Rule 1 in nat: what a VM behind a bridge sends is outbound.
-    fn from_outbound_interfaces(&mut self) -> Option<Rule> {
+    fn outbound_interfaces_rule(&mut self) -> Option<Rule> {
         let redirect = self.redirect;
-        let of = self.sets.interfaces(redirect, Field::OutboundInterfaces, &redirect.outbound_interfaces)?;
+        let of = self
+            .sets
+            .interfaces(redirect, Field::OutboundInterfaces, &redirect.outbound_interfaces)?;
         let rule = RuleBuilder::new().in_by_of(of);
         let comment = self.source(Field::OutboundInterfaces);
         let diverts = self.chains.iter().any(|chain| chain.name == names::OUTBOUND);
-        Some(if diverts { goto(rule, names::OUTBOUND, comment) } else { leave(rule, comment) })
+        Some(if diverts {
+            goto(rule, names::OUTBOUND, comment)
+        } else {
+            leave(rule, comment)
+        })
     }
 
     /// Rules 2 to 7 in nat.
     fn redirected(&mut self, port: u16) -> Vec<Rule> {
         let mut rules = self.exemptions();
-        let inbound = self.inbound(|draft, rule| draft.divert(rule, None, port, draft.source(Field::InboundPort)));
+        let inbound =
+            self.inbound(|draft, rule| draft.divert(rule, None, port, draft.source(Field::InboundPort)));
         if inbound.is_empty() {
             return inbound;
         }
@@ -52,20 +76,46 @@ impl Draft<'_> {
     fn exemptions(&mut self) -> Vec<Rule> {
         let redirect = self.redirect;
         let mut rules = Vec::new();
-        if let Some(of) = self.sets.interfaces(redirect, Field::ExcludeInterfaces, &redirect.exclude_interfaces) {
-            rules.push(leave(RuleBuilder::new().in_by_of(of), self.source(Field::ExcludeInterfaces)));
+        if let Some(of) =
+            self.sets
+                .interfaces(redirect, Field::ExcludeInterfaces, &redirect.exclude_interfaces)
+        {
+            rules.push(leave(
+                RuleBuilder::new().in_by_of(of),
+                self.source(Field::ExcludeInterfaces),
+            ));
         }
-        if let Some(of) = self.sets.ports(redirect, Field::TunnelPorts, &redirect.tunnel_ports) {
-            rules.push(leave(RuleBuilder::new().dport(Is::In, of), self.source(Field::TunnelPorts)));
+        if let Some(of) = self
+            .sets
+            .ports(redirect, Field::TunnelPorts, &redirect.tunnel_ports)
+        {
+            rules.push(leave(
+                RuleBuilder::new().dport(Is::In, of),
+                self.source(Field::TunnelPorts),
+            ));
         }
         for &family in self.families() {
             let field = Field::ExcludeInboundCidrs;
-            if let Some(of) = self.sets.addresses(redirect, field, family, &redirect.exclude_inbound_cidrs) {
-                rules.push(leave(RuleBuilder::new().saddr(family, Is::In, of), self.source(field)));
+            let addresses = Addresses::of(
+                &mut self.sets,
+                redirect,
+                field,
+                family,
+                &redirect.exclude_inbound_cidrs,
+            );
+            for addresses in addresses {
+                rules.push(leave(addresses.source_of(RuleBuilder::new()), self.source(field)));
             }
         }
-        if let Some(of) = self.sets.ports(redirect, Field::ExcludeInboundPorts, &redirect.exclude_inbound_ports) {
-            rules.push(leave(RuleBuilder::new().dport(Is::In, of), self.source(Field::ExcludeInboundPorts)));
+        if let Some(of) = self.sets.ports(
+            redirect,
+            Field::ExcludeInboundPorts,
+            &redirect.exclude_inbound_ports,
+        ) {
+            rules.push(leave(
+                RuleBuilder::new().dport(Is::In, of),
+                self.source(Field::ExcludeInboundPorts),
+            ));
         }
         if redirect.forwarded == Forwarded::Leave {
             let rule = RuleBuilder::new().to_this_netns(Is::Out);
@@ -88,12 +138,20 @@ impl Draft<'_> {
 
     /// The arriving rules where the proxy takes the packet as it is.
     fn tproxy(&mut self, port: u16) -> Vec<Rule> {
-        let Some(mark) = routed_mark(self.redirect) else { return Vec::new() };
+        let Some(mark) = routed_mark(self.redirect) else {
+            return Vec::new();
+        };
         let mode = self.source(Field::Mode);
         let mut exemptions: Vec<Rule> = Vec::new();
         let names = &self.redirect.outbound_interfaces;
-        if let Some(of) = self.sets.interfaces(self.redirect, Field::OutboundInterfaces, names) {
-            exemptions.push(leave(RuleBuilder::new().in_by_of(of), self.source(Field::OutboundInterfaces)));
+        if let Some(of) = self
+            .sets
+            .interfaces(self.redirect, Field::OutboundInterfaces, names)
+        {
+            exemptions.push(leave(
+                RuleBuilder::new().in_by_of(of),
+                self.source(Field::OutboundInterfaces),
+            ));
         }
         exemptions.extend(self.exemptions());
         let inbound = self.inbound(|draft, rule| {
@@ -109,7 +167,11 @@ impl Draft<'_> {
             return Vec::new();
         }
 
-        let take = tcp().counter().tproxy(port).set_mark(mark).verdict(Verdict::Accept);
+        let take = tcp()
+            .counter()
+            .tproxy(port)
+            .set_mark(mark)
+            .verdict(Verdict::Accept);
         let nobody = RuleBuilder::new().counter().verdict(Verdict::Drop);
         let to_proxy = vec![
             take.comment(mode),
@@ -126,7 +188,11 @@ impl Draft<'_> {
         let mut rules: Vec<Rule> = self.ipv6_guard().into_iter().collect();
         rules.push(not_over_lo());
         rules.push(established.verdict(Verdict::Accept).comment(mode));
-        rules.push(goto(opening(), names::TPROXY_ARRIVING, "only packets that open a connection"));
+        rules.push(goto(
+            opening(),
+            names::TPROXY_ARRIVING,
+            "only packets that open a connection",
+        ));
         rules
     }
 
@@ -139,14 +205,26 @@ impl Draft<'_> {
         }
         let comment = self.source(Field::DropInvalid);
         let mut rules = Vec::new();
-        if let Some(of) = self.sets.interfaces(redirect, Field::ExcludeInterfaces, &redirect.exclude_interfaces) {
-            rules.push(leave(RuleBuilder::new().in_by_of(of), self.source(Field::ExcludeInterfaces)));
+        if let Some(of) =
+            self.sets
+                .interfaces(redirect, Field::ExcludeInterfaces, &redirect.exclude_interfaces)
+        {
+            rules.push(leave(
+                RuleBuilder::new().in_by_of(of),
+                self.source(Field::ExcludeInterfaces),
+            ));
         }
         let invalid = match redirect.ipv6 {
             Ipv6::Capture => RuleBuilder::new(),
             Ipv6::Bypass | Ipv6::Reject => RuleBuilder::new().family(Family::V4),
         };
-        rules.push(invalid.ct_invalid().counter().verdict(Verdict::Drop).comment(comment));
+        rules.push(
+            invalid
+                .ct_invalid()
+                .counter()
+                .verdict(Verdict::Drop)
+                .comment(comment),
+        );
         rules
     }
 }

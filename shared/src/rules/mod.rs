@@ -9,6 +9,7 @@
 //! `redirect::judge` say the same thing twice, on purpose, and share only the parsed model: a
 //! property test holds one against the other, with the kernel as the referee.
 
+mod addresses;
 mod arriving;
 pub mod names;
 mod output;
@@ -26,23 +27,40 @@ use sets::Sets;
 /// The ruleset that a redirect means, without the table's comment.
 #[must_use]
 pub fn build(redirect: &Redirect) -> Ruleset {
-    let mut draft = Draft { redirect, sets: Sets::default(), chains: Vec::new() };
+    let mut draft = Draft {
+        redirect,
+        sets: Sets::default(),
+        chains: Vec::new(),
+    };
     draft.output();
     draft.prerouting();
-    Ruleset { table: names::TABLE.to_owned(), comment: None, sets: draft.sets.finish(), chains: draft.chains }
+    Ruleset {
+        table: names::TABLE.to_owned(),
+        comment: None,
+        sets: draft.sets.finish(),
+        chains: draft.chains,
+    }
 }
 
 /// What the ruleset needs beside itself.
 #[must_use]
 pub fn routing(redirect: &Redirect) -> Routing {
     let v6 = redirect.ipv6 == Ipv6::Capture;
-    let families = if v6 { vec![Family::V4, Family::V6] } else { vec![Family::V4] };
+    let families = if v6 {
+        vec![Family::V4, Family::V6]
+    } else {
+        vec![Family::V4]
+    };
     let sources = redirect.passthrough_sources.iter().filter(|_| v6);
     let addresses = sources.filter_map(|source| match source {
         IpAddr::V4(_) => None,
         IpAddr::V6(address) => Some(*address),
     });
-    Routing { mark: routed_mark(redirect), families, addresses: addresses.collect() }
+    Routing {
+        mark: routed_mark(redirect),
+        families,
+        addresses: addresses.collect(),
+    }
 }
 
 /// The mark of packets that come to this host whatever their destination: TPROXY's.
@@ -67,8 +85,17 @@ impl<'a> Draft<'a> {
     /// Adds a base chain, unless it would be empty.
     fn base(&mut self, name: &str, kind: ChainKind, point: HookPoint, priority: i32, rules: Vec<Rule>) {
         if !rules.is_empty() {
-            let hook = Hook { kind, point, priority, policy_accept: true };
-            self.chains.push(Chain { name: name.to_owned(), hook: Some(hook), rules });
+            let hook = Hook {
+                kind,
+                point,
+                priority,
+                policy_accept: true,
+            };
+            self.chains.push(Chain {
+                name: name.to_owned(),
+                hook: Some(hook),
+                rules,
+            });
         }
     }
 
@@ -76,7 +103,11 @@ impl<'a> Draft<'a> {
     fn chain(&mut self, name: &str, rules: Vec<Rule>) -> bool {
         let wanted = !rules.is_empty();
         if wanted {
-            self.chains.push(Chain { name: name.to_owned(), hook: None, rules });
+            self.chains.push(Chain {
+                name: name.to_owned(),
+                hook: None,
+                rules,
+            });
         }
         wanted
     }
@@ -127,7 +158,9 @@ fn goto(rule: RuleBuilder, chain: &str, comment: &str) -> Rule {
 
 /// Goes through another chain and comes back.
 fn jump(chain: &str, comment: &str) -> Rule {
-    RuleBuilder::new().verdict(Verdict::Jump(chain.to_owned())).comment(comment)
+    RuleBuilder::new()
+        .verdict(Verdict::Jump(chain.to_owned()))
+        .comment(comment)
 }
 
 /// TCP

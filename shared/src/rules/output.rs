@@ -1,7 +1,10 @@
 //! Output: what leaves the pod's sockets (contract 2.1, output rules 1 to 11).
 
+use std::net::IpAddr;
+
 use ipnetwork::IpNetwork;
 
+use super::addresses::Addresses;
 use super::{Draft, goto, jump, leave, names, opening, tcp};
 use crate::nft::build::{Family, Is, Of, TCP, UDP};
 use crate::nft::ruleset::{ChainKind, HookPoint};
@@ -32,7 +35,7 @@ impl Draft<'_> {
             outgoing.push(jump(names::UNTOUCHED, "what nobody diverts"));
         }
         if has_proxy_calls {
-            outgoing.extend(self.from_proxy(|rule, comment| goto(rule, names::PROXY_CALLS, comment)));
+            outgoing.extend(self.proxy_sockets(|rule, comment| goto(rule, names::PROXY_CALLS, comment)));
         }
         outgoing.push(jump(names::SENDERS, "whose traffic it is"));
         let diverts_udp = !dns.is_empty();
@@ -43,12 +46,22 @@ impl Draft<'_> {
         self.chain(names::OUTGOING, outgoing);
 
         let mut base: Vec<Rule> = self.ipv6_guard().into_iter().collect();
-        base.push(goto(opening(), names::OUTGOING, "only packets that open a connection"));
+        base.push(goto(
+            opening(),
+            names::OUTGOING,
+            "only packets that open a connection",
+        ));
         if diverts_udp {
             base.push(goto(dns_over_udp(), names::OUTGOING, self.source(Field::DnsPort)));
             self.dns_zones(has_untouched);
         }
-        self.base(names::OUTPUT, ChainKind::Nat, HookPoint::Output, names::DSTNAT, base);
+        self.base(
+            names::OUTPUT,
+            ChainKind::Nat,
+            HookPoint::Output,
+            names::DSTNAT,
+            base,
+        );
         self.answers();
     }
 
@@ -57,20 +70,35 @@ impl Draft<'_> {
         let redirect = self.redirect;
         let mut rules = Vec::new();
         if let Some(names) =
-            self.sets.interfaces(redirect, Field::ExcludeInterfaces, &redirect.exclude_interfaces)
+            self.sets
+                .interfaces(redirect, Field::ExcludeInterfaces, &redirect.exclude_interfaces)
         {
-            rules.push(leave(RuleBuilder::new().out_of_of(names), self.source(Field::ExcludeInterfaces)));
+            rules.push(leave(
+                RuleBuilder::new().out_of_of(names),
+                self.source(Field::ExcludeInterfaces),
+            ));
         }
-        if let Some(ports) =
-            self.sets.ports(redirect, Field::ExcludeOutboundPorts, &redirect.exclude_outbound_ports)
-        {
-            rules.push(leave(RuleBuilder::new().dport(Is::In, ports), self.source(Field::ExcludeOutboundPorts)));
+        if let Some(ports) = self.sets.ports(
+            redirect,
+            Field::ExcludeOutboundPorts,
+            &redirect.exclude_outbound_ports,
+        ) {
+            rules.push(leave(
+                RuleBuilder::new().dport(Is::In, ports),
+                self.source(Field::ExcludeOutboundPorts),
+            ));
         }
-        let sources: Cidrs = redirect.passthrough_sources.iter().copied().map(IpNetwork::from).collect();
+        let sources: Cidrs = redirect
+            .passthrough_sources
+            .iter()
+            .copied()
+            .map(IpNetwork::from)
+            .collect();
         for &family in self.families() {
-            if let Some(of) = self.sets.addresses(redirect, Field::PassthroughSources, family, &sources) {
-                let rule = RuleBuilder::new().out_of(Is::In, LO).saddr(family, Is::In, of);
-                rules.push(leave(rule, self.source(Field::PassthroughSources)));
+            let field = Field::PassthroughSources;
+            for addresses in Addresses::of(&mut self.sets, redirect, field, family, &sources) {
+                let rule = addresses.source_of(RuleBuilder::new().out_of(Is::In, LO));
+                rules.push(leave(rule, self.source(field)));
             }
         }
         if let Some(mark) = redirect.proxy_mark {
@@ -89,8 +117,11 @@ impl Draft<'_> {
         };
         let comment = self.source(Field::SelfCalls);
         let mut rules = vec![leave(RuleBuilder::new().out_of(Is::Out, LO), comment)];
-        rules.extend(self.to_loopback());
-        if let Some(ports) = self.sets.ports(redirect, Field::TunnelPorts, &redirect.tunnel_ports) {
+        rules.extend(self.loopback());
+        if let Some(ports) = self
+            .sets
+            .ports(redirect, Field::TunnelPorts, &redirect.tunnel_ports)
+        {
             let rule = RuleBuilder::new().dport(Is::In, ports);
             rules.push(leave(rule, self.source(Field::TunnelPorts)));
         }
@@ -103,7 +134,7 @@ impl Draft<'_> {
     }
 
     /// One rule for each way to know the proxy's sockets.
-    fn from_proxy(&mut self, rule: impl Fn(RuleBuilder, &str) -> Rule) -> Vec<Rule> {
+    fn proxy_sockets(&mut self, rule: impl Fn(RuleBuilder, &str) -> Rule) -> Vec<Rule> {
         let redirect = self.redirect;
         let uids = self.sets.ids(redirect, Field::ProxyUid, &redirect.proxy_uids);
         let gids = self.sets.ids(redirect, Field::ProxyGid, &redirect.proxy_gids);
@@ -115,26 +146,44 @@ impl Draft<'_> {
     /// Rules 4 to 6. Whatever returns from this chain is somebody's whose traffic is diverted.
     fn senders(&mut self) -> Vec<Rule> {
         let redirect = self.redirect;
-        let mut rules = self.from_proxy(leave);
-        if let Some(of) = self.sets.ids(redirect, Field::ExcludeUids, &redirect.exclude_uids) {
-            rules.push(leave(RuleBuilder::new().skuid(of), self.source(Field::ExcludeUids)));
+        let mut rules = self.proxy_sockets(leave);
+        if let Some(of) = self
+            .sets
+            .ids(redirect, Field::ExcludeUids, &redirect.exclude_uids)
+        {
+            rules.push(leave(
+                RuleBuilder::new().skuid(of),
+                self.source(Field::ExcludeUids),
+            ));
         }
-        if let Some(of) = self.sets.ids(redirect, Field::ExcludeGids, &redirect.exclude_gids) {
-            rules.push(leave(RuleBuilder::new().skgid(of), self.source(Field::ExcludeGids)));
+        if let Some(of) = self
+            .sets
+            .ids(redirect, Field::ExcludeGids, &redirect.exclude_gids)
+        {
+            rules.push(leave(
+                RuleBuilder::new().skgid(of),
+                self.source(Field::ExcludeGids),
+            ));
         }
         if !includes_loopback(&redirect.include_outbound_cidrs) {
             let lo = RuleBuilder::new().out_of(Is::In, LO);
             rules.push(match redirect.dns_port {
-                Some(_) => {
-                    leave(lo.dport(Is::Out, one_port(names::DNS)), "over lo, and not DNS")
-                }
+                Some(_) => leave(lo.dport(Is::Out, one_port(names::DNS)), "over lo, and not DNS"),
                 None => leave(lo, "over lo"),
             });
         }
         // Last, and by what is in: a packet without a socket has no group and is in none.
-        if let Some(of) = self.sets.ids(redirect, Field::IncludeGids, &redirect.include_gids) {
+        if let Some(of) = self
+            .sets
+            .ids(redirect, Field::IncludeGids, &redirect.include_gids)
+        {
             let comment = self.source(Field::IncludeGids);
-            rules.push(RuleBuilder::new().skgid(of).verdict(Verdict::Return).comment(comment));
+            rules.push(
+                RuleBuilder::new()
+                    .skgid(of)
+                    .verdict(Verdict::Return)
+                    .comment(comment),
+            );
             rules.push(leave(RuleBuilder::new(), comment));
         }
         rules
@@ -142,11 +191,16 @@ impl Draft<'_> {
 
     /// Rule 7 in nat. Empty where DNS is not diverted.
     fn dns(&mut self) -> Vec<Rule> {
-        let Some(port) = self.redirect.dns_port else { return Vec::new() };
+        let Some(port) = self.redirect.dns_port else {
+            return Vec::new();
+        };
         let comment = self.source(Field::DnsPort);
         let mut rules = Vec::new();
         for (family, server) in self.dns_servers() {
-            let tcp = server.clone().protocol(Is::In, TCP).dport(Is::In, one_port(names::DNS));
+            let tcp = server
+                .clone()
+                .protocol(Is::In, TCP)
+                .dport(Is::In, one_port(names::DNS));
             rules.extend(self.divert(tcp, family, port, comment));
         }
         for (_, server) in self.udp_dns_servers() {
@@ -182,7 +236,9 @@ impl Draft<'_> {
     /// Before connection tracking: diverted DNS gets a zone of its own. Else the proxy's own query,
     /// sent from the same port to the same server, would be taken for the app's and turned back to it.
     fn dns_zones(&mut self, has_untouched: bool) {
-        let Some(port) = self.redirect.dns_port else { return };
+        let Some(port) = self.redirect.dns_port else {
+            return;
+        };
         let comment = self.source(Field::DnsPort);
         let mut rules = Vec::new();
         if has_untouched {
@@ -195,22 +251,46 @@ impl Draft<'_> {
         self.chain(names::DNS_ZONE, rules);
 
         let mut base: Vec<Rule> = self.ipv6_guard().into_iter().collect();
-        let answer = RuleBuilder::new().out_of(Is::In, LO).protocol(Is::In, UDP).sport(Is::In, one_port(port));
-        base.push(answer.counter().set_zone(names::ZONE).comment("answers of the resolver"));
+        let answer = RuleBuilder::new()
+            .out_of(Is::In, LO)
+            .protocol(Is::In, UDP)
+            .sport(Is::In, one_port(port));
+        base.push(
+            answer
+                .counter()
+                .set_zone(names::ZONE)
+                .comment("answers of the resolver"),
+        );
         base.push(goto(dns_over_udp(), names::DNS_ZONE, comment));
-        self.base(names::RAW_OUTPUT, ChainKind::Filter, HookPoint::Output, names::RAW, base);
+        self.base(
+            names::RAW_OUTPUT,
+            ChainKind::Filter,
+            HookPoint::Output,
+            names::RAW,
+            base,
+        );
     }
 
     /// Rules 8 to 11: by destination. Empty where outbound is left alone.
     fn outbound(&mut self) -> Vec<Rule> {
         let redirect = self.redirect;
-        let Some(port) = redirect.outbound_port else { return Vec::new() };
-        let mut rules = self.to_loopback();
+        let Some(port) = redirect.outbound_port else {
+            return Vec::new();
+        };
+        let mut rules = self.loopback();
         for (_, rule) in self.destinations(Field::ExcludeOutboundCidrs, &redirect.exclude_outbound_cidrs) {
             rules.push(leave(rule, self.source(Field::ExcludeOutboundCidrs)));
         }
-        if let Some(ports) = self.sets.ports(redirect, Field::AlsoOutboundPorts, &redirect.also_outbound_ports) {
-            rules.extend(self.divert(tcp().dport(Is::In, ports), None, port, self.source(Field::AlsoOutboundPorts)));
+        if let Some(ports) =
+            self.sets
+                .ports(redirect, Field::AlsoOutboundPorts, &redirect.also_outbound_ports)
+        {
+            rules.extend(self.divert(
+                tcp().dport(Is::In, ports),
+                None,
+                port,
+                self.source(Field::AlsoOutboundPorts),
+            ));
         }
         let ports = match &redirect.include_outbound_ports {
             Only::Any => None,
@@ -237,20 +317,27 @@ impl Draft<'_> {
     }
 
     /// Loopback destinations are left alone, whatever interface they leave by.
-    fn to_loopback(&mut self) -> Vec<Rule> {
+    fn loopback(&mut self) -> Vec<Rule> {
         let comment = self.source(Field::LoopbackCidrs);
         let redirect = self.redirect;
         let destinations = self.destinations(Field::LoopbackCidrs, &redirect.loopback_cidrs);
-        destinations.into_iter().map(|(_, rule)| leave(rule, comment)).collect()
+        destinations
+            .into_iter()
+            .map(|(_, rule)| leave(rule, comment))
+            .collect()
     }
 
-    /// One match for each family of which the field lists addresses.
+    /// A match for each family of which the field lists addresses; several for a long list.
     fn destinations(&mut self, field: Field, cidrs: &Cidrs) -> Vec<(Option<Family>, RuleBuilder)> {
         let mut matches = Vec::new();
         for &family in self.families() {
-            if let Some(of) = self.sets.addresses(self.redirect, field, family, cidrs) {
-                matches.push((Some(family), RuleBuilder::new().daddr(family, Is::In, of)));
-            }
+            let addresses = Addresses::of(&mut self.sets, self.redirect, field, family, cidrs);
+            matches.extend(addresses.into_iter().map(|addresses| {
+                (
+                    Some(addresses.family()),
+                    addresses.destination_of(RuleBuilder::new()),
+                )
+            }));
         }
         matches
     }
@@ -259,19 +346,29 @@ impl Draft<'_> {
     /// leave by the wire. Connection tracking keeps the proxy's mark, and the answers, marked
     /// again, take the policy route back over lo.
     fn answers(&mut self) {
-        let (Mode::Tproxy, Some(mark)) = (self.redirect.mode, self.redirect.proxy_mark) else { return };
+        let (Mode::Tproxy, Some(mark)) = (self.redirect.mode, self.redirect.proxy_mark) else {
+            return;
+        };
         let comment = self.source(Field::ProxyMark);
         let handed = tcp().out_of(Is::In, LO).mark(Is::In, mark);
         let answer = tcp().ct_reply().ct_mark(mark);
         let mut rules: Vec<Rule> = self.ipv6_guard().into_iter().collect();
         rules.push(handed.counter().save_mark().comment(comment));
         rules.push(answer.counter().restore_mark().comment(comment));
-        self.base(names::MANGLE_OUTPUT, ChainKind::Route, HookPoint::Output, names::MANGLE, rules);
+        self.base(
+            names::MANGLE_OUTPUT,
+            ChainKind::Route,
+            HookPoint::Output,
+            names::MANGLE,
+            rules,
+        );
     }
 }
 
 fn dns_over_udp() -> RuleBuilder {
-    RuleBuilder::new().protocol(Is::In, UDP).dport(Is::In, one_port(names::DNS))
+    RuleBuilder::new()
+        .protocol(Is::In, UDP)
+        .dport(Is::In, one_port(names::DNS))
 }
 
 fn one_port(port: u16) -> Of {
@@ -281,6 +378,8 @@ fn one_port(port: u16) -> Of {
 /// Whether somebody asked for loopback destinations by name; `*` does not.
 fn includes_loopback(include: &Only<Cidrs>) -> bool {
     let Only::These(cidrs) = include else { return false };
-    let v4 = cidrs.v4.iter().any(|(first, last)| first >> 24 == 127 && last >> 24 == 127);
-    v4 || cidrs.v6.iter().any(|range| range == (1, 1))
+    cidrs.prefixes().any(|(address, bits)| match address {
+        IpAddr::V4(address) => address.is_loopback() && bits >= 8,
+        IpAddr::V6(address) => address.is_loopback() && bits == 128,
+    })
 }

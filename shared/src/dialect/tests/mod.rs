@@ -1,5 +1,6 @@
 //! Claims of the contract, one test each.
 
+mod anything;
 mod istio;
 mod linkerd;
 mod lock;

@@ -66,14 +66,14 @@ fn forbidden(uid: Uid, why: &str) -> String {
     let set = |key: &str, to: &str| {
         fs::read_to_string(format!("/proc/sys/{key}")).is_ok_and(|value| value.trim() == to)
     };
-    let how = if uid.is_root() {
+    let how = if set("user/max_net_namespaces", "0") || set("user/max_user_namespaces", "0") {
+        "Raise sysctl user.max_user_namespaces and user.max_net_namespaces."
+    } else if uid.is_root() {
         "This container may not; give it CAP_SYS_ADMIN (docker run --privileged)."
     } else if set("kernel/unprivileged_userns_clone", "0") {
         "Allow it (sysctl kernel.unprivileged_userns_clone=1) or run the demo as root."
     } else if set("kernel/apparmor_restrict_unprivileged_userns", "1") {
         "Allow it (sysctl kernel.apparmor_restrict_unprivileged_userns=0) or run the demo as root."
-    } else if set("user/max_user_namespaces", "0") {
-        "Allow it (sysctl user.max_user_namespaces=1000) or run the demo as root."
     } else {
         "Run the demo as root."
     };

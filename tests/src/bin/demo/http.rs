@@ -8,7 +8,7 @@ use std::time::Duration;
 use sluice_tests::{Netns, Probe, Who};
 
 /// Nothing here takes longer than this unless it is lost.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The header by which the sidecar says that it had a connection.
 pub(crate) const HEADER: &str = "x-sidecar: ";

@@ -23,7 +23,7 @@ mod town;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use nix::sys::signal::{SigSet, Signal};
@@ -39,7 +39,8 @@ pub(crate) enum Stop {
 
 /// What the last panic said.
 static PANIC: Mutex<String> = Mutex::new(String::new());
-/// What to remove when a signal ends the demo: the plugin's state and log.
+/// What to remove when a signal ends the demo: the plugin's state and log. Whoever changes something in
+/// there holds the lock.
 static HOME: Mutex<Option<PathBuf>> = Mutex::new(None);
 
 fn main() -> ExitCode {
@@ -83,14 +84,16 @@ fn clean_up_on_signals() {
     }
     thread::spawn(move || {
         let signal = signals.wait().unwrap_or(Signal::SIGTERM);
-        if let Some(home) = HOME.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        // Kept to the end: nobody makes it anew.
+        let mut home = home();
+        if let Some(home) = home.take() {
             let _ = std::fs::remove_dir_all(home);
         }
         std::process::exit(128 + signal as i32);
     });
 }
 
-/// From now on a signal removes this folder.
-pub(crate) fn remove_on_signals(home: PathBuf) {
-    *HOME.lock().unwrap_or_else(PoisonError::into_inner) = Some(home);
+/// The folder that a signal removes, not while it is held.
+pub(crate) fn home() -> MutexGuard<'static, Option<PathBuf>> {
+    HOME.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -12,6 +12,7 @@ use crate::page::{INDENT, Ink, Page};
 
 /// One call and how long the whole process took.
 pub(crate) fn call(plugin: &Plugin, verb: &str, request: &Request) -> (Outcome, Duration) {
+    let _home = crate::home();
     let start = Instant::now();
     let outcome = plugin.call(verb, request);
     (outcome, start.elapsed())
@@ -65,32 +66,11 @@ pub(crate) fn show_request(page: &mut Page, verb: &str, request: &Request) -> Re
     Ok(())
 }
 
-/// A result without what only machines read.
+/// A result without all but the pod's addresses.
 pub(crate) fn shortened(result: &Value) -> String {
-    let ips: Vec<&Value> = result["ips"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|ip| &ip["address"])
-        .collect();
-    let names: Vec<&Value> = result["interfaces"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|interface| &interface["name"])
-        .collect();
-    let list = |items: &[&Value]| {
-        items
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
-    format!(
-        "{{ \"interfaces\": [{}], \"ips\": [{}], … }}",
-        list(&names),
-        list(&ips)
-    )
+    let ips = result["ips"].as_array().into_iter().flatten();
+    let ips: Vec<String> = ips.map(|ip| ip["address"].to_string()).collect();
+    format!("{{ \"ips\": [{}], … }}", ips.join(", "))
 }
 
 /// The annotations of the demo's pod.
@@ -116,8 +96,11 @@ pub(crate) fn message(outcome: &Outcome) -> (u64, String) {
 pub(crate) fn ended(outcome: &Outcome) -> String {
     match (outcome.code, message(outcome)) {
         (Some(0), _) => "exit 0".to_owned(),
-        (_, (code, msg)) => format!("code {code}: {msg} {}", outcome.stderr.trim())
-            .trim()
-            .to_owned(),
+        (_, (code, msg)) if !msg.is_empty() => format!("code {code}: {msg}"),
+        (Some(exit), _) => format!(
+            "exit {exit}, no error on stdout; stderr: {:?}",
+            outcome.stderr.trim()
+        ),
+        (None, _) => format!("killed by signal {}", outcome.signal.unwrap_or_default()),
     }
 }

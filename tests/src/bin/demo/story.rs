@@ -21,13 +21,14 @@ pub(crate) fn tell(ground: &str) -> Result<(), Stop> {
     let title = page.ink(Ink::Title, "Sluice leads a pod's TCP through its sidecar proxy.");
     page.line(&title)?;
     let stage = format!(
-        "Real packets, in networks that live and die with this program, made {}. Each ✓ was checked.",
-        ground
+        "Real packets, in networks that live and die with this program, made {ground}. Each ✓ was checked."
     );
     page.block(0, "", &stage, Ink::Plain)?;
 
+    let mut home = crate::home();
     let plugin = Plugin::new();
-    crate::remove_on_signals(plugin.home().to_owned());
+    *home = Some(plugin.home().to_owned());
+    drop(home);
     let town = Town::build().map_err(|error| Stop::Otherwise(format!("the pod and its peers: {error}")))?;
     let request = plugin
         .request(&town.pod)
@@ -184,7 +185,7 @@ fn bad_annotation(page: &mut Page, plugin: &Plugin) -> Result<(), Stop> {
         .request(&pod)
         .env("CNI_CONTAINERID", "decaf")
         .annotations(&given);
-    let outcome = plugin.call("ADD", &request);
+    let (outcome, _) = call(plugin, "ADD", &request);
     let (code, msg) = message(&outcome);
     let event = format!("Failed to create pod sandbox: … plugin type=\"sluice\" failed (add): {msg}");
     page.block(INDENT, "Warning  ", &event, Ink::Bad)?;
@@ -213,7 +214,7 @@ fn check_and_repair(page: &mut Page, town: &Town, plugin: &Plugin, request: &Req
     let ruleset = rules::read(&town.pod)?.ok_or(Stop::Otherwise("the pod has no table".to_owned()))?;
     let chain = rules::delete_inbound(&town.pod, ruleset)?;
     page.then(&format!(
-        "Now the rule that diverts inbound is taken out of chain {chain}: inbound passes by the proxy."
+        "Now the rule that diverts inbound is taken out of chain {chain}: inbound bypasses the proxy."
     ))?;
     town.ask(page, Caller::Client, POD, APP, Way::Straight)?;
     let (outcome, _) = call(plugin, "CHECK", request);
@@ -229,11 +230,15 @@ fn check_and_repair(page: &mut Page, town: &Town, plugin: &Plugin, request: &Req
     let (outcome, took) = call(plugin, "ADD", request);
     page.claim(
         outcome.code == Some(0),
-        &format!("ADD again, {}", ms(took)),
+        &format!("ADD again ended well in {}", ms(took)),
         &ended(&outcome),
     )?;
     let (outcome, _) = call(plugin, "CHECK", request);
-    page.claim(outcome.code == Some(0), "CHECK is content", &ended(&outcome))?;
+    page.claim(
+        outcome.code == Some(0),
+        "CHECK finds all as it should be once more",
+        &ended(&outcome),
+    )?;
     town.ask(page, Caller::Client, POD, APP, Way::Proxy)
 }
 
