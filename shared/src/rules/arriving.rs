@@ -184,9 +184,12 @@ impl Draft<'_> {
         arriving.extend(inbound);
         self.chain(names::TPROXY_ARRIVING, arriving);
 
+        // The inbound port's own listener is no connection: what goes to that port of another host passes.
+        let listener = tcp().opens(Is::Out).socket_transparent().socket_wildcard();
         let established = tcp().opens(Is::Out).socket_transparent().counter().set_mark(mark);
         let mut rules: Vec<Rule> = self.ipv6_guard().into_iter().collect();
         rules.push(not_over_lo());
+        rules.push(leave(listener, "no connection of the proxy"));
         rules.push(established.verdict(Verdict::Accept).comment(mode));
         rules.push(goto(
             opening(),
