@@ -45,29 +45,81 @@ pub(super) const MARKS: &[u32] = &[42, 1337];
 pub(super) const LINKS: &[&str] = &["eth0", "net1", "br0", "lo", "absent0"];
 
 pub(super) const POD: &[&str] = &[
-    "10.66.0.10", "10.77.0.10", "10.88.0.1", "10.55.0.10", "fd66::10", "fd77::10", "fd88::1", "fd55::10",
+    "10.66.0.10",
+    "10.77.0.10",
+    "10.88.0.1",
+    "10.55.0.10",
+    "fd66::10",
+    "fd77::10",
+    "fd88::1",
+    "fd55::10",
 ];
 pub(super) const LOOPBACK: &[&str] = &["127.0.0.1", "127.0.0.53", "::1"];
 pub(super) const PEER: &[&str] = &[
-    "10.66.0.1", "10.66.0.20", "10.77.0.1", "10.77.0.20", "10.96.0.10", "10.96.0.11", "192.0.2.10",
-    "fd66::1", "fd66::20", "fd77::1", "fd96::10", "fd96::11", "2001:db8::10",
+    "10.66.0.1",
+    "10.66.0.20",
+    "10.77.0.1",
+    "10.77.0.20",
+    "10.96.0.10",
+    "10.96.0.11",
+    "192.0.2.10",
+    "fd66::1",
+    "fd66::20",
+    "fd77::1",
+    "fd96::10",
+    "fd96::11",
+    "2001:db8::10",
 ];
 pub(super) const VM: &[&str] = &["10.88.0.2", "10.88.0.3", "fd88::2"];
 
 /// Passthrough sources. The pod has the last three only where the plugin gave it the IPv6 ones.
-pub(super) const PASSTHROUGH: &[&str] = &["127.0.0.6", "10.66.0.10", "10.55.0.10", "fd66::10", "::6", "fd55::6"];
+pub(super) const PASSTHROUGH: &[&str] = &[
+    "127.0.0.6",
+    "10.66.0.10",
+    "10.55.0.10",
+    "fd66::10",
+    "::6",
+    "fd55::6",
+];
 /// What the pod has only if it was asked for.
 pub(super) const ADDED: &[&str] = &["::6", "fd55::6"];
 
 pub(super) const CIDRS: &[&str] = &[
-    "10.66.0.20", "10.66.0.0/24", "10.77.0.0/24", "10.96.0.0/16", "10.96.0.10", "192.0.2.0/24", "10.88.0.0/24",
-    "10.55.0.10", "10.66.0.10", "fd66::20", "fd66::/64", "fd77::/64", "fd96::/64", "fd96::10", "2001:db8::/32",
-    "fd88::/64", "fd55::10", "fd66::10", "10.96.0.0/31", "10.88.0.2/31",
+    "10.66.0.20",
+    "10.66.0.0/24",
+    "10.77.0.0/24",
+    "10.96.0.0/16",
+    "10.96.0.10",
+    "192.0.2.0/24",
+    "10.88.0.0/24",
+    "10.55.0.10",
+    "10.66.0.10",
+    "fd66::20",
+    "fd66::/64",
+    "fd77::/64",
+    "fd96::/64",
+    "fd96::10",
+    "2001:db8::/32",
+    "fd88::/64",
+    "fd55::10",
+    "fd66::10",
+    "10.96.0.0/31",
+    "10.88.0.2/31",
 ];
 /// Wide ones, and loopback.
 pub(super) const WIDE: &[&str] = &[
-    "127.0.0.0/8", "127.0.0.1", "::1", "0.0.0.0/0", "::/0", "10.0.0.0/8", "fd00::/8", "128.0.0.0/8", "::2",
-    "126.0.0.0/8", "127.0.0.0/30", "0.0.0.0/1",
+    "127.0.0.0/8",
+    "127.0.0.1",
+    "::1",
+    "0.0.0.0/0",
+    "::/0",
+    "10.0.0.0/8",
+    "fd00::/8",
+    "128.0.0.0/8",
+    "::2",
+    "126.0.0.0/8",
+    "127.0.0.0/30",
+    "0.0.0.0/1",
 ];
 
 pub(super) fn ip(text: &str) -> IpAddr {
@@ -76,7 +128,11 @@ pub(super) fn ip(text: &str) -> IpAddr {
 
 /// Of one family.
 pub(super) fn of_family(texts: &[&str], v6: bool) -> Vec<IpAddr> {
-    texts.iter().map(|text| ip(text)).filter(|address| address.is_ipv6() == v6).collect()
+    texts
+        .iter()
+        .map(|text| ip(text))
+        .filter(|address| address.is_ipv6() == v6)
+        .collect()
 }
 
 /// Who has the address.
@@ -93,7 +149,11 @@ pub(super) fn place_of(address: IpAddr) -> Place {
 
 /// The pod's link towards the address.
 pub(super) fn link_to(address: IpAddr) -> &'static str {
-    if place_of(address) == Place::Pod { "lo" } else { cable_of(address) }
+    if place_of(address) == Place::Pod {
+        "lo"
+    } else {
+        cable_of(address)
+    }
 }
 
 /// The pod's link in whose network the address is; `eth0` for those of none.
