@@ -89,13 +89,15 @@ pub(crate) fn replace(plan: &Plan, netns: &Netns, deadline: Deadline) -> Result<
     let same = found.is_some_and(|found| {
         digest(&found) == digest(&plan.ruleset) && compare(&plan.ruleset, &found).is_empty()
     });
-    if same {
-        return Ok(plan.done("diverted already", false));
+    if !same {
+        sockets.nft.commit(&batch).map_err(refused)?;
     }
-    match sockets.nft.commit(&batch) {
-        Ok(()) => Ok(plan.done("diverted anew", true)),
-        Err(error) => Err(refused(error)),
-    }
+    sockets.forget_others(plan, deadline)?;
+    Ok(if same {
+        plan.done("diverted already", false)
+    } else {
+        plan.done("diverted anew", true)
+    })
 }
 
 /// Compares the kernel with the plan.
@@ -153,13 +155,14 @@ pub(crate) fn clean(netns: &Netns, asked: Option<&Redirect>, deadline: Deadline)
 /// Sockets of the pod's namespace, usable from outside of it.
 struct Sockets {
     nft: Connection,
-    /// Only where there is something to route.
+    /// Only where there is something to route, or may have been.
     route: Option<Socket>,
 }
 
 /// Enters the namespace once, on a thread of its own, and comes back with sockets.
 fn enter(netns: &Netns, plan: &Plan, deadline: Deadline, ifname: Option<&str>) -> Result<Sockets, Error> {
-    let routes = !plan.routing.is_empty();
+    // A pod that has a table may have the policy route of an earlier redirect: only a fresh one surely has none.
+    let routes = !plan.routing.is_empty() || ifname.is_none();
     let sockets = netns::within(netns, || {
         if let Some(ifname) = ifname {
             nix::net::if_::if_nametoindex(ifname).map_err(|_| {
@@ -187,6 +190,17 @@ impl Sockets {
     fn route(&mut self, plan: &Plan, deadline: Deadline) -> Result<(), Error> {
         match &mut self.route {
             Some(route) => plan.routing.ensure(route, end(deadline)).map_err(not_routed),
+            None => Ok(()),
+        }
+    }
+
+    /// What an earlier redirect needed goes out after its rules.
+    fn forget_others(&mut self, plan: &Plan, deadline: Deadline) -> Result<(), Error> {
+        match &mut self.route {
+            Some(route) => plan
+                .routing
+                .remove_others(route, end(deadline))
+                .map_err(not_routed),
             None => Ok(()),
         }
     }

@@ -15,6 +15,7 @@
 
 mod link;
 pub mod mesh;
+pub mod model;
 pub mod need;
 pub mod ns;
 pub mod plugin;
