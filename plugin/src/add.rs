@@ -9,7 +9,7 @@ use sluice_shared::entry::Entry;
 use sluice_shared::redirect::Redirect;
 use sluice_shared::state::{State, Store};
 
-use crate::call::Context;
+use crate::context::Context;
 use crate::program::{self, Plan, Programmed};
 use crate::source::{self, Annotations};
 use crate::{log, netns};

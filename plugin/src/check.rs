@@ -7,7 +7,7 @@ use sluice_shared::entry::Entry;
 use sluice_shared::redirect::Redirect;
 use sluice_shared::state::{Key, Store};
 
-use crate::call::Context;
+use crate::context::Context;
 use crate::netns;
 use crate::program::{self, Plan};
 use crate::source::{self, Annotations};

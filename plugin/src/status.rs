@@ -6,7 +6,7 @@ use sluice_shared::cni::{Code, Error};
 use sluice_shared::entry::Entry;
 use sluice_shared::nft::Connection;
 
-use crate::call::Context;
+use crate::context::Context;
 
 /// The oldest kernel: the first that keeps a table's comment.
 const OLDEST: (u32, u32) = (5, 10);

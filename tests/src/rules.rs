@@ -46,10 +46,7 @@ pub fn sets(ns: &Netns) -> Vec<(String, Vec<String>)> {
             .map(|set: Value| {
                 let name = set["name"].as_str().expect("a name").to_owned();
                 let elements = set["elem"].as_array().cloned().unwrap_or_default();
-                (
-                    name,
-                    elements.iter().map(|element| element_text(element)).collect(),
-                )
+                (name, elements.iter().map(element_text).collect())
             })
             .collect::<Vec<_>>()
     };

@@ -29,6 +29,8 @@ struct Traced {
 }
 
 /// Runs ADD, and kills it at a step; at none with `usize::MAX`. Waits only for children of this thread.
+// `waitpid` below waits for it.
+#[allow(clippy::zombie_processes)]
 fn add_and_kill_at(plugin: &Plugin, request: &Request, step: usize) -> Traced {
     let mut child = plugin
         .command(&request.clone().env("CNI_COMMAND", "ADD"))

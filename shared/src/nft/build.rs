@@ -324,16 +324,16 @@ impl RuleBuilder {
         ])
     }
 
-    /// `socket transparent 1`
+    /// `socket transparent 1` (or `0`); ends the rule where no socket would take the packet.
     #[must_use]
-    pub fn socket_transparent(self) -> Self {
+    pub fn socket_transparent(self, is: Is) -> Self {
         self.with([
             Expr::Socket {
                 key: SocketKey::Transparent,
                 level: 0,
                 dreg: R0,
             },
-            cmp(Is::In, vec![1]),
+            cmp(is, vec![1]),
         ])
     }
 
