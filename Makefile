@@ -27,6 +27,9 @@ test: build ## every test; installs what they need, once
 	tests/setup
 	SLUICE_BIN=$(CURDIR)/dist/sluice $(CARGO) test --locked --workspace
 
+test-kernel: build ## the packet tests on Debian's 6.1 kernel under qemu, then its answers without one module or another
+	tests/kernel/run
+
 lint: ## formatting, clippy, licences, shell
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings

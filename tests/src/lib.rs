@@ -29,5 +29,5 @@ pub mod world;
 pub use mesh::Mesh;
 pub use ns::{Netns, Who};
 pub use plugin::{Outcome, Plugin, Request};
-pub use probe::{Answer, Probe, Seen};
+pub use probe::{Answer, Probe, Seen, patience};
 pub use serve::{Listen, Server};
