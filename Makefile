@@ -35,7 +35,7 @@ bench: build ## speed and growth, as ratios in one run; writes docs/benchmarks.m
 	rustc --edition 2024 $(STATIC_FLAGS) -C opt-level=s -C lto=fat -C codegen-units=1 -C panic=abort -C strip=symbols \
 		--target $(TARGET) -o $(STATIC)/echo-plugin tests/src/bin/echo-plugin.rs
 	$(CARGO) build --locked --release -q -p sluice-tests --bin bench
-	SLUICE_BIN=$(CURDIR)/dist/sluice ECHO_BIN=$(STATIC)/echo-plugin nice -n -20 $(OUT)/release/bench $(BENCH)
+	SLUICE_BIN=$(CURDIR)/dist/sluice ECHO_BIN=$(STATIC)/echo-plugin chrt -f 1 $(OUT)/release/bench $(BENCH)
 
 clean: ## what was built here; caches of tools stay
 	$(CARGO) clean
