@@ -9,7 +9,7 @@ use sluice_shared::entry::Entry;
 use sluice_shared::redirect::Redirect;
 use sluice_shared::state::{State, Store};
 
-use crate::call::Context;
+use crate::context::Context;
 use crate::program::{self, Plan, Programmed};
 use crate::source::{self, Annotations};
 use crate::{log, netns};
@@ -21,7 +21,6 @@ use crate::{log, netns};
 pub(crate) fn add(context: &Context<'_>) -> Result<String, Error> {
     let call = context.call;
     let entry = Entry::parse(context.request)?;
-    log::start(&entry.log);
     if !entry.ignored.is_empty() {
         tracing::info!(keys = ?entry.ignored, "keys of the conflist entry that are not ours");
     }

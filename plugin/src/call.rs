@@ -1,7 +1,9 @@
 //! One call from its first byte to its answer.
 
 use sluice_shared::cni::{Call, Code, Command, Error, Request, Version, version};
+use sluice_shared::entry::Entry;
 
+use crate::context::Context;
 use crate::deadline::Deadline;
 use crate::{add, check, del, gc, log, status, stdio};
 
@@ -12,18 +14,11 @@ pub(crate) struct Answer {
     pub(crate) version: Version,
 }
 
-/// A call with everything that each verb needs of it.
-pub(crate) struct Context<'a> {
-    pub(crate) call: &'a Call,
-    pub(crate) request: &'a Request<'a>,
-    pub(crate) version: Version,
-    pub(crate) deadline: Deadline,
-}
-
 /// Reads the call and does what it asks.
 pub(crate) fn run() -> Answer {
     let deadline = Deadline::start();
     let mut version = Version::NEWEST;
+    let mut pod = String::new();
     let result = (|| {
         let Some(call) = Call::read(|name| std::env::var_os(name))? else {
             stdio::usage();
@@ -32,6 +27,7 @@ pub(crate) fn run() -> Answer {
         if call.command == Command::Version {
             return Ok(Some(version::report()));
         }
+        pod = log::pod(&call);
         let stdin = match stdio::read(deadline) {
             // A pod that goes away must not be stuck because of what stands on stdin.
             Err(error) if call.command == Command::Del => {
@@ -42,7 +38,7 @@ pub(crate) fn run() -> Answer {
         };
         dispatch(&call, &stdin, deadline, &mut version)
     })();
-    log::outcome(&result);
+    log::outcome(&result, &pod);
     Answer { result, version }
 }
 
@@ -59,6 +55,7 @@ fn dispatch(
         }
         request => request?,
     };
+    log::start(&Entry::log_of(&request));
     let spoken = request.cni_version().and_then(|text| Version::parse(&text));
     match spoken {
         Ok(spoken) => *version = spoken,

@@ -7,10 +7,10 @@ use sluice_shared::entry::Entry;
 use sluice_shared::redirect::Redirect;
 use sluice_shared::state::{Key, Store};
 
-use crate::call::Context;
+use crate::context::Context;
+use crate::netns;
 use crate::program::{self, Plan};
 use crate::source::{self, Annotations};
-use crate::{log, netns};
 
 /// Compares. A pod that ADD passed over passes.
 ///
@@ -19,7 +19,6 @@ use crate::{log, netns};
 pub(crate) fn check(context: &Context<'_>) -> Result<(), Error> {
     let call = context.call;
     let entry = Entry::parse(context.request)?;
-    log::start(&entry.log);
     let network = context.request.network()?;
     let raw = context.request.prev_result().ok_or_else(|| {
         Error::new(

@@ -4,14 +4,13 @@ use sluice_shared::entry::Entry;
 use sluice_shared::net::netns::Netns;
 use sluice_shared::state::{Key, State, Store};
 
-use crate::call::Context;
+use crate::context::Context;
 use crate::{log, program};
 
 /// Takes an attachment away.
 pub(crate) fn del(context: &Context<'_>) {
     let call = context.call;
     let entry = Entry::parse_leniently(context.request);
-    log::start(&entry.log);
     let store = Store::new(&entry.state_dir);
     let network = context.request.network().unwrap_or_default();
     let key = Key {

@@ -4,8 +4,7 @@ use sluice_shared::cni::{Code, Error};
 use sluice_shared::entry::Entry;
 use sluice_shared::state::Store;
 
-use crate::call::Context;
-use crate::log;
+use crate::context::Context;
 
 /// Removes state of this network's attachments that are not listed. Namespaces are left alone:
 /// one that still lives is not known to be ours.
@@ -14,7 +13,6 @@ use crate::log;
 /// Code 5 if some could not be removed; all others are.
 pub(crate) fn gc(context: &Context<'_>) -> Result<(), Error> {
     let entry = Entry::parse_leniently(context.request);
-    log::start(&entry.log);
     let network = context.request.network()?;
     let Some(valid) = context.request.valid_attachments()? else {
         return Ok(());

@@ -49,9 +49,9 @@ pub(crate) fn note(error: &Error) {
 }
 
 /// Says how the call ended, if it failed.
-pub(crate) fn outcome(result: &Result<Option<String>, Error>) {
+pub(crate) fn outcome(result: &Result<Option<String>, Error>, pod: &str) {
     if let Err(error) = result {
-        tracing::error!(code = error.code as u32, "{}", error.msg);
+        tracing::error!(pod, code = error.code as u32, "{}", error.msg);
     }
 }
 

@@ -6,8 +6,7 @@ use sluice_shared::cni::{Code, Error};
 use sluice_shared::entry::Entry;
 use sluice_shared::nft::Connection;
 
-use crate::call::Context;
-use crate::log;
+use crate::context::Context;
 
 /// The oldest kernel: the first that keeps a table's comment.
 const OLDEST: (u32, u32) = (5, 10);
@@ -19,7 +18,6 @@ const OLDEST: (u32, u32) = (5, 10);
 /// Code 50 where nf_tables does not answer, or the kernel is too old.
 pub(crate) fn status(context: &Context<'_>) -> Result<(), Error> {
     let entry = Entry::parse_leniently(context.request);
-    log::start(&entry.log);
     let not_available = |reason: String| Error::new(Code::NotAvailable, reason);
 
     if let Some(release) = older_kernel() {

@@ -145,6 +145,16 @@ impl Entry {
         entry
     }
 
+    /// Where the log goes, whatever else is wrong: what is wrong shall be in it.
+    #[must_use]
+    pub fn log_of(request: &Request<'_>) -> Log {
+        let mut entry = Self::default();
+        for (key, value) in request.keys().iter().filter(|(key, _)| key == "log") {
+            let _ = entry.take(key, value);
+        }
+        entry.log
+    }
+
     /// Takes one key; whether it is ours.
     fn take(&mut self, key: &str, value: &RawValue) -> Result<bool, Error> {
         if value.get() == "null" {

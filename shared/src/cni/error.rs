@@ -1,7 +1,5 @@
 //! Errors as the runtime passes them on; `kubectl describe pod` shows `msg` and nothing else.
 
-use super::version::Version;
-
 /// Why a call failed. Below 100: the specification's and libcni's; from 100: ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
@@ -62,11 +60,11 @@ impl Error {
         }
     }
 
-    /// The JSON object for stdout.
+    /// The JSON object for stdout, in the protocol's `version`.
     #[must_use]
-    pub fn to_json(&self, version: Version) -> String {
+    pub fn to_json(&self, version: &str) -> String {
         let mut object = serde_json::json!({
-            "cniVersion": version.as_str(),
+            "cniVersion": version,
             "code": self.code as u32,
             "msg": self.msg,
         });

@@ -1,5 +1,6 @@
 //! Prerouting: what arrives (contract 2.1, arriving rules 0 to 7).
 
+use super::addresses::Addresses;
 use super::{Draft, goto, leave, names, opening, routed_mark, tcp};
 use crate::nft::build::{Family, Is};
 use crate::nft::ruleset::{ChainKind, HookPoint};
@@ -95,14 +96,15 @@ impl Draft<'_> {
         }
         for &family in self.families() {
             let field = Field::ExcludeInboundCidrs;
-            if let Some(of) = self
-                .sets
-                .addresses(redirect, field, family, &redirect.exclude_inbound_cidrs)
-            {
-                rules.push(leave(
-                    RuleBuilder::new().saddr(family, Is::In, of),
-                    self.source(field),
-                ));
+            let addresses = Addresses::of(
+                &mut self.sets,
+                redirect,
+                field,
+                family,
+                &redirect.exclude_inbound_cidrs,
+            );
+            for addresses in addresses {
+                rules.push(leave(addresses.source_of(RuleBuilder::new()), self.source(field)));
             }
         }
         if let Some(of) = self.sets.ports(

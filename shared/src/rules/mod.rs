@@ -9,6 +9,7 @@
 //! `redirect::judge` say the same thing twice, on purpose, and share only the parsed model: a
 //! property test holds one against the other, with the kernel as the referee.
 
+mod addresses;
 mod arriving;
 pub mod names;
 mod output;

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
 
+use super::addresses::Addresses;
 use super::{Draft, goto, jump, leave, names, opening, tcp};
 use crate::nft::build::{Family, Is, Of, TCP, UDP};
 use crate::nft::ruleset::{ChainKind, HookPoint};
@@ -94,12 +95,10 @@ impl Draft<'_> {
             .map(IpNetwork::from)
             .collect();
         for &family in self.families() {
-            if let Some(of) = self
-                .sets
-                .addresses(redirect, Field::PassthroughSources, family, &sources)
-            {
-                let rule = RuleBuilder::new().out_of(Is::In, LO).saddr(family, Is::In, of);
-                rules.push(leave(rule, self.source(Field::PassthroughSources)));
+            let field = Field::PassthroughSources;
+            for addresses in Addresses::of(&mut self.sets, redirect, field, family, &sources) {
+                let rule = addresses.source_of(RuleBuilder::new().out_of(Is::In, LO));
+                rules.push(leave(rule, self.source(field)));
             }
         }
         if let Some(mark) = redirect.proxy_mark {
@@ -328,13 +327,17 @@ impl Draft<'_> {
             .collect()
     }
 
-    /// One match for each family of which the field lists addresses.
+    /// A match for each family of which the field lists addresses; several for a long list.
     fn destinations(&mut self, field: Field, cidrs: &Cidrs) -> Vec<(Option<Family>, RuleBuilder)> {
         let mut matches = Vec::new();
         for &family in self.families() {
-            if let Some(of) = self.sets.addresses(self.redirect, field, family, cidrs) {
-                matches.push((Some(family), RuleBuilder::new().daddr(family, Is::In, of)));
-            }
+            let addresses = Addresses::of(&mut self.sets, self.redirect, field, family, cidrs);
+            matches.extend(addresses.into_iter().map(|addresses| {
+                (
+                    Some(addresses.family()),
+                    addresses.destination_of(RuleBuilder::new()),
+                )
+            }));
         }
         matches
     }

@@ -5,9 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::nft::build::{Family, Of, interface_key};
+use crate::nft::build::{Of, interface_key};
 use crate::nft::{DataType, Element, Set};
-use crate::redirect::{Cidrs, Field, Intervals, Ports, Redirect};
+use crate::redirect::{Field, Intervals, Ports, Redirect};
 
 /// The sets of one ruleset, gathered while its rules are written.
 #[derive(Debug, Default)]
@@ -42,30 +42,6 @@ impl Sets {
         })
     }
 
-    /// Addresses of one family.
-    pub(super) fn addresses(
-        &mut self,
-        redirect: &Redirect,
-        field: Field,
-        family: Family,
-        cidrs: &Cidrs,
-    ) -> Option<Of> {
-        match family {
-            Family::V4 => {
-                let name = format!("{}-v4", field.name());
-                self.ranges(redirect, &name, field, DataType::Ipv4Addr, &cidrs.v4, |a| {
-                    a.to_be_bytes().to_vec()
-                })
-            }
-            Family::V6 => {
-                let name = format!("{}-v6", field.name());
-                self.ranges(redirect, &name, field, DataType::Ipv6Addr, &cidrs.v6, |a| {
-                    a.to_be_bytes().to_vec()
-                })
-            }
-        }
-    }
-
     /// Interface names.
     pub(super) fn interfaces(
         &mut self,
@@ -91,6 +67,13 @@ impl Sets {
         }
     }
 
+    /// Adds a set, unless another rule has already.
+    pub(super) fn put(&mut self, set: Set) {
+        if self.0.iter().all(|known| known.name != set.name) {
+            self.0.push(set);
+        }
+    }
+
     fn ranges<T: Copy + Ord>(
         &mut self,
         redirect: &Redirect,
@@ -104,14 +87,7 @@ impl Sets {
         match (all.next(), all.len()) {
             (None, _) => None,
             (Some((first, last)), 0) if first == last => Some(Of::One(bytes(first))),
-            (Some((first, last)), 0) => {
-                let (from, to) = (bytes(first), bytes(last));
-                let addresses = matches!(kind, DataType::Ipv4Addr | DataType::Ipv6Addr);
-                Some(match prefix(&from, &to).filter(|_| addresses) {
-                    Some(bits) => Of::Prefix(from, bits),
-                    None => Of::Range(from, to),
-                })
-            }
+            (Some((first, last)), 0) => Some(Of::Range(bytes(first), bytes(last))),
             _ => {
                 let element = |(first, last): (T, T)| Element {
                     key: bytes(first),
@@ -134,45 +110,15 @@ impl Sets {
         interval: bool,
         elements: Vec<Element>,
     ) -> Of {
-        if !self.0.iter().any(|set| set.name == name) {
-            self.0.push(Set {
-                name: name.to_owned(),
-                key: vec![kind],
-                data: None,
-                interval,
-                anonymous: false,
-                elements,
-                comment: Some(super::source(redirect, field).to_owned()),
-            });
-        }
+        self.put(Set {
+            name: name.to_owned(),
+            key: vec![kind],
+            data: None,
+            interval,
+            anonymous: false,
+            elements,
+            comment: Some(super::source(redirect, field).to_owned()),
+        });
         Of::Set(name.to_owned())
-    }
-}
-
-/// The length of the prefix that a range of addresses is, if it is one.
-fn prefix(from: &[u8], to: &[u8]) -> Option<u8> {
-    let number = |bytes: &[u8]| {
-        bytes
-            .iter()
-            .fold(0_u128, |number, byte| number << 8 | u128::from(*byte))
-    };
-    let host = number(from) ^ number(to);
-    let bits = u32::try_from(from.len()).ok()? * 8 - host.count_ones();
-    let is_prefix = host & host.wrapping_add(1) == 0 && number(from) & host == 0;
-    u8::try_from(bits).ok().filter(|_| is_prefix)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::prefix;
-
-    #[test]
-    fn only_an_aligned_power_of_two_is_a_prefix() {
-        assert_eq!(prefix(&[127, 0, 0, 0], &[127, 255, 255, 255]), Some(8));
-        assert_eq!(prefix(&[0; 4], &[255; 4]), Some(0));
-        assert_eq!(prefix(&[0; 16], &[255; 16]), Some(0));
-        assert_eq!(prefix(&[10, 0, 0, 0], &[10, 0, 0, 2]), None);
-        assert_eq!(prefix(&[10, 0, 0, 1], &[10, 0, 0, 2]), None);
-        assert_eq!(prefix(&[10, 0, 0, 128], &[10, 0, 1, 127]), None);
     }
 }

@@ -1,0 +1,15 @@
+//! Real runtimes for the tests: cnitool, containerd with runc, a real Envoy. `tests/setup` gets them.
+//!
+//! Everything of a [`node::Node`] lives in network, mount and process namespaces of its own: bridges, shims and mounts
+//! cannot reach the machine, and the kernel takes all of it away when the test ends, however it ends.
+
+pub mod chain;
+pub mod cni;
+pub mod containerd;
+pub mod cri;
+pub mod envoy;
+pub mod image;
+pub mod node;
+pub mod pod;
+pub mod tools;
+pub mod witness;

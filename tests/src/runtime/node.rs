@@ -1,0 +1,279 @@
+//! A node: namespaces of its own (network, mounts, processes) and a folder, with one thread that lives in them.
+//!
+//! The processes' namespace is what makes cleaning up certain: its first process dies with the thread (PR_SET_PDEATHSIG),
+//! and with it every daemon, shim and container, even if the test is killed. Mounts and bridges go with the last of them.
+
+use std::os::fd::AsRawFd;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+
+use super::tools::{folder, run};
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// A machine of its own, as far as CNI can tell.
+pub struct Node {
+    dir: PathBuf,
+    jobs: Option<mpsc::Sender<Job>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+/// Folders that programs write to by fixed names; each node has its own, empty.
+const PRIVATE: [&str; 3] = ["/run", "/var/lib", "/var/log"];
+
+impl Node {
+    /// Namespaces up, loopback up, no daemon yet.
+    pub fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        sweep();
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let dir = std::env::temp_dir().join(format!("sluice-node-{}-{number}", std::process::id()));
+        // 0755, and so its parents: pods with a user namespace of their own pass through it.
+        std::fs::create_dir_all(&dir).unwrap();
+        let (jobs, todo) = mpsc::channel::<Job>();
+        let name = std::thread::current().name().unwrap_or("node").to_string();
+        let thread = std::thread::Builder::new()
+            .name(name)
+            .spawn(move || live(&todo))
+            .unwrap();
+        let node = Self {
+            dir,
+            jobs: Some(jobs),
+            thread: Some(thread),
+        };
+        node.within(|| ());
+        node
+    }
+
+    /// The node's own folder, the same path inside and outside.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Runs `job` inside the node.
+    pub fn within<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> T {
+        let (answer, wait) = mpsc::channel();
+        let job = Box::new(move || {
+            let _ = answer.send(catch_unwind(AssertUnwindSafe(job)));
+        });
+        self.jobs
+            .as_ref()
+            .unwrap()
+            .send(job)
+            .expect("the node's thread is gone");
+        wait.recv().unwrap().unwrap_or_else(|panic| resume_unwind(panic))
+    }
+
+    /// Runs a program inside the node to its end; its stdout. Panics if it fails.
+    pub fn run(&self, mut command: Command) -> String {
+        self.within(move || run(&mut command))
+    }
+
+    /// Runs a program inside the node; what came of it.
+    pub fn output(&self, mut command: Command) -> std::process::Output {
+        self.within(move || {
+            command
+                .output()
+                .unwrap_or_else(|error| panic!("{command:?}: {error}"))
+        })
+    }
+
+    /// Starts a daemon inside the node that dies with it.
+    pub fn spawn(&self, mut command: Command) -> Daemon {
+        let start = move || {
+            command
+                .stdin(Stdio::null())
+                .spawn()
+                .unwrap_or_else(|error| panic!("{command:?}: {error}"))
+        };
+        Daemon(self.within(start))
+    }
+
+    /// nft's view of a pod, `netns` being a path inside the node.
+    pub fn ruleset(&self, netns: &str) -> String {
+        self.run(words(&[
+            "nsenter",
+            &format!("--net={netns}"),
+            "nft",
+            "list",
+            "ruleset",
+        ]))
+    }
+}
+
+impl Default for Node {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+        remove_cgroups(self.dir.file_name().and_then(|name| name.to_str()).unwrap());
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// A child inside a node. It has to be reaped before the node goes: the kernel holds the end of a process namespace back
+/// until the last zombie in it is.
+pub struct Daemon(Child);
+
+impl Daemon {
+    /// Kills it, and waits until it is gone.
+    pub fn kill(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A command line by its words.
+pub fn words(words: &[&str]) -> Command {
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]);
+    command
+}
+
+/// Waits for something that takes its time, at most `seconds`.
+pub fn wait_for<T>(what: &str, seconds: u64, mut look: impl FnMut() -> Result<T, String>) -> T {
+    let end = std::time::Instant::now() + Duration::from_secs(seconds);
+    loop {
+        match look() {
+            Ok(found) => return found,
+            Err(why) if std::time::Instant::now() > end => panic!("{what}: not within {seconds} s: {why}"),
+            Err(_) => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}
+
+/// The node's thread: makes the namespaces, does the jobs, takes all processes down.
+fn live(todo: &mpsc::Receiver<Job>) {
+    unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID)
+        .expect("a test node needs root");
+    let none = None::<&str>;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
+    let kept = keep();
+    for dir in PRIVATE {
+        mount(
+            Some("tmpfs"),
+            dir,
+            Some("tmpfs"),
+            MsFlags::empty(),
+            Some("mode=0755"),
+        )
+        .unwrap();
+    }
+    for (was, dir) in kept {
+        let was = format!("/proc/thread-self/fd/{}", was.as_raw_fd());
+        std::fs::create_dir_all(&dir).unwrap();
+        mount(
+            Some(was.as_str()),
+            &dir,
+            none,
+            MsFlags::MS_BIND | MsFlags::MS_REC,
+            none,
+        )
+        .unwrap();
+    }
+    for dir in ["/run/netns", "/run/lock"] {
+        std::fs::create_dir_all(dir).unwrap();
+    }
+    // The first child is the first process of the new namespace. As a shell it reaps whoever is left to it. /proc has to
+    // show that namespace before any daemon starts.
+    let script = "mount -t proc proc /proc && ip link set lo up && echo ready && exec >&- && while :; do sleep 3600 & wait; done";
+    let mut init = words(&["setpriv", "--pdeathsig", "KILL", "sh", "-c", script]);
+    let mut init = init.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut ready = [0; 5];
+    std::io::Read::read_exact(init.stdout.as_mut().unwrap(), &mut ready)
+        .expect("the node's first process failed");
+    while let Ok(job) = todo.recv() {
+        job();
+    }
+    let _ = init.kill();
+    let _ = init.wait();
+}
+
+/// Folders that have to stay in sight though they lie below a private one (a home in /var/lib), held open.
+fn keep() -> Vec<(std::fs::File, PathBuf)> {
+    let program = std::env::current_exe().unwrap();
+    let plugin = std::env::var_os("SLUICE_BIN").map(PathBuf::from);
+    let cache = folder("containerd");
+    let mut all = vec![
+        std::env::temp_dir(),
+        Path::new(env!("CARGO_MANIFEST_DIR")).to_path_buf(),
+    ];
+    all.extend(
+        [Some(program.as_path()), plugin.as_deref(), Some(&cache)]
+            .into_iter()
+            .flatten()
+            .filter_map(Path::parent)
+            .map(Path::to_path_buf),
+    );
+    all.retain(|dir| PRIVATE.iter().any(|private| dir.starts_with(private)));
+    all.into_iter()
+        .filter_map(|dir| Some((std::fs::File::open(&dir).ok()?, dir)))
+        .collect()
+}
+
+/// What killed tests left behind: folders and empty cgroups, found by the process number in their names.
+fn sweep() {
+    for entry in std::fs::read_dir(std::env::temp_dir())
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let owner = name
+            .strip_prefix("sluice-node-")
+            .and_then(|rest| rest.split('-').next());
+        if owner.is_some_and(|owner| !Path::new("/proc").join(owner).exists()) {
+            remove_cgroups(&name);
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// Pods of a node have cgroups below its name, in each v1 hierarchy or in the one of v2. A removed task lingers for a
+/// moment, so it tries for a while.
+fn remove_cgroups(name: &str) {
+    let roots = std::fs::read_dir("/sys/fs/cgroup")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path());
+    for root in roots.chain([PathBuf::from("/sys/fs/cgroup")]) {
+        let top = root.join(name);
+        for _ in 0..100 {
+            remove_below(&top);
+            if !top.exists() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+fn remove_below(dir: &Path) {
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_below(&entry.path());
+        }
+    }
+    let _ = std::fs::remove_dir(dir);
+}
