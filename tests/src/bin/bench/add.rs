@@ -60,6 +60,15 @@ pub(crate) fn measure(ground: &Ground, report: &mut Report) {
             shot: Box::new(shot(Kind::Linkerd, state, log)),
         });
     }
+    for (kind, _) in ground.against.iter().flat_map(|_| KINDS) {
+        let (plugin, other) = (&plugin, ground.against.as_deref().unwrap_or_default());
+        contenders.push(Contender {
+            name: format!("{}, the other build", kind.name()),
+            shot: Box::new(move |ns| {
+                Call::plugin(other, "ADD", kind.request(plugin, ns, memory, disk)).time()
+            }),
+        });
+    }
     // The reader should see how far two runs of the same thing lie apart.
     contenders.push(Contender {
         name: "the echoing plugin again".to_owned(),

@@ -19,6 +19,8 @@ const SETTLE: Duration = Duration::from_millis(300);
 pub(crate) struct Ground {
     pub(crate) sluice: String,
     pub(crate) echo: String,
+    /// Another build of the plugin, to be measured beside it.
+    pub(crate) against: Option<String>,
     pub(crate) rounds: usize,
     disk: TempDir,
     memory: PathBuf,
@@ -33,7 +35,7 @@ pub(crate) struct Contender<'a> {
 impl Ground {
     /// # Errors
     /// What is missing.
-    pub(crate) fn new(rounds: usize) -> Result<Self, String> {
+    pub(crate) fn new(rounds: usize, against: Option<String>) -> Result<Self, String> {
         need::real_root()?;
         let program = |name: &str, default: &Path| {
             let path = std::env::var_os(name).map_or(default.to_owned(), PathBuf::from);
@@ -70,6 +72,7 @@ impl Ground {
         Ok(Ground {
             sluice,
             echo,
+            against,
             rounds,
             disk,
             memory,

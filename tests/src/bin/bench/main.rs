@@ -3,7 +3,7 @@
 //! Every figure is a ratio of medians of runs that took turns on one machine: nothing here is a timed
 //! test. Needs root, the plugin (`SLUICE_BIN`) and the echoing plugin (`ECHO_BIN`), both static. What
 //! else is missing is skipped, and the table says so. `--check`: fails where a target is missed.
-//! `--rounds N`: how often. Names of sections: those alone, and no file is written.
+//! `--rounds N`: how often. `--against <file>`: another build of the plugin beside this one. Names of sections: those alone, and no file is written.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -37,7 +37,8 @@ fn main() -> ExitCode {
     let mut args: Vec<String> = std::env::args().skip(1).collect();
     let check = take(&mut args, "--check").is_some();
     let rounds = take(&mut args, "--rounds").map_or(60, |at| args.remove(at).parse().expect("--rounds N"));
-    let ground = match Ground::new(rounds) {
+    let against = take(&mut args, "--against").map(|at| args.remove(at));
+    let ground = match Ground::new(rounds, against) {
         Ok(ground) => ground,
         Err(why) => {
             eprintln!("{why}");

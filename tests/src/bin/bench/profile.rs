@@ -8,7 +8,7 @@ use sluice_shared::cni::result::PrevResult;
 use sluice_shared::dialect::{self, Decision, Pod};
 use sluice_shared::entry::Entry;
 use sluice_shared::net::netns;
-use sluice_shared::nft::{Batch, Connection, compare};
+use sluice_shared::nft::{Connection, compare};
 use sluice_shared::rules;
 use sluice_shared::state::{State, Store};
 use sluice_tests::{Netns, Plugin};
@@ -128,14 +128,15 @@ fn add(ground: &Ground, plugin: &Plugin, kind: Kind, pod: &Netns, clock: &mut Cl
         panic!("{kind:?} is passed over")
     };
     clock.lap("deciding");
-    let mut ruleset = rules::build(&redirect);
-    let routing = rules::routing(&redirect);
+    let ruleset = rules::build(&redirect);
     clock.lap("building the rules");
-    let digest = ruleset.digest().expect("a digest");
-    ruleset.comment = Some(format!("sluice, digest {digest}"));
-    clock.lap("digest");
-    let batch = Batch::create(&ruleset).expect("a batch");
+    let body = ruleset.encode().expect("a body");
     clock.lap("encoding");
+    let digest = body.digest();
+    let batch = body
+        .create(Some(&format!("sluice, digest {digest}")))
+        .expect("a batch");
+    clock.lap("digest");
     let netns = netns::Netns::open(&path).expect("a namespace");
     let _ = netns::Netns::current().expect("a namespace").identity();
     clock.lap("opening the namespace");
@@ -167,5 +168,4 @@ fn add(ground: &Ground, plugin: &Plugin, kind: Kind, pod: &Netns, clock: &mut Cl
     clock.lap("(reading the rules back)");
     assert_eq!(compare(&ruleset, &found).len(), 0);
     clock.lap("(comparing them)");
-    let _ = routing;
 }
