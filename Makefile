@@ -35,9 +35,10 @@ lint: ## formatting, clippy, licences, shell
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
 bench: build ## speed and growth, as ratios in one run; writes docs/benchmarks.md
-	tests/setup
-	$(CARGO) build --locked --release -q -p sluice-tests --bins
-	SLUICE_BIN=$(CURDIR)/dist/sluice $(OUT)/release/bench
+	rustc --edition 2024 $(STATIC_FLAGS) -C opt-level=s -C lto=fat -C codegen-units=1 -C panic=abort -C strip=symbols \
+		--target $(TARGET) -o $(STATIC)/echo-plugin tests/src/bin/echo-plugin.rs
+	$(CARGO) build --locked --release -q -p sluice-tests --bin bench
+	SLUICE_BIN=$(CURDIR)/dist/sluice ECHO_BIN=$(STATIC)/echo-plugin chrt -f 1 $(OUT)/release/bench $(BENCH)
 
 clean: ## what was built here; caches of tools stay
 	$(CARGO) clean

@@ -8,7 +8,7 @@ use std::time::Instant;
 use sluice_shared::cni::{Code, Error};
 use sluice_shared::net::netlink::{Protocol, Socket};
 use sluice_shared::net::netns::{self, Netns};
-use sluice_shared::nft::{self, Batch, Connection, Ruleset, compare};
+use sluice_shared::nft::{self, Batch, Body, Connection, Ruleset, compare};
 use sluice_shared::redirect::Redirect;
 use sluice_shared::route::Routing;
 use sluice_shared::rules;
@@ -18,8 +18,15 @@ use crate::deadline::Deadline;
 /// What a redirect means for the kernel.
 pub(crate) struct Plan {
     ruleset: Ruleset,
-    digest: String,
     routing: Routing,
+}
+
+/// A plan's ruleset in netlink messages. A long list is long to encode: it is done once.
+struct Encoded<'p> {
+    body: Body<'p>,
+    digest: String,
+    /// The table's comment, which carries the digest.
+    comment: String,
 }
 
 /// What was done.
@@ -33,26 +40,22 @@ pub(crate) struct Programmed {
 
 impl Plan {
     /// Pure.
-    ///
-    /// # Errors
-    /// Code 102 if the ruleset cannot be written as netlink messages.
-    pub(crate) fn new(redirect: &Redirect) -> Result<Self, Error> {
-        let mut ruleset = rules::build(redirect);
-        let digest = ruleset.digest().map_err(refused)?;
-        ruleset.comment = Some(format!("sluice {}, digest {digest}", env!("CARGO_PKG_VERSION")));
-        Ok(Self {
-            ruleset,
-            digest,
+    pub(crate) fn new(redirect: &Redirect) -> Self {
+        Self {
+            ruleset: rules::build(redirect),
             routing: rules::routing(redirect),
-        })
+        }
     }
 
-    fn done(&self, what: &'static str, new: bool) -> Programmed {
-        Programmed {
-            what,
-            new,
-            digest: self.digest.clone(),
-        }
+    fn encode(&self) -> Result<Encoded<'_>, Error> {
+        let body = self.ruleset.encode().map_err(refused)?;
+        let digest = body.digest();
+        let comment = format!("sluice {}, digest {digest}", env!("CARGO_PKG_VERSION"));
+        Ok(Encoded {
+            body,
+            digest,
+            comment,
+        })
     }
 }
 
@@ -66,11 +69,20 @@ pub(crate) fn create(
     ifname: &str,
     deadline: Deadline,
 ) -> Result<Option<Programmed>, Error> {
-    let batch = Batch::create(&plan.ruleset).map_err(refused)?;
+    let Encoded {
+        body,
+        digest,
+        comment,
+    } = plan.encode()?;
+    let batch = body.create(Some(&comment)).map_err(refused)?;
     let mut sockets = enter(netns, plan, deadline, Some(ifname))?;
     sockets.route(plan, deadline)?;
     match sockets.nft.commit(&batch) {
-        Ok(()) => Ok(Some(plan.done("diverted", true))),
+        Ok(()) => Ok(Some(Programmed {
+            what: "diverted",
+            new: true,
+            digest,
+        })),
         Err(nft::Error::Exists { .. }) => Ok(None),
         Err(error) => Err(sockets.give_up(plan, deadline, error)),
     }
@@ -82,21 +94,27 @@ pub(crate) fn create(
 /// # Errors
 /// As [`create`].
 pub(crate) fn replace(plan: &Plan, netns: &Netns, deadline: Deadline) -> Result<Programmed, Error> {
-    let batch = Batch::replace(&plan.ruleset).map_err(refused)?;
+    let Encoded {
+        body,
+        digest,
+        comment,
+    } = plan.encode()?;
+    let batch = body.replace(Some(&comment)).map_err(refused)?;
     let mut sockets = enter(netns, plan, deadline, None)?;
     sockets.route(plan, deadline)?;
     let found = sockets.nft.dump(rules::names::TABLE).map_err(refused)?;
     let same = found.is_some_and(|found| {
-        digest(&found) == digest(&plan.ruleset) && compare(&plan.ruleset, &found).is_empty()
+        let comment = found.comment.as_deref().unwrap_or_default();
+        comment.ends_with(&digest) && compare(&plan.ruleset, &found).is_empty()
     });
     if !same {
         sockets.nft.commit(&batch).map_err(refused)?;
     }
     sockets.forget_others(plan, deadline)?;
-    Ok(if same {
-        plan.done("diverted already", false)
-    } else {
-        plan.done("diverted anew", true)
+    Ok(Programmed {
+        what: if same { "diverted already" } else { "diverted anew" },
+        new: !same,
+        digest,
     })
 }
 
@@ -137,7 +155,6 @@ pub(crate) fn clean(netns: &Netns, asked: Option<&Redirect>, deadline: Deadline)
     let routing = asked.map_or_else(Routing::any, rules::routing);
     let plan = Plan {
         ruleset: Ruleset::default(),
-        digest: String::new(),
         routing,
     };
     let mut sockets = enter(netns, &plan, deadline, None)?;
@@ -216,11 +233,6 @@ impl Sockets {
 
 fn end(deadline: Deadline) -> Instant {
     Instant::now() + deadline.left()
-}
-
-/// The digest at the end of a table's comment.
-fn digest(ruleset: &Ruleset) -> Option<&str> {
-    ruleset.comment.as_deref()?.rsplit(' ').next()
 }
 
 fn refused(error: nft::Error) -> Error {

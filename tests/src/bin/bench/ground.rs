@@ -1,0 +1,132 @@
+//! Where the runs happen: the programs, folders on tmpfs and on disk, namespaces made beforehand.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use sluice_tests::{Netns, need};
+use tempfile::TempDir;
+
+use crate::stats::Samples;
+
+/// How many namespaces there are at a time: taking them down goes on in the background.
+const BATCH: usize = 64;
+/// How long that takes, roughly.
+const SETTLE: Duration = Duration::from_millis(300);
+
+/// Everything that a measurement needs.
+pub(crate) struct Ground {
+    pub(crate) sluice: String,
+    pub(crate) echo: String,
+    /// Another build of the plugin, to be measured beside it.
+    pub(crate) against: Option<String>,
+    pub(crate) rounds: usize,
+    disk: TempDir,
+    memory: PathBuf,
+}
+
+/// One of those that take turns: it gets a fresh namespace, and says how long it took.
+pub(crate) struct Contender<'a> {
+    pub(crate) name: String,
+    pub(crate) shot: Box<dyn FnMut(&Netns) -> f64 + 'a>,
+}
+
+impl Ground {
+    /// # Errors
+    /// What is missing.
+    pub(crate) fn new(rounds: usize, against: Option<String>) -> Result<Self, String> {
+        need::real_root()?;
+        let program = |name: &str, default: &Path| {
+            let path = std::env::var_os(name).map_or(default.to_owned(), PathBuf::from);
+            let path = path
+                .canonicalize()
+                .map_err(|_| format!("{} is missing: `make bench`", path.display()))?;
+            Ok::<_, String>(path.to_string_lossy().into_owned())
+        };
+        let sluice = program("SLUICE_BIN", &root().join("dist/sluice"))?;
+        let echo = program("ECHO_BIN", Path::new("echo-plugin"))?;
+
+        // Where cargo builds is a disk more often than /tmp is.
+        let disk = tempfile::tempdir_in(
+            std::env::current_exe()
+                .ok()
+                .and_then(|exe| exe.parent().map(Path::to_owned))
+                .expect("a folder"),
+        );
+        let disk = disk.map_err(|error| format!("a folder: {error}"))?;
+        let memory = disk.path().join("run");
+        std::fs::create_dir(&memory).expect("a folder");
+        // Nobody else sees the tmpfs, and it ends with this process.
+        unshare(CloneFlags::CLONE_NEWNS).expect("a mount namespace");
+        let nothing = None::<&str>;
+        mount(
+            nothing,
+            "/",
+            nothing,
+            MsFlags::MS_REC | MsFlags::MS_PRIVATE,
+            nothing,
+        )
+        .expect("private mounts");
+        mount(Some("tmpfs"), &memory, Some("tmpfs"), MsFlags::empty(), nothing).expect("a tmpfs");
+        Ok(Ground {
+            sluice,
+            echo,
+            against,
+            rounds,
+            disk,
+            memory,
+        })
+    }
+
+    /// A folder that survives no reboot, as /run.
+    pub(crate) fn memory(&self) -> &Path {
+        &self.memory
+    }
+
+    /// A folder on disk, as /var.
+    pub(crate) fn disk(&self) -> &Path {
+        self.disk.path()
+    }
+
+    /// Lets them take turns for `rounds` rounds, each shot in a namespace of its own.
+    pub(crate) fn take_turns(&self, rounds: usize, contenders: &mut [Contender<'_>]) -> Vec<Samples> {
+        let mut samples = vec![Samples::default(); contenders.len()];
+        let at_a_time = (BATCH / contenders.len()).max(1);
+        // The first of each pays for modules, caches and folders: not counted.
+        for round in 0..rounds.div_ceil(at_a_time) + 1 {
+            let turns = if round == 0 { 1 } else { at_a_time };
+            let pods: Vec<Netns> = (0..turns * contenders.len()).map(|_| pod()).collect();
+            let mut pods = pods.iter();
+            for turn in 0..turns {
+                for at in 0..contenders.len() {
+                    let at = (at + turn) % contenders.len();
+                    let took = (contenders[at].shot)(pods.next().expect("a pod"));
+                    if round > 0 {
+                        samples[at].push(took);
+                    }
+                }
+            }
+            drop(pods);
+            std::thread::sleep(SETTLE);
+        }
+        samples
+    }
+}
+
+/// A namespace as a pod's when its plugins are done: `lo` and `eth0`.
+pub(crate) fn pod() -> Netns {
+    let pod = Netns::new();
+    pod.link(|net| {
+        Box::pin(async move {
+            net.veth("eth0", "far").await;
+            net.up("eth0").await;
+        })
+    });
+    pod
+}
+
+/// The project's folder.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
