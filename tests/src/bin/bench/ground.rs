@@ -114,15 +114,15 @@ impl Ground {
     /// Lets them take turns for `rounds` rounds, each shot in a namespace of its own.
     pub(crate) fn take_turns(&self, rounds: usize, contenders: &mut [Contender<'_>]) -> Vec<Samples> {
         let mut samples = vec![Samples::default(); contenders.len()];
+        let mut seed = 1;
         let at_a_time = (BATCH / contenders.len()).max(1);
         // The first of each pays for modules, caches and folders: not counted.
         for round in 0..rounds.div_ceil(at_a_time) + 1 {
             let turns = if round == 0 { 1 } else { at_a_time };
             let pods: Vec<Pod> = (0..turns * contenders.len()).map(|_| self.pod()).collect();
             let mut pods = pods.iter();
-            for turn in 0..turns {
-                for at in 0..contenders.len() {
-                    let at = (at + turn) % contenders.len();
+            for _ in 0..turns {
+                for at in shuffled(contenders.len(), &mut seed) {
                     let took = (contenders[at].shot)(pods.next().expect("a pod"));
                     if round > 0 {
                         samples[at].push(took);
@@ -171,6 +171,18 @@ impl Drop for Pod {
         let _ = umount2(&self.file, MntFlags::MNT_DETACH);
         let _ = std::fs::remove_file(&self.file);
     }
+}
+
+/// The numbers below `count` in another order each time: nobody always runs after the same one.
+fn shuffled(count: usize, seed: &mut u64) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..count).collect();
+    for at in (1..count).rev() {
+        *seed = seed
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        order.swap(at, (*seed >> 33) as usize % (at + 1));
+    }
+    order
 }
 
 /// The project's folder.
