@@ -4,7 +4,7 @@ use std::path::Path;
 
 use sluice_tests::Plugin;
 
-use crate::ground::{Contender, Ground, pod};
+use crate::ground::{Contender, Ground, Pod};
 use crate::pods::Kind;
 use crate::report::{Report, cells};
 use crate::run::Call;
@@ -29,9 +29,7 @@ pub(crate) fn measure(ground: &Ground, report: &mut Report) {
     let shot = |kind: Kind, state: &Path, log: &Path| {
         let (state, log) = (state.to_owned(), log.to_owned());
         let plugin = &plugin;
-        move |ns: &sluice_tests::Netns| {
-            Call::plugin(&ground.sluice, "ADD", kind.request(plugin, ns, &state, &log)).time()
-        }
+        move |ns: &Pod| Call::plugin(&ground.sluice, "ADD", kind.request(plugin, ns, &state, &log)).time()
     };
     let (memory, disk) = (ground.memory(), ground.disk());
     let mut contenders = vec![Contender {
@@ -113,7 +111,7 @@ fn weigh(ground: &Ground, report: &mut Report, plugin: &Plugin) {
         ("Istio, everything on", &ground.sluice, Kind::IstioFull),
         ("10 excluded CIDRs", &ground.sluice, Kind::Cidrs(10)),
     ] {
-        let pod = pod();
+        let pod = ground.pod();
         let request = kind.request(plugin, &pod, ground.memory(), ground.disk());
         let footprint = Call::plugin(program, "ADD", request)
             .footprint()

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use sluice_tests::{Listen, Netns, Plugin, Server, Who};
 use socket2::{Domain, Socket, Type};
 
-use crate::ground::Ground;
+use crate::ground::{Ground, Pod};
 use crate::pods::Kind;
 use crate::report::{Report, cells};
 use crate::run::Call;
@@ -18,7 +18,7 @@ const FLOWS: usize = 50;
 /// A pod with a proxy, and a default route to nobody: only what is diverted gets an answer.
 struct Flows {
     name: String,
-    pod: Netns,
+    pod: Pod,
     _proxy: Server,
     tcp: Samples,
     dns: Samples,
@@ -75,6 +75,7 @@ impl Flows {
         let (pod, peer) = (Netns::new(), Netns::new());
         pod.cable("eth0", &["10.66.0.10/24"], &peer, "pod0", &["10.66.0.1/24"]);
         pod.route("default", "10.66.0.1");
+        let pod = Pod::around(ground, pod);
         let request = Kind::Cidrs(count).request(plugin, &pod, ground.memory(), ground.disk());
         Call::plugin(&ground.sluice, "ADD", request).time();
         let proxy = Server::start(

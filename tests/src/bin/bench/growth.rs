@@ -1,9 +1,9 @@
 //! What more excluded CIDRs cost.
 
 use sluice_shared::nft::Batch;
-use sluice_tests::{Netns, Plugin};
+use sluice_tests::Plugin;
 
-use crate::ground::{Contender, Ground, pod};
+use crate::ground::{Contender, Ground, Pod};
 use crate::pods::Kind;
 use crate::report::Report;
 use crate::run::Call;
@@ -21,7 +21,7 @@ pub(crate) fn measure(ground: &Ground, report: &mut Report) {
         let (kind, plugin) = (Kind::Cidrs(*count), &plugin);
         Contender {
             name: kind.name(),
-            shot: Box::new(move |ns: &Netns| {
+            shot: Box::new(move |ns: &Pod| {
                 Call::plugin(
                     &ground.sluice,
                     "ADD",
@@ -35,7 +35,7 @@ pub(crate) fn measure(ground: &Ground, report: &mut Report) {
     let samples = ground.take_turns(ground.rounds, &mut contenders);
     let mut rows = Vec::new();
     for (count, samples_of) in COUNTS.into_iter().zip(&samples) {
-        let pod = pod();
+        let pod = ground.pod();
         let kind = Kind::Cidrs(count);
         let request = kind.request(&plugin, &pod, ground.memory(), ground.disk());
         let peak = Call::plugin(&ground.sluice, "ADD", request)

@@ -1,13 +1,16 @@
 //! What each part of an ADD adds to a whole process, and its system calls.
 
 use serde_json::json;
-use sluice_tests::{Netns, Plugin, Request, need};
+use sluice_tests::{Plugin, Request, need};
 
-use crate::ground::{Contender, Ground, pod};
+use crate::ground::{Contender, Ground, Pod};
 use crate::pods::Kind;
 use crate::report::Report;
 use crate::run::Call;
 use crate::stats::{Samples, time};
+
+/// A process to be.
+type Step<'a> = (&'static str, Box<dyn Fn(&Pod) -> Call + 'a>);
 
 pub(crate) fn measure(ground: &Ground, report: &mut Report) {
     report.section(
@@ -15,14 +18,14 @@ pub(crate) fn measure(ground: &Ground, report: &mut Report) {
         "Each row does all that the one before it does and a little more; the difference is what that costs in a fresh process.",
     );
     let plugin = Plugin::new();
-    let request = |kind: Kind, ns: &Netns| kind.request(&plugin, ns, ground.memory(), ground.disk());
+    let request = |kind: Kind, ns: &Pod| kind.request(&plugin, ns, ground.memory(), ground.disk());
     let quiet = |request: Request| {
         request.with(
             "log",
             json!({ "level": "error", "file": ground.disk().join("log/sluice.log") }),
         )
     };
-    let steps: Vec<(&str, Box<dyn Fn(&Netns) -> Call + '_>)> = vec![
+    let steps: Vec<Step<'_>> = vec![
         (
             "a static program that echoes",
             Box::new(|ns| Call::plugin(&ground.echo, "ADD", request(Kind::Linkerd, ns))),
@@ -58,12 +61,12 @@ pub(crate) fn measure(ground: &Ground, report: &mut Report) {
             Some(before) => format!("{:+.0} us", samples[at].median() - samples[before].median()),
             None => String::new(),
         };
-        let fresh = pod();
+        let fresh = ground.pod();
         let faults = call(&fresh)
             .footprint()
             .map_or("-".to_owned(), |footprint| footprint.faults.to_string());
         let calls = need::program("strace").map_or("SKIPPED".to_owned(), |()| {
-            syscalls(ground, call(&pod())).to_string()
+            syscalls(ground, call(&ground.pod())).to_string()
         });
         rows.push(vec![
             (*name).to_owned(),

@@ -33,6 +33,9 @@ use std::process::ExitCode;
 use ground::Ground;
 use report::Report;
 
+/// Measures something and says so.
+type Section = fn(&Ground, &mut Report);
+
 fn main() -> ExitCode {
     let mut args: Vec<String> = std::env::args().skip(1).collect();
     let check = take(&mut args, "--check").is_some();
@@ -47,7 +50,7 @@ fn main() -> ExitCode {
     };
 
     let mut report = Report::default();
-    let sections: [(&str, fn(&Ground, &mut Report)); 7] = [
+    let sections: [(&str, Section); 7] = [
         ("add", add::measure),
         ("others", others::measure),
         ("growth", growth::measure),

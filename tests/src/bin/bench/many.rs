@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use sluice_tests::Plugin;
 
-use crate::ground::{Ground, pod};
+use crate::ground::Ground;
 use crate::pods::Kind;
 use crate::report::Report;
 use crate::run::Call;
@@ -27,7 +27,7 @@ pub(crate) fn measure(ground: &Ground, report: &mut Report) {
         let mut samples = Samples::default();
         let mut failed = 0;
         for _ in 0..TIMES {
-            let pods: Vec<_> = (0..count).map(|_| pod()).collect();
+            let pods: Vec<_> = (0..count).map(|_| ground.pod()).collect();
             let calls: Vec<Call> = pods
                 .iter()
                 .map(|pod| Kind::Istio.request(&plugin, pod, ground.memory(), ground.disk()))

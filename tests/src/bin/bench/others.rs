@@ -1,8 +1,8 @@
 //! The same rules by other programs.
 
-use sluice_tests::{Netns, Plugin, need};
+use sluice_tests::{Plugin, need};
 
-use crate::ground::{Contender, Ground};
+use crate::ground::{Contender, Ground, Pod, Shot};
 use crate::pods::Kind;
 use crate::report::{Report, cells};
 use crate::run::Call;
@@ -30,16 +30,16 @@ pub(crate) fn measure(ground: &Ground, report: &mut Report) {
          inside the namespace. The last row is what linkerd-cni runs: eleven times `nsenter` and `iptables-nft`, without the rest of it.",
     );
     let plugin = Plugin::new();
-    let ours = |ns: &Netns| {
+    let ours = |ns: &Pod| {
         let request = Kind::Linkerd.request(&plugin, ns, ground.memory(), ground.disk());
         Call::plugin(&ground.sluice, "ADD", request).time()
     };
-    let redirect = Kind::Linkerd.redirect(&plugin, &Netns::new());
+    let redirect = Kind::Linkerd.redirect(&plugin, &ground.pod());
     let text = sluice_shared::rules::build(&redirect).text(false).to_string();
     let nft = Call::program("nft -f -", &text);
     let restore = Call::program("iptables-nft-restore", &restored());
-    let eleven = |ns: &Netns| {
-        let enter = format!("nsenter --net={} --", ns.path().display());
+    let eleven = |ns: &Pod| {
+        let enter = format!("nsenter --net={} --", ns.file().display());
         LINKERD_CNI
             .iter()
             .map(|line| Call::program(line, "").through(&enter).time())
@@ -51,12 +51,12 @@ pub(crate) fn measure(ground: &Ground, report: &mut Report) {
         shot: Box::new(ours),
     }];
     let mut skipped = Vec::new();
-    let others: [(&str, &[&str], Box<dyn FnMut(&Netns) -> f64>); 3] = [
-        ("nft -f", &["nft"], Box::new(|ns: &Netns| ns.run(|| nft.time()))),
+    let others: [(&str, &[&str], Shot<'_>); 3] = [
+        ("nft -f", &["nft"], Box::new(|ns: &Pod| ns.run(|| nft.time()))),
         (
             "iptables-restore",
             &["iptables-nft-restore"],
-            Box::new(|ns: &Netns| ns.run(|| restore.time())),
+            Box::new(|ns: &Pod| ns.run(|| restore.time())),
         ),
         (
             "eleven times nsenter and iptables",

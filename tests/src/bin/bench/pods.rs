@@ -5,10 +5,12 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use serde_json::json;
-use sluice_shared::dialect::{self, Config, Decision, Pod};
+use sluice_shared::dialect::{self, Config, Decision};
 use sluice_shared::redirect::Redirect;
 use sluice_tests::plugin::ANNOTATIONS;
 use sluice_tests::{Netns, Plugin, Request};
+
+use crate::ground::Pod;
 
 /// A kind of pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,10 +40,11 @@ impl Kind {
     }
 
     /// What the runtime sends for such a pod. State and log have their production levels and shapes.
-    pub(crate) fn request(self, plugin: &Plugin, ns: &Netns, state: &Path, log: &Path) -> Request {
+    pub(crate) fn request(self, plugin: &Plugin, pod: &Pod, state: &Path, log: &Path) -> Request {
         let request = plugin
-            .request(ns)
-            .env("CNI_CONTAINERID", container_id(ns))
+            .request(pod)
+            .env("CNI_NETNS", pod.file())
+            .env("CNI_CONTAINERID", container_id(pod))
             .with("stateDir", json!(state.join("sluice")))
             .with(
                 "log",
@@ -68,12 +71,12 @@ impl Kind {
     }
 
     /// What such a pod's annotations come to.
-    pub(crate) fn redirect(self, plugin: &Plugin, ns: &Netns) -> Redirect {
-        let request = self.request(plugin, ns, Path::new("/run"), Path::new("/run"));
+    pub(crate) fn redirect(self, plugin: &Plugin, pod: &Pod) -> Redirect {
+        let request = self.request(plugin, pod, Path::new("/run"), Path::new("/run"));
         let annotations: BTreeMap<String, String> =
             serde_json::from_value(request.config["runtimeConfig"][ANNOTATIONS].clone())
                 .expect("annotations");
-        let pod = Pod {
+        let pod = dialect::Pod {
             annotations: &annotations,
             namespace: "shop",
             first_address: "10.66.0.10".parse().ok(),

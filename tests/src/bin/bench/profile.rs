@@ -5,15 +5,15 @@ use std::time::{Duration, Instant};
 
 use sluice_shared::cni::Request;
 use sluice_shared::cni::result::PrevResult;
-use sluice_shared::dialect::{self, Decision, Pod};
+use sluice_shared::dialect::{self, Decision};
 use sluice_shared::entry::Entry;
 use sluice_shared::net::netns;
 use sluice_shared::nft::{Connection, compare};
 use sluice_shared::rules;
 use sluice_shared::state::{State, Store};
-use sluice_tests::{Netns, Plugin};
+use sluice_tests::Plugin;
 
-use crate::ground::{Ground, pod};
+use crate::ground::{Ground, Pod};
 use crate::pods::Kind;
 use crate::report::Report;
 use crate::stats::{Samples, time};
@@ -69,7 +69,7 @@ pub(crate) fn measure(ground: &Ground, report: &mut Report) {
 fn steps(ground: &Ground, plugin: &Plugin, kind: Kind) -> Vec<(&'static str, Samples)> {
     let mut steps: Vec<(&'static str, Samples)> = Vec::new();
     for round in 0..=ROUNDS {
-        let pod = pod();
+        let pod = ground.pod();
         let mut clock = Clock {
             at: Instant::now(),
             laps: Vec::new(),
@@ -106,10 +106,10 @@ impl Clock {
     }
 }
 
-fn add(ground: &Ground, plugin: &Plugin, kind: Kind, pod: &Netns, clock: &mut Clock) {
-    let request = kind.request(plugin, pod, ground.memory(), ground.disk());
+fn add(ground: &Ground, plugin: &Plugin, kind: Kind, place: &Pod, clock: &mut Clock) {
+    let request = kind.request(plugin, place, ground.memory(), ground.disk());
     let stdin = serde_json::to_vec(&request.config).expect("JSON");
-    let path = pod.path();
+    let path = place.file().to_owned();
 
     clock.start();
     let request = Request::parse(&stdin).expect("a request");
@@ -118,7 +118,7 @@ fn add(ground: &Ground, plugin: &Plugin, kind: Kind, pod: &Netns, clock: &mut Cl
     let annotations: BTreeMap<String, String> =
         request.annotations().expect("annotations").expect("annotations");
     clock.lap("parsing stdin");
-    let pod = Pod {
+    let pod = dialect::Pod {
         annotations: &annotations,
         namespace: "shop",
         first_address: previous.first_address,
