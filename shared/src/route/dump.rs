@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use nix::errno::Errno;
+
 use super::message::Change;
 use super::{Fault, PREFERENCE, TABLE};
 use crate::net::netlink::{self, Socket, answer, messages};
@@ -18,22 +20,33 @@ const LOCAL: (u8, usize, usize) = (2, 7, 12);
 
 /// Goes through the list until something is what `change` makes.
 pub(super) fn holds(socket: &mut Socket, change: Change, deadline: Instant) -> Result<bool, Fault> {
-    let (request, answers) = change.dump_request();
+    let (request, _) = change.dump_request();
     socket.send(&[&request])?;
     let mut found = false;
     loop {
-        let datagram = socket.receive(deadline)?;
-        for message in messages(datagram) {
-            if message.kind == answers {
-                found |= is(change, message.body);
-            } else if message.kind == netlink::DONE {
-                return Ok(found);
-            } else if message.kind == netlink::ERROR {
-                let errno = answer(&message).and_then(|answer| answer.errno);
-                return errno.map_or(Ok(found), |errno| Err(errno.into()));
-            }
+        let (here, ended) = read(change, socket.receive(deadline)?)?;
+        found |= here;
+        if ended {
+            return Ok(found);
         }
     }
+}
+
+/// Whether one datagram of the list holds what `change` makes, and whether the list ends there.
+pub(super) fn read(change: Change, datagram: &[u8]) -> Result<(bool, bool), Errno> {
+    let (_, answers) = change.dump_request();
+    let mut found = false;
+    for message in messages(datagram) {
+        if message.kind == answers {
+            found |= is(change, message.body);
+        } else if message.kind == netlink::DONE {
+            return Ok((found, true));
+        } else if message.kind == netlink::ERROR {
+            let errno = answer(&message).and_then(|answer| answer.errno);
+            return errno.map_or(Ok((found, true)), Err);
+        }
+    }
+    Ok((found, false))
 }
 
 fn is(change: Change, body: &[u8]) -> bool {
