@@ -68,11 +68,16 @@ pub fn netlink(bytes: &[u8]) {
 fn table(found: &Ruleset, wanted: &Ruleset) {
     for (one, other) in [(wanted, found), (found, wanted), (found, found)] {
         for difference in compare(one, other) {
-            claims::refused(&Error::new(Code::Differs, difference.to_string()));
+            let difference = difference.to_string();
+            assert!(!difference.contains(char::is_control), "{difference:?}");
+            claims::refused(&Error::new(Code::Differs, difference));
         }
     }
-    let _ = found.to_string();
-    let _ = found.text(false).to_string();
+    // It goes to terminals, and a pod chose the names.
+    let steers = |c: char| c.is_control() && c != '\n' && c != '\t';
+    for text in [found.to_string(), found.text(false).to_string()] {
+        assert!(!text.contains(steers), "{text:?}");
+    }
     if let Ok(body) = found.encode() {
         let _ = body.digest();
         let _ = body.replace(found.comment.as_deref());
