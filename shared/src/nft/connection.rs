@@ -123,7 +123,7 @@ impl Connection {
             let before = self.generation()?;
             match self.dump_once(table) {
                 Err(Error::Unsteady) => continue,
-                // A set or chain went away in the meantime.
+                // The table went away in the meantime.
                 Err(Error::Refused(refusal)) if refusal.errno == Errno::ENOENT => continue,
                 Err(error) => return Err(error),
                 Ok(found) => {
@@ -183,7 +183,7 @@ impl Connection {
         )?;
         for set in sets {
             let mut elements = Vec::new();
-            self.ask(
+            let asked = self.ask(
                 "elements",
                 NFT_MSG_GETSETELEM,
                 message::DUMP,
@@ -196,7 +196,12 @@ impl Connection {
                         decode::raw_elements(body, &mut elements);
                     }
                 },
-            )?;
+            );
+            match asked {
+                // It went away, which the generation tells; or its name is no text, and so none of ours.
+                Err(Error::Refused(refusal)) if refusal.errno == Errno::ENOENT => {}
+                other => other?,
+            }
             found.fill(&set, elements);
         }
         let mut rules = Vec::new();

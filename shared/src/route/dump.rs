@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use nix::errno::Errno;
+
 use super::message::Change;
 use super::{Fault, PREFERENCE, TABLE};
 use crate::net::netlink::{self, Socket, answer, messages};
@@ -17,7 +19,7 @@ const ADDRESS: u16 = 1;
 /// `RTN_LOCAL`, the byte of a route's header that says so, and the header's length.
 const LOCAL: (u8, usize, usize) = (2, 7, 12);
 
-/// Goes through the list until something is what `change` makes.
+/// Whether the list holds what `change` makes.
 pub(super) fn holds(socket: &mut Socket, change: Change, deadline: Instant) -> Result<bool, Fault> {
     let mut found = false;
     each(socket, change, deadline, |body| found |= is(change, body))?;
@@ -37,27 +39,34 @@ pub(super) fn marks(socket: &mut Socket, family: Family, deadline: Instant) -> R
 }
 
 /// Everything of the kind that `like` is.
-fn each(
-    socket: &mut Socket,
-    like: Change,
-    deadline: Instant,
-    mut see: impl FnMut(&[u8]),
-) -> Result<(), Fault> {
+fn each(socket: &mut Socket, like: Change, deadline: Instant, mut see: impl FnMut(&[u8])) -> Result<(), Fault> {
     let (request, answers) = like.dump_request();
     socket.send(&[&request])?;
-    loop {
-        let datagram = socket.receive(deadline)?;
-        for message in messages(datagram) {
-            if message.kind == answers {
-                see(message.body);
-            } else if message.kind == netlink::DONE {
-                return Ok(());
-            } else if message.kind == netlink::ERROR {
-                let errno = answer(&message).and_then(|answer| answer.errno);
-                return errno.map_or(Ok(()), |errno| Err(errno.into()));
-            }
+    while !read(answers, socket.receive(deadline)?, &mut see)? {}
+    Ok(())
+}
+
+/// Shows the answers in one datagram of a list; whether the list ends there.
+fn read(answers: u16, datagram: &[u8], mut see: impl FnMut(&[u8])) -> Result<bool, Errno> {
+    for message in messages(datagram) {
+        if message.kind == answers {
+            see(message.body);
+        } else if message.kind == netlink::DONE {
+            return Ok(true);
+        } else if message.kind == netlink::ERROR {
+            let errno = answer(&message).and_then(|answer| answer.errno);
+            return errno.map_or(Ok(true), Err);
         }
     }
+    Ok(false)
+}
+
+/// Whether one datagram of the list holds what `change` makes.
+pub(super) fn datagram_holds(change: Change, datagram: &[u8]) -> Result<bool, Errno> {
+    let (_, answers) = change.dump_request();
+    let mut found = false;
+    read(answers, datagram, |body| found |= is(change, body))?;
+    Ok(found)
 }
 
 fn is(change: Change, body: &[u8]) -> bool {

@@ -86,6 +86,14 @@ impl Routing {
         Ok(None)
     }
 
+    /// Whether a datagram of the kernel's lists holds any of it. Pure: [`missing`](Self::missing) without a
+    /// socket, for bytes that come from elsewhere.
+    #[must_use]
+    pub fn any_in(&self, datagram: &[u8]) -> bool {
+        let mut changes = self.changes().into_iter();
+        changes.any(|change| dump::datagram_holds(change, datagram) == Ok(true))
+    }
+
     /// Makes what is missing. What is there already stays as it is.
     ///
     /// # Errors
