@@ -12,7 +12,7 @@ pub(crate) fn refused(error: &Error) {
     one_line(&error.details);
     assert!(!error.msg.is_empty(), "an error without a word");
     for version in Version::ALL {
-        let json = error.to_json(version);
+        let json = error.to_json(version.as_str());
         let object: serde_json::Value = serde_json::from_str(&json).expect("an error is JSON");
         assert_eq!(object["msg"], error.msg.as_str());
         assert_eq!(object["code"], error.code as u32);

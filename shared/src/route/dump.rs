@@ -39,7 +39,12 @@ pub(super) fn marks(socket: &mut Socket, family: Family, deadline: Instant) -> R
 }
 
 /// Everything of the kind that `like` is.
-fn each(socket: &mut Socket, like: Change, deadline: Instant, mut see: impl FnMut(&[u8])) -> Result<(), Fault> {
+fn each(
+    socket: &mut Socket,
+    like: Change,
+    deadline: Instant,
+    mut see: impl FnMut(&[u8]),
+) -> Result<(), Fault> {
     let (request, answers) = like.dump_request();
     socket.send(&[&request])?;
     while !read(answers, socket.receive(deadline)?, &mut see)? {}
