@@ -195,7 +195,7 @@ impl Shot {
 
 /// What becomes of it in the end.
 #[must_use]
-pub fn final_action(judged: &[Judgement]) -> Action {
+pub(super) fn final_action(judged: &[Judgement]) -> Action {
     judged.last().expect("it is judged at least once").action
 }
 

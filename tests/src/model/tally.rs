@@ -21,7 +21,7 @@ pub struct Tally {
 
 /// The rules that decide a packet. What arrives over lo counts only where the rule for that is all that
 /// keeps it from being diverted.
-pub fn decided(redirect: &Redirect, shot: &Shot, judged: &[Judgement]) -> Vec<RuleId> {
+pub(super) fn decided(redirect: &Redirect, shot: &Shot, judged: &[Judgement]) -> Vec<RuleId> {
     let counts = |rule: &RuleId| *rule != RuleId::ArrivingLoopback || shot.spared_by_lo(redirect);
     judged
         .iter()
@@ -31,7 +31,7 @@ pub fn decided(redirect: &Redirect, shot: &Shot, judged: &[Judgement]) -> Vec<Ru
 }
 
 /// Whether something else would become of the packet if the field had its default.
-pub fn matters(redirect: &Redirect, shot: &Shot, judged: &[Judgement], field: Field) -> bool {
+pub(super) fn matters(redirect: &Redirect, shot: &Shot, judged: &[Judgement], field: Field) -> bool {
     final_action(&shot.judged(&without(redirect, field))) != final_action(judged)
 }
 
