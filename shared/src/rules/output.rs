@@ -241,8 +241,9 @@ impl Draft<'_> {
     /// Before connection tracking: diverted DNS gets a zone of its own. Else the proxy's own query,
     /// sent from the same port to the same server, would be taken for the app's and turned back to it.
     ///
-    /// What goes from port 53 to port 53 may be an answer of a server in this pod, of whose flow connection
-    /// tracking knows in the common zone only. All such stays there: a query from port 53 is diverted too.
+    /// What goes to a client's port 53 may be an answer of a server in this pod, of whose flow connection
+    /// tracking knows in the common zone only: so queries from port 53, diverted like others, stay there too.
+    /// With it go all ports below 512, among which NAT chooses another where two such flows would meet.
     fn dns_zones(&mut self, has_untouched: bool) {
         let Some(port) = self.redirect.dns_port else {
             return;
@@ -263,15 +264,15 @@ impl Draft<'_> {
             .out_of(Is::In, LO)
             .protocol(Is::In, UDP)
             .sport(Is::In, one_port(port));
-        let to_common = answer.clone().dport(Is::In, one_port(names::DNS));
-        base.push(leave(to_common, "answers of the resolver to port 53"));
+        let to_low = answer.clone().dport(Is::In, low_ports());
+        base.push(leave(to_low, "answers of the resolver to servers"));
         base.push(
             answer
                 .counter()
                 .set_zone(names::ZONE)
                 .comment("answers of the resolver"),
         );
-        let query = dns_over_udp().sport(Is::Out, one_port(names::DNS));
+        let query = dns_over_udp().sport(Is::Out, low_ports());
         base.push(goto(query, names::DNS_ZONE, comment));
         self.base(
             names::RAW_OUTPUT,
@@ -380,6 +381,11 @@ fn dns_over_udp() -> RuleBuilder {
     RuleBuilder::new()
         .protocol(Is::In, UDP)
         .dport(Is::In, one_port(names::DNS))
+}
+
+fn low_ports() -> Of {
+    let (first, last) = names::LOW_PORTS;
+    Of::Range(first.to_be_bytes().to_vec(), last.to_be_bytes().to_vec())
 }
 
 fn one_port(port: u16) -> Of {
