@@ -19,6 +19,8 @@ const FLOWS: usize = 50;
 struct Flows {
     name: String,
     pod: Pod,
+    /// The other end of its cable.
+    _peer: Netns,
     _proxy: Server,
     tcp: Samples,
     dns: Samples,
@@ -89,6 +91,7 @@ impl Flows {
         Flows {
             name: name.to_owned(),
             pod,
+            _peer: peer,
             _proxy: proxy,
             tcp: Samples::default(),
             dns: Samples::default(),

@@ -68,16 +68,8 @@ impl Report {
 
     /// A target of the project, and whether it was met.
     pub(crate) fn target(&mut self, what: &str, found: f64, limit: f64, unit: &str) {
-        let number = |value: f64| {
-            format!(
-                "{}{unit}",
-                if value >= 100.0 {
-                    format!("{value:.0}")
-                } else {
-                    format!("{value:.2}")
-                }
-            )
-        };
+        let digits = if limit < 0.1 { 3 } else { 2 };
+        let number = |value: f64| format!("{value:.digits$}{unit}");
         let target = Target {
             what: what.to_owned(),
             found: number(found),
