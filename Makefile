@@ -27,14 +27,18 @@ test: build ## every test; installs what they need, once
 	tests/setup
 	SLUICE_BIN=$(CURDIR)/dist/sluice $(CARGO) test --locked --workspace
 
+test-kernel: build ## the packet tests on Debian's 6.1 kernel under qemu, then its answers without one module or another
+	tests/kernel/run
+
 lint: ## formatting, clippy, licences, shell
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
 bench: build ## speed and growth, as ratios in one run; writes docs/benchmarks.md
-	tests/setup
-	$(CARGO) build --locked --release -q -p sluice-tests --bins
-	SLUICE_BIN=$(CURDIR)/dist/sluice $(OUT)/release/bench
+	rustc --edition 2024 $(STATIC_FLAGS) -C opt-level=s -C lto=fat -C codegen-units=1 -C panic=abort -C strip=symbols \
+		--target $(TARGET) -o $(STATIC)/echo-plugin tests/src/bin/echo-plugin.rs
+	$(CARGO) build --locked --release -q -p sluice-tests --bin bench
+	SLUICE_BIN=$(CURDIR)/dist/sluice ECHO_BIN=$(STATIC)/echo-plugin chrt -f 1 $(OUT)/release/bench $(BENCH)
 
 # What cargo-fuzz gives rustc, but for the sanitizer: there is no unsafe code to watch. So stable Rust will do.
 FUZZ_FLAGS := --cfg fuzzing -Cpasses=sancov-module $(addprefix -Cllvm-args=-sanitizer-coverage-,\

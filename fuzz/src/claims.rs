@@ -12,7 +12,7 @@ pub(crate) fn refused(error: &Error) {
     one_line(&error.details);
     assert!(!error.msg.is_empty(), "an error without a word");
     for version in Version::ALL {
-        let json = error.to_json(version);
+        let json = error.to_json(version.as_str());
         let mut wanted = serde_json::json!({
             "cniVersion": version.as_str(), "code": error.code as u32, "msg": error.msg,
         });

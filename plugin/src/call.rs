@@ -3,6 +3,7 @@
 use sluice_shared::cni::{Call, Code, Command, Error, Request, Version, version};
 use sluice_shared::entry::Entry;
 
+use crate::context::Context;
 use crate::deadline::Deadline;
 use crate::{add, check, del, gc, log, status, stdio};
 
@@ -11,14 +12,6 @@ pub(crate) struct Answer {
     pub(crate) result: Result<Option<String>, Error>,
     /// The version that an error is written in.
     pub(crate) version: Version,
-}
-
-/// A call with everything that each verb needs of it.
-pub(crate) struct Context<'a> {
-    pub(crate) call: &'a Call,
-    pub(crate) request: &'a Request<'a>,
-    pub(crate) version: Version,
-    pub(crate) deadline: Deadline,
 }
 
 /// Reads the call and does what it asks.

@@ -7,7 +7,7 @@ use sluice_shared::entry::Entry;
 use sluice_shared::redirect::Redirect;
 use sluice_shared::state::{Key, Store};
 
-use crate::call::Context;
+use crate::context::Context;
 use crate::netns;
 use crate::program::{self, Plan};
 use crate::source::{self, Annotations};
@@ -61,6 +61,6 @@ pub(crate) fn check(context: &Context<'_>) -> Result<(), Error> {
     };
     match wanted {
         None => Ok(()),
-        Some(redirect) => program::check(&Plan::new(&redirect)?, &netns, context.deadline),
+        Some(redirect) => program::check(&Plan::new(&redirect), &netns, context.deadline),
     }
 }

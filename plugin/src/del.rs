@@ -4,7 +4,7 @@ use sluice_shared::entry::Entry;
 use sluice_shared::net::netns::Netns;
 use sluice_shared::state::{Key, State, Store};
 
-use crate::call::Context;
+use crate::context::Context;
 use crate::{log, program};
 
 /// Takes an attachment away.

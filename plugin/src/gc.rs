@@ -4,7 +4,7 @@ use sluice_shared::cni::{Code, Error};
 use sluice_shared::entry::Entry;
 use sluice_shared::state::Store;
 
-use crate::call::Context;
+use crate::context::Context;
 
 /// Removes state of this network's attachments that are not listed. Namespaces are left alone:
 /// one that still lives is not known to be ours.

@@ -11,6 +11,7 @@ mod add;
 mod agent;
 mod call;
 mod check;
+mod context;
 mod deadline;
 mod del;
 mod gc;
@@ -32,7 +33,7 @@ fn main() -> ExitCode {
             Code::Internal,
             format!("a bug in sluice, please report it: {panic}"),
         );
-        stdio::answer(&error.to_json(Version::NEWEST));
+        stdio::answer(&error.to_json(Version::NEWEST.as_str()));
     }));
     deadline::backstop();
 
@@ -40,7 +41,7 @@ fn main() -> ExitCode {
     let printed = match &answer.result {
         Ok(None) => true,
         Ok(Some(result)) => stdio::answer(result),
-        Err(error) => stdio::answer(&error.to_json(answer.version)),
+        Err(error) => stdio::answer(&error.to_json(answer.version.as_str())),
     };
     if printed && answer.result.is_ok() {
         ExitCode::SUCCESS

@@ -8,7 +8,7 @@ use sluice_shared::dialect::{self, Decision, Pod, Refusal};
 use sluice_shared::entry::{Entry, OnMissing};
 
 use crate::agent;
-use crate::call::Context;
+use crate::context::Context;
 
 /// What is known of a pod when its verb begins.
 pub(crate) enum Annotations {

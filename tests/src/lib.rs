@@ -14,16 +14,20 @@
 #![allow(missing_docs)]
 
 mod link;
+pub mod mesh;
+pub mod model;
 pub mod need;
 pub mod ns;
 pub mod plugin;
 pub mod probe;
+pub mod rules;
 pub mod runtime;
 pub mod serve;
 pub mod table;
 pub mod world;
 
+pub use mesh::Mesh;
 pub use ns::{Netns, Who};
 pub use plugin::{Outcome, Plugin, Request};
-pub use probe::{Probe, Seen};
+pub use probe::{Answer, Probe, Seen, patience};
 pub use serve::{Listen, Server};

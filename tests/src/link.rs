@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use nix::net::if_::if_nametoindex;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags};
@@ -13,6 +14,9 @@ use crate::ns::Netns;
 /// What one can do to the links of the namespace that the thread is in.
 #[derive(Clone)]
 pub struct Links(Handle);
+
+/// Link-local addresses handed out.
+static LINK_LOCAL: AtomicU16 = AtomicU16::new(1);
 
 type Work<T> = Pin<Box<dyn Future<Output = T>>>;
 
@@ -184,6 +188,11 @@ impl Netns {
                 for address in addresses {
                     net.address(name, address).await;
                 }
+                // The kernel would make one in its own time; without any it asks for no neighbours.
+                if name != "lo" && addresses.iter().any(|address| address.contains(':')) {
+                    let number = LINK_LOCAL.fetch_add(1, Ordering::Relaxed);
+                    net.address(name, &format!("fe80::{number:x}/64")).await;
+                }
             })
         });
     }
@@ -216,6 +225,19 @@ impl Netns {
             })
         });
         self.plug(name, addresses);
+        // Where br_netfilter is loaded: packets that cross a bridge pass the hooks as routed ones do.
+        let _ = self.bridge_netfilter(false);
+    }
+
+    /// Whether the IP hooks see packets while they are still on a bridge.
+    pub fn bridge_netfilter(&self, on: bool) -> Result<(), String> {
+        let value = if on { "1" } else { "0" };
+        self.run(|| {
+            let set = |key| std::fs::write(format!("/proc/sys/net/bridge/bridge-nf-call-{key}"), value);
+            set("iptables")
+                .and(set("ip6tables"))
+                .map_err(|error| format!("no br_netfilter here: {error}"))
+        })
     }
 
     /// A route.

@@ -59,23 +59,54 @@ impl Netns {
             unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace (root, or `unshare -rn`)");
             File::open("/proc/thread-self/ns/net").expect("own namespace")
         });
-        let ns = Netns {
+        Netns {
             handle: handle.join().expect("thread of the namespace"),
-        };
-        ns.run(|| {
-            for (family, key) in [
-                ("ipv6", "accept_dad"),
-                ("ipv4", "rp_filter"),
-                ("ipv4", "send_redirects"),
-            ] {
+        }
+        .ready()
+    }
+
+    /// Makes one that is just made ready for use.
+    #[must_use]
+    pub fn ready(self) -> Self {
+        self.run(|| {
+            // No link-local addresses: the kernel would add them in its own time, between two dumps.
+            let settings = [
+                ("ipv6", "accept_dad", "0"),
+                ("ipv6", "addr_gen_mode", "1"),
+                ("ipv4", "rp_filter", "0"),
+                ("ipv4", "send_redirects", "0"),
+            ];
+            for (family, key, value) in settings {
                 for conf in ["all", "default"] {
                     // A container may have a read-only /proc/sys, a kernel no IPv6; whoever needs them will tell.
-                    let _ = fs::write(format!("/proc/sys/net/{family}/conf/{conf}/{key}"), "0");
+                    let _ = fs::write(format!("/proc/sys/net/{family}/conf/{conf}/{key}"), value);
                 }
             }
         });
-        ns.link(|net| Box::pin(async move { net.up("lo").await }));
+        self.link(|net| Box::pin(async move { net.up("lo").await }));
+        self
+    }
+
+    /// A pod's namespace without surroundings: `eth0` with 10.66.0.10, and nobody at the other end.
+    #[must_use]
+    pub fn pod() -> Self {
+        let ns = Self::new();
+        ns.link(|net| {
+            Box::pin(async move {
+                net.veth("eth0", "far").await;
+                net.up("far").await;
+                net.up("eth0").await;
+                net.address("eth0", "10.66.0.10/24").await;
+            })
+        });
         ns
+    }
+
+    /// Our table as `nft` shows it, handles included; empty if it is not there.
+    #[must_use]
+    pub fn table(&self) -> String {
+        self.try_output("nft", &["-a", "list", "table", "inet", "sluice"], "")
+            .unwrap_or_default()
     }
 
     /// One that someone else made.

@@ -5,12 +5,18 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
 use crate::ns::Netns;
+use crate::probe::patience;
 
 /// The capability by which runtimes hand over a pod's annotations.
 pub const ANNOTATIONS: &str = "io.kubernetes.cri.pod-annotations";
@@ -140,7 +146,22 @@ impl Plugin {
         let mut child = self.command(request).spawn().expect("start the plugin");
         // A plugin that answers before it has read all of it is no failure here.
         let _ = child.stdin.take().expect("its stdin").write_all(stdin);
+        Self::outcome(child)
+    }
+
+    /// Waits for its end. Ten seconds are its own limit; one that hangs is killed, which `signal` shows.
+    #[must_use]
+    pub fn outcome(child: Child) -> Outcome {
+        let pid = Pid::from_raw(child.id().cast_signed());
+        let (ended, end) = mpsc::channel::<()>();
+        let watchdog = thread::spawn(move || {
+            if end.recv_timeout(patience(Duration::from_secs(30))) == Err(mpsc::RecvTimeoutError::Timeout) {
+                let _ = kill(pid, Signal::SIGKILL);
+            }
+        });
         let done = child.wait_with_output().expect("its end");
+        drop(ended);
+        let _ = watchdog.join();
         Outcome {
             code: done.status.code(),
             signal: done.status.signal(),
@@ -175,6 +196,16 @@ impl Plugin {
     /// CHECK, which must succeed and say nothing.
     pub fn check(&self, request: &Request) {
         self.call("CHECK", request).silent("CHECK");
+    }
+
+    /// The request of STATUS and GC: no namespace, no pod, no result.
+    #[must_use]
+    pub fn node_request(&self) -> Request {
+        let mut request = self.request_at("").without("prevResult").without("runtimeConfig");
+        for name in ["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME", "CNI_ARGS"] {
+            request = request.no_env(name);
+        }
+        request
     }
 
     /// What is in its log.

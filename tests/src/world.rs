@@ -84,7 +84,13 @@ impl World {
     /// The topology of `istio.tsv`; the inbound listener is IP_TRANSPARENT where TPROXY brings it packets.
     #[must_use]
     pub fn istio(tproxy: bool) -> Self {
-        let (pod, peer, inner) = (Netns::new(), Netns::new(), Netns::new());
+        Self::istio_around(Netns::new(), tproxy)
+    }
+
+    /// The same around a pod's namespace that someone else made.
+    #[must_use]
+    pub fn istio_around(pod: Netns, tproxy: bool) -> Self {
+        let (peer, inner) = (Netns::new(), Netns::new());
         pod.forwards();
         peer.forwards();
         pod.cable(

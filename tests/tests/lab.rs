@@ -41,7 +41,10 @@ fn a_redirect_and_its_original_destination_are_seen() {
         "POD:4143 orig=10.66.0.10:8080"
     );
     assert_eq!(into("10.66.0.10:4191").by(), "POD:4191");
-    assert_eq!(into("[fd66::10]:8080").by(), "POD:8080");
+    assert_eq!(
+        Probe::tcp(Who::ROOT, "[fd66::10]:8080").send(&world.peer).by(),
+        "POD:8080"
+    );
 }
 
 #[test]

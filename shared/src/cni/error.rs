@@ -1,7 +1,5 @@
 //! Errors as the runtime passes them on; `kubectl describe pod` shows `msg` and nothing else.
 
-use super::version::Version;
-
 /// The longest message, in bytes: a page of a terminal, all of which `kubectl describe pod` shows.
 const LONGEST: usize = 2000;
 /// How much of that is the end of a message that was longer.
@@ -70,11 +68,11 @@ impl Error {
         }
     }
 
-    /// The JSON object for stdout.
+    /// The JSON object for stdout, in the protocol's `version`.
     #[must_use]
-    pub fn to_json(&self, version: Version) -> String {
+    pub fn to_json(&self, version: &str) -> String {
         let mut object = serde_json::json!({
-            "cniVersion": version.as_str(),
+            "cniVersion": version,
             "code": self.code as u32,
             "msg": self.msg,
         });

@@ -48,7 +48,7 @@ fn claimed(
     let mut why = Reason::NoMesh;
     for dialect in &config.dialects {
         let claim = match dialect {
-            Dialect::Sluice if native::claims(switch, &config.defaults) => Ok(()),
+            Dialect::Sluice if native::claims(switch, config.defaults.layer(Dialect::Sluice)) => Ok(()),
             Dialect::Sluice => Err(Reason::NoMesh),
             Dialect::Linkerd => linkerd::claims(pod.annotations),
             Dialect::Istio => istio::claims(pod.annotations)?,
@@ -69,11 +69,11 @@ fn assemble(
     pod: &Pod<'_>,
     config: &Config,
 ) -> Result<Result<Redirect, Reason>, Refusal> {
-    let defaults = &config.defaults;
+    let layer = config.defaults.layer(dialect);
     let mut redirect = match dialect {
-        Dialect::Sluice => native::redirect(defaults)?,
-        Dialect::Linkerd => linkerd::redirect(annotations, defaults)?,
-        Dialect::Istio => match istio::redirect(annotations, pod.first_address, defaults)? {
+        Dialect::Sluice => native::redirect(layer)?,
+        Dialect::Linkerd => linkerd::redirect(annotations, layer)?,
+        Dialect::Istio => match istio::redirect(annotations, pod.first_address, layer)? {
             Ok(redirect) => redirect,
             Err(reason) => return Ok(Err(reason)),
         },
@@ -81,8 +81,8 @@ fn assemble(
     own::apply(&mut redirect, annotations)?;
     match dialect {
         Dialect::Sluice => {}
-        Dialect::Linkerd => linkerd::always(&mut redirect, annotations, pod, defaults)?,
-        Dialect::Istio => istio::always(&mut redirect, defaults)?,
+        Dialect::Linkerd => linkerd::always(&mut redirect, annotations, pod, layer)?,
+        Dialect::Istio => istio::always(&mut redirect, layer)?,
     }
     Ok(Ok(redirect))
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value as Json;
 
 use super::keys::REDIRECT;
-use super::setting::Setting;
-use super::{Dialect, Refusal, istio, linkerd, own, suggestion};
+use super::layer::{Extra, Layer, LayerOf};
+use super::{Dialect, istio, linkerd, own, suggestion};
 use crate::redirect::value::{parse_port, parse_ports, quoted};
 use crate::redirect::{Field, Redirect, ValueError};
 
@@ -54,7 +54,7 @@ impl Defaults {
                 .find(|dialect| dialect.name() == name);
             let known = Dialect::ALL.iter().map(|dialect| dialect.name());
             let dialect = dialect.ok_or_else(|| ConfigError::unknown("defaults", name, known))?;
-            let layer = Layer::parse(dialect, values)?;
+            let layer = layer(dialect, values)?;
             match dialect {
                 Dialect::Sluice => defaults.sluice = layer,
                 Dialect::Linkerd => defaults.linkerd = layer,
@@ -64,24 +64,20 @@ impl Defaults {
         Ok(defaults)
     }
 
+    /// Every key that a dialect's part may have.
+    pub fn keys(dialect: Dialect) -> impl Iterator<Item = &'static str> {
+        let fields = Field::ALL.iter().map(|field| field.name());
+        fields.chain(extras(dialect).iter().flat_map(|extra| extra.names).copied())
+    }
+
     pub(super) fn layer(&self, dialect: Dialect) -> LayerOf<'_> {
         let layer = match dialect {
             Dialect::Sluice => &self.sluice,
             Dialect::Linkerd => &self.linkerd,
             Dialect::Istio => &self.istio,
         };
-        LayerOf { dialect, layer }
+        LayerOf::new(dialect, layer)
     }
-}
-
-/// A key of one dialect's defaults that is not simply a field's name.
-pub(super) struct Extra {
-    /// Its names, the first being the one that [`LayerOf::get`] knows it by.
-    pub(super) names: &'static [&'static str],
-    /// The field that it sets, if it is one.
-    pub(super) field: Option<Field>,
-    /// Whether a text is a value for it.
-    pub(super) check: fn(&str) -> Result<(), ValueError>,
 }
 
 const SLUICE: &[Extra] = &[Extra {
@@ -123,92 +119,57 @@ const LINKERD: &[Extra] = &[
     },
 ];
 
-/// One dialect's values: texts by key.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Layer(BTreeMap<&'static str, String>);
+fn extras(dialect: Dialect) -> &'static [Extra] {
+    match dialect {
+        Dialect::Sluice => SLUICE,
+        Dialect::Linkerd => LINKERD,
+        Dialect::Istio => istio::EXTRAS,
+    }
+}
 
-impl Layer {
-    fn parse(dialect: Dialect, json: &Json) -> Result<Self, ConfigError> {
-        let place = dialect.defaults_name();
-        let Json::Object(values) = json else {
+/// Reads one dialect's values.
+fn layer(dialect: Dialect, json: &Json) -> Result<Layer, ConfigError> {
+    let place = dialect.defaults_name();
+    let Json::Object(values) = json else {
+        return Err(ConfigError(format!(
+            "{place}: not an object; use {{\"proxy-uid\": 2102}} and the like"
+        )));
+    };
+    let extras = extras(dialect);
+    let mut layer = BTreeMap::new();
+    let mut fields: BTreeMap<Field, &str> = BTreeMap::new();
+    for (key, json) in values {
+        let wrong = |error: &ValueError| ConfigError::value(place, key, error);
+        let text = text(json).map_err(|error| wrong(&error))?;
+        let (name, field, text) = if let Some(field) = Field::from_name(key) {
+            let ids = dialect == Dialect::Linkerd && matches!(field, Field::ProxyUid | Field::ProxyGid);
+            let text = if ids { linkerd::default_ids(&text) } else { text };
+            Redirect::new("")
+                .set(field, &text, "")
+                .map_err(|error| wrong(&error))?;
+            (field.name(), Some(field), text)
+        } else {
+            let extra = extras.iter().find(|extra| extra.names.contains(&key.as_str()));
+            let extra = extra.ok_or_else(|| ConfigError::unknown(place, key, Defaults::keys(dialect)))?;
+            (extra.check)(&text).map_err(|error| wrong(&error))?;
+            (
+                extra.names.first().copied().unwrap_or_default(),
+                extra.field,
+                text,
+            )
+        };
+        // Which of two keys for one thing would win nobody could tell.
+        let twice = field
+            .and_then(|field| fields.insert(field, key))
+            .filter(|other| other != key);
+        if let Some(other) = twice {
             return Err(ConfigError(format!(
-                "{place}: not an object; use {{\"proxy-uid\": 2102}} and the like"
+                "{place}: {other} and {key} set the same; keep one of them"
             )));
-        };
-        let extras = match dialect {
-            Dialect::Sluice => SLUICE,
-            Dialect::Linkerd => LINKERD,
-            Dialect::Istio => istio::EXTRAS,
-        };
-        let mut layer = BTreeMap::new();
-        let mut fields: BTreeMap<Field, &str> = BTreeMap::new();
-        for (key, json) in values {
-            let wrong = |error: &ValueError| ConfigError::value(place, key, error);
-            let text = text(json).map_err(|error| wrong(&error))?;
-            let (name, field, text) = if let Some(field) = Field::from_name(key) {
-                let ids = dialect == Dialect::Linkerd && matches!(field, Field::ProxyUid | Field::ProxyGid);
-                let text = if ids { linkerd::default_ids(&text) } else { text };
-                Redirect::new("")
-                    .set(field, &text, "")
-                    .map_err(|error| wrong(&error))?;
-                (field.name(), Some(field), text)
-            } else {
-                let extra = extras.iter().find(|extra| extra.names.contains(&key.as_str()));
-                let known = || {
-                    Field::ALL
-                        .iter()
-                        .map(|it| it.name())
-                        .chain(extras.iter().flat_map(|it| it.names).copied())
-                };
-                let extra = extra.ok_or_else(|| ConfigError::unknown(place, key, known()))?;
-                (extra.check)(&text).map_err(|error| wrong(&error))?;
-                (
-                    extra.names.first().copied().unwrap_or_default(),
-                    extra.field,
-                    text,
-                )
-            };
-            // Which of two keys for one thing would win nobody could tell.
-            let twice = field
-                .and_then(|field| fields.insert(field, key))
-                .filter(|other| other != key);
-            if let Some(other) = twice {
-                return Err(ConfigError(format!(
-                    "{place}: {other} and {key} set the same; keep one of them"
-                )));
-            }
-            layer.insert(name, text);
         }
-        Ok(Self(layer))
+        layer.insert(name, text);
     }
-}
-
-/// One dialect's values, and whose they are.
-#[derive(Clone, Copy)]
-pub(super) struct LayerOf<'a> {
-    dialect: Dialect,
-    layer: &'a Layer,
-}
-
-impl<'a> LayerOf<'a> {
-    pub(super) fn get(self, key: &str) -> Option<&'a str> {
-        self.layer.0.get(key).map(String::as_str)
-    }
-
-    pub(super) fn setting(self, key: &str) -> Option<Setting<'a>> {
-        self.get(key)
-            .map(|text| Setting::default(self.dialect, key, text))
-    }
-
-    /// Sets every field that is given by its own name.
-    pub(super) fn apply_fields(self, redirect: &mut Redirect) -> Result<(), Refusal> {
-        for (key, text) in &self.layer.0 {
-            if let Some(field) = Field::from_name(key) {
-                Setting::default(self.dialect, key, text).set(redirect, field)?;
-            }
-        }
-        Ok(())
-    }
+    Ok(Layer(layer))
 }
 
 /// A JSON value as an annotation's text.

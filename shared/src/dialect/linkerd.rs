@@ -3,8 +3,8 @@
 //! Unlike linkerd-cni it honours the four port annotations, refuses what it cannot read, takes v4 and v6
 //! CIDRs side by side, and leaves forwarded traffic alone.
 
-use super::defaults::Defaults;
 use super::keys::linkerd as keys;
+use super::layer::LayerOf;
 use super::setting::Setting;
 use super::{Annotations, Dialect, Pod, Reason, Refusal};
 use crate::redirect::value::{parse_port, parse_ports};
@@ -31,8 +31,7 @@ pub(super) fn claims(annotations: &Annotations) -> Result<(), Reason> {
 }
 
 /// Start values, `defaults.linkerd`, Linkerd's annotations.
-pub(super) fn redirect(annotations: &Annotations, defaults: &Defaults) -> Result<Redirect, Refusal> {
-    let layer = defaults.layer(Dialect::Linkerd);
+pub(super) fn redirect(annotations: &Annotations, layer: LayerOf<'_>) -> Result<Redirect, Refusal> {
     let mut redirect = start();
     layer.apply_fields(&mut redirect)?;
     // An empty list is how linkerd-cni spells "all ports".
@@ -82,9 +81,8 @@ pub(super) fn always(
     redirect: &mut Redirect,
     annotations: &Annotations,
     pod: &Pod<'_>,
-    defaults: &Defaults,
+    layer: LayerOf<'_>,
 ) -> Result<(), Refusal> {
-    let layer = defaults.layer(Dialect::Linkerd);
     for (key, default_key, start) in [
         (keys::CONTROL_PORT, CONTROL_PORT, 4190),
         (keys::ADMIN_PORT, ADMIN_PORT, 4191),
@@ -100,7 +98,8 @@ pub(super) fn always(
         .get(CONTROL_PLANE_NAMESPACES)
         .unwrap_or("linkerd")
         .split(',')
-        .any(|it| it.trim() == pod.namespace)
+        .map(str::trim)
+        .any(|it| !it.is_empty() && it == pod.namespace)
     {
         let setting = layer.setting(CONTROL_PLANE_PORTS);
         let setting = setting.unwrap_or_else(|| Setting {

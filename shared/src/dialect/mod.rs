@@ -8,6 +8,7 @@ mod decide;
 mod defaults;
 mod istio;
 pub mod keys;
+mod layer;
 mod linkerd;
 mod lock;
 mod native;

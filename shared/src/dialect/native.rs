@@ -1,24 +1,24 @@
 //! Our own dialect: `sluice-cni.dev/redirect: enabled`, and every field by its own annotation.
 
-use super::defaults::Defaults;
 use super::keys::{PREFIX, REDIRECT};
+use super::layer::LayerOf;
 use super::own::{Switch, parse_switch};
 use super::{Dialect, Refusal};
 use crate::redirect::{Field, Redirect};
 
 /// Whether the pod asks for it, or the entry does for every pod.
-pub(super) fn claims(switch: Option<Switch>, defaults: &Defaults) -> bool {
+pub(super) fn claims(switch: Option<Switch>, defaults: LayerOf<'_>) -> bool {
     let default = || {
-        let text = defaults.layer(Dialect::Sluice).get(REDIRECT)?;
+        let text = defaults.get(REDIRECT)?;
         parse_switch(text).ok()
     };
     switch.or_else(default) == Some(Switch::Enabled)
 }
 
 /// Start values and `defaults.sluice`. Our annotations are for [`super::own`].
-pub(super) fn redirect(defaults: &Defaults) -> Result<Redirect, Refusal> {
+pub(super) fn redirect(defaults: LayerOf<'_>) -> Result<Redirect, Refusal> {
     let mut redirect = Redirect::new(Dialect::Sluice.name());
-    defaults.layer(Dialect::Sluice).apply_fields(&mut redirect)?;
+    defaults.apply_fields(&mut redirect)?;
     Ok(redirect)
 }
 

@@ -32,10 +32,10 @@ impl Connection {
     /// Opens one in the namespace of the current thread. Each call may take at most `timeout`.
     ///
     /// # Errors
-    /// [`Error::Netlink`].
+    /// [`Error::Netlink`]; [`Error::Refused`] if the kernel has not even what nf_tables stands on.
     pub fn open(timeout: Duration) -> Result<Self, Error> {
         Ok(Self {
-            socket: Socket::open(Protocol::Netfilter)?,
+            socket: Socket::open(Protocol::Netfilter).map_err(unopened)?,
             timeout,
             seq: 1 << 24,
         })
@@ -276,6 +276,20 @@ impl Connection {
                 }
             }
         }
+    }
+}
+
+/// Without nfnetlink there is no such protocol. nf_tables brings it along.
+fn unopened(error: netlink::Error) -> Error {
+    match error {
+        netlink::Error::Open(errno @ Errno::EPROTONOSUPPORT) => Error::Refused(Box::new(Refusal {
+            errno,
+            what: "a netlink socket".to_owned(),
+            at: None,
+            text: None,
+            missing: Some(NF_TABLES),
+        })),
+        error => error.into(),
     }
 }
 

@@ -227,7 +227,7 @@ fn prerouting() -> Vec<Rule> {
             .verdict(Verdict::Return)
             .comment("forwarded"),
         r().protocol(Is::In, TCP)
-            .socket_transparent()
+            .socket_transparent(Is::In)
             .set_mark(0x539)
             .verdict(Verdict::Accept)
             .comment("socket"),

@@ -7,7 +7,7 @@ use netlink_packet_core::{
     Emitable, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST, NetlinkHeader,
 };
 use netlink_packet_route::AddressFamily;
-use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressScope};
+use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage, AddressScope};
 use netlink_packet_route::route::{RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType};
 use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
 
@@ -34,7 +34,10 @@ pub(super) enum Change {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verb {
     Add,
+    /// A rule goes whatever its mark.
     Delete,
+    /// A rule goes if its mark is the same.
+    DeleteExactly,
 }
 
 impl Change {
@@ -76,11 +79,18 @@ impl Change {
             // Nobody wants lo down again: for Delete this changes nothing.
             (Self::LoUp, _) => serialize(kind::NEWLINK, &LinkUp, flags),
             (Self::Address(address), Verb::Add) => serialize(kind::NEWADDR, &on_lo(address), add),
-            (Self::Address(address), Verb::Delete) => serialize(kind::DELADDR, &on_lo(address), flags),
+            (Self::Address(address), Verb::Delete | Verb::DeleteExactly) => {
+                serialize(kind::DELADDR, &on_lo(address), flags)
+            }
             (Self::Route(family), Verb::Add) => serialize(kind::NEWROUTE, &to_this_host(family), add),
-            (Self::Route(family), Verb::Delete) => serialize(kind::DELROUTE, &to_this_host(family), flags),
+            (Self::Route(family), Verb::Delete | Verb::DeleteExactly) => {
+                serialize(kind::DELROUTE, &to_this_host(family), flags)
+            }
             (Self::Rule(family, mark), Verb::Add) => {
                 serialize(kind::NEWRULE, &by_mark(family, Some(mark)), add)
+            }
+            (Self::Rule(family, mark), Verb::DeleteExactly) => {
+                serialize(kind::DELRULE, &by_mark(family, Some(mark)), flags)
             }
             // By preference and table alone: whatever the mark, the rule is ours.
             (Self::Rule(family, _), Verb::Delete) => serialize(kind::DELRULE, &by_mark(family, None), flags),
@@ -157,6 +167,8 @@ fn on_lo(address: Ipv6Addr) -> AddressMessage {
     message.header.family = AddressFamily::Inet6;
     message.header.prefix_len = 128;
     message.header.scope = AddressScope::Universe;
+    // Nobody else can have an address on lo, and until somebody had looked nobody could bind to it.
+    message.header.flags = AddressHeaderFlags::Nodad;
     message.header.index = LO;
     message
         .attributes

@@ -180,13 +180,36 @@ impl Draft<'_> {
         ];
         self.chain(names::TO_PROXY, to_proxy);
 
+        // A bridge with br_netfilter asks the hooks for the packet, then delivers it without the socket
+        // that tproxy chose. What is marked and would meet another socket must not: it is the app's. Over lo
+        // the mark is the proxy's own, handing over.
+        let lost = opening()
+            .in_by(Is::Out, "lo")
+            .mark(Is::In, mark)
+            .socket_transparent(Is::Out)
+            .counter()
+            .verdict(Verdict::Drop);
+        let mut input: Vec<Rule> = self.ipv6_guard().into_iter().collect();
+        input.push(lost.comment("taken for the proxy, and its socket lost on the way"));
+        self.base(
+            names::MANGLE_INPUT,
+            ChainKind::Filter,
+            HookPoint::Input,
+            names::MANGLE,
+            input,
+        );
+
         let mut arriving = exemptions;
         arriving.extend(inbound);
         self.chain(names::TPROXY_ARRIVING, arriving);
 
-        let established = tcp().opens(Is::Out).socket_transparent().counter().set_mark(mark);
+        // The inbound port's own listener is no connection: what goes to that port of another host passes.
+        let connection = || tcp().opens(Is::Out).socket_transparent(Is::In);
+        let listener = connection().socket_wildcard();
+        let established = connection().counter().set_mark(mark);
         let mut rules: Vec<Rule> = self.ipv6_guard().into_iter().collect();
         rules.push(not_over_lo());
+        rules.push(leave(listener, "no connection of the proxy"));
         rules.push(established.verdict(Verdict::Accept).comment(mode));
         rules.push(goto(
             opening(),

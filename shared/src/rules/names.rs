@@ -16,6 +16,8 @@ pub const OUTPUT: &str = "output";
 pub const PREROUTING: &str = "prerouting";
 /// Base chain, filter: TPROXY, and invalid packets.
 pub const MANGLE_PREROUTING: &str = "mangle_prerouting";
+/// Base chain, filter: what TPROXY took and a bridge gave back.
+pub const MANGLE_INPUT: &str = "mangle_input";
 /// Base chain, route: the app's answers to a client whose address the proxy kept.
 pub const MANGLE_OUTPUT: &str = "mangle_output";
 /// Base chain, filter: conntrack zones of diverted DNS.

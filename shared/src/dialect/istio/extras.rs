@@ -1,7 +1,7 @@
 //! Keys of `defaults.istio` beside our fields' names: the annotations', whole or without what stands before
 //! the slash, and the names in `proxyMetadata`.
 
-use super::super::defaults::Extra;
+use super::super::layer::Extra;
 use super::{keys, metadata, parse_interception};
 use crate::redirect::value::{parse_port, parse_ports};
 use crate::redirect::{Field, Redirect, ValueError};

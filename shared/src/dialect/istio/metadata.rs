@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::super::defaults::LayerOf;
+use super::super::layer::LayerOf;
 use super::super::setting::Setting;
 use super::super::{Annotations, Refusal};
 use super::{keys, proxy_config, start};

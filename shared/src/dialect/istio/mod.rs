@@ -14,8 +14,8 @@ pub(super) use status::claims;
 
 use std::net::IpAddr;
 
-use super::defaults::{Defaults, LayerOf};
 use super::keys::istio as keys;
+use super::layer::LayerOf;
 use super::setting::Setting;
 use super::{Annotations, Dialect, Reason, Refusal};
 use crate::redirect::value::parse_port;
@@ -51,9 +51,8 @@ enum Interception {
 pub(super) fn redirect(
     annotations: &Annotations,
     first_address: Option<IpAddr>,
-    defaults: &Defaults,
+    layer: LayerOf<'_>,
 ) -> Result<Result<Redirect, Reason>, Refusal> {
-    let layer = defaults.layer(Dialect::Istio);
     let mut redirect = start::redirect(first_address);
     let interception = setting(annotations, layer, keys::INTERCEPTION_MODE);
     let interception = match interception {
@@ -92,10 +91,10 @@ pub(super) fn redirect(
 }
 
 /// What holds whatever else is said: the agent's own ports are never diverted.
-pub(super) fn always(redirect: &mut Redirect, defaults: &Defaults) -> Result<(), Refusal> {
+pub(super) fn always(redirect: &mut Redirect, layer: LayerOf<'_>) -> Result<(), Refusal> {
     let ports = AGENT_PORTS.iter().map(|port| (*port, *port)).collect();
     redirect.exclude_inbound(&ports, Dialect::Istio.name());
-    if let Some(setting) = defaults.layer(Dialect::Istio).setting(keys::STATUS_PORT) {
+    if let Some(setting) = layer.setting(keys::STATUS_PORT) {
         let port = setting.read(parse_port)?;
         redirect.exclude_inbound(&Ports::from_iter([(port, port)]), &setting.source);
     }
