@@ -159,9 +159,11 @@ pub enum FieldsError {
     },
 }
 
+/// A source as a rule's comment can hold it: a state file may be damaged, and the kernel takes no zero byte.
 fn shortened(source: &str) -> String {
+    let source = source.replace(char::is_control, " ");
     if source.len() <= LONGEST_SOURCE {
-        return source.to_owned();
+        return source;
     }
     let end = source.floor_char_boundary(LONGEST_SOURCE - "…".len());
     format!("{}…", source.get(..end).unwrap_or_default())
