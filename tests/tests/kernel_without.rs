@@ -4,7 +4,8 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    clippy::indexing_slicing
+    clippy::indexing_slicing,
+    clippy::print_stdout
 )]
 
 use std::fmt::Write as _;
@@ -82,7 +83,6 @@ fn status_is_well() {
 }
 
 #[test]
-#[ignore = "needs a kernel without it: make test-kernel"]
 fn nf_tables() {
     let plugin = Plugin::new();
     let status = plugin.call("STATUS", &plugin.node_request());
@@ -91,7 +91,6 @@ fn nf_tables() {
 }
 
 #[test]
-#[ignore = "needs a kernel without it: make test-kernel"]
 fn nfnetlink() {
     let plugin = Plugin::new();
     let status = plugin.call("STATUS", &plugin.node_request());
@@ -100,7 +99,6 @@ fn nfnetlink() {
 }
 
 #[test]
-#[ignore = "needs a kernel without it: make test-kernel"]
 fn nft_chain_nat() {
     status_is_well();
     refused(PLAIN, "nft_chain_nat", "CONFIG_NFT_NAT");
@@ -108,21 +106,18 @@ fn nft_chain_nat() {
 
 /// The nat chain needs it; `modprobe nft_chain_nat` says so.
 #[test]
-#[ignore = "needs a kernel without it: make test-kernel"]
 fn nf_conntrack() {
     status_is_well();
     refused(PLAIN, "nft_chain_nat", "CONFIG_NFT_NAT");
 }
 
 #[test]
-#[ignore = "needs a kernel without it: make test-kernel"]
 fn nft_redir() {
     status_is_well();
     refused(PLAIN, "nft_redir", "CONFIG_NFT_REDIR");
 }
 
 #[test]
-#[ignore = "needs a kernel without it: make test-kernel"]
 fn nft_fib_inet() {
     status_is_well();
     diverted(PLAIN);
@@ -131,7 +126,6 @@ fn nft_fib_inet() {
 
 /// Both families' parts belong to it.
 #[test]
-#[ignore = "needs a kernel without it: make test-kernel"]
 fn nft_fib_ipv6() {
     status_is_well();
     diverted(PLAIN);
@@ -139,7 +133,6 @@ fn nft_fib_ipv6() {
 }
 
 #[test]
-#[ignore = "needs a kernel without it: make test-kernel"]
 fn nft_ct() {
     status_is_well();
     diverted(PLAIN);
@@ -154,7 +147,6 @@ fn nft_ct() {
 }
 
 #[test]
-#[ignore = "needs a kernel without it: make test-kernel"]
 fn nft_tproxy() {
     status_is_well();
     diverted(&[]);
@@ -162,7 +154,6 @@ fn nft_tproxy() {
 }
 
 #[test]
-#[ignore = "needs a kernel without it: make test-kernel"]
 fn nft_socket() {
     status_is_well();
     diverted(&[]);
@@ -170,7 +161,6 @@ fn nft_socket() {
 }
 
 #[test]
-#[ignore = "needs a kernel without it: make test-kernel"]
 fn nft_reject_inet() {
     status_is_well();
     diverted(&[]);
