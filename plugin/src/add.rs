@@ -35,10 +35,7 @@ pub(crate) fn add(context: &Context<'_>) -> Result<String, Error> {
             return Ok(prev_result.to_json(context.version));
         }
         Annotations::Missing => {
-            tracing::warn!(
-                pod = log::pod(call),
-                "passed over: the runtime handed over no annotations"
-            );
+            tracing::warn!(pod = log::pod(call), "passed over: the runtime handed over no annotations");
             return Ok(prev_result.to_json(context.version));
         }
     };
@@ -57,30 +54,12 @@ pub(crate) fn add(context: &Context<'_>) -> Result<String, Error> {
     }
 
     match (decision, result) {
-        (
-            Decision::Divert {
-                dialect,
-                redirect,
-                notes,
-            },
-            Some(Attempt::Done(done)),
-        ) => {
+        (Decision::Divert { dialect, redirect, notes }, Some(Attempt::Done(done))) => {
             for note in notes.iter().filter(|_| done.new) {
                 tracing::info!(pod = log::pod(call), "{note}");
             }
-            let took = context
-                .deadline
-                .elapsed()
-                .as_micros()
-                .try_into()
-                .unwrap_or(u64::MAX);
-            tracing::info!(
-                pod = log::pod(call),
-                dialect = dialect.name(),
-                took,
-                "{}",
-                done.what
-            );
+            let took = context.deadline.elapsed().as_micros().try_into().unwrap_or(u64::MAX);
+            tracing::info!(pod = log::pod(call), dialect = dialect.name(), took, "{}", done.what);
             let state = State {
                 network,
                 first_address,
@@ -88,11 +67,7 @@ pub(crate) fn add(context: &Context<'_>) -> Result<String, Error> {
                 ..remembered(context, dialect, &redirect, done.digest)
             };
             if let Err(error) = store.put(&state) {
-                tracing::warn!(
-                    pod = log::pod(call),
-                    "state in {}: {error}",
-                    entry.state_dir.display()
-                );
+                tracing::warn!(pod = log::pod(call), "state in {}: {error}", entry.state_dir.display());
             }
         }
         (Decision::Leave(reason), _) => tracing::debug!(pod = log::pod(call), "passed over: {reason}"),
@@ -159,10 +134,7 @@ fn remembered(context: &Context<'_>, dialect: Dialect, redirect: &Redirect, dige
         first_address: None,
         digest,
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        added: SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_secs(),
+        added: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
         took: 0,
     }
 }

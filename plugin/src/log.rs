@@ -31,11 +31,7 @@ pub(crate) fn start(log: &entry::Log) {
         entry::Level::Debug => LevelFilter::DEBUG,
         entry::Level::Trace => LevelFilter::TRACE,
     };
-    let lazy = Lazy {
-        file: log.file.as_path().into(),
-        level,
-        made: OnceLock::new(),
-    };
+    let lazy = Lazy { file: log.file.as_path().into(), level, made: OnceLock::new() };
     // A second start is a bug that tests would show; the first one stays.
     let _ = tracing::subscriber::set_global_default(lazy);
 }
@@ -70,10 +66,7 @@ struct Lazy {
 impl Lazy {
     fn make(&self) -> Box<dyn Subscriber + Send + Sync> {
         let writer = open(&self.file).unwrap_or_else(|| BoxMakeWriter::new(io::stderr));
-        let json = tracing_subscriber::fmt()
-            .json()
-            .flatten_event(true)
-            .with_target(false);
+        let json = tracing_subscriber::fmt().json().flatten_event(true).with_target(false);
         Box::new(json.with_max_level(self.level).with_writer(writer).finish())
     }
 }
@@ -109,17 +102,13 @@ fn open(file: &Path) -> Option<BoxMakeWriter> {
     let link = fs::symlink_metadata(file);
     if link.as_ref().is_ok_and(|found| !found.file_type().is_symlink()) {
         // Somebody put a file or device there: it is theirs, and grows as it is.
-        let append = OpenOptions::new()
-            .append(true)
-            .custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits())
-            .open(file);
+        let append =
+            OpenOptions::new().append(true).custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits()).open(file);
         return append.ok().map(|file| BoxMakeWriter::new(Arc::new(file)));
     }
     let folder = file.parent()?;
-    let (prefix, suffix) = (
-        file.file_stem()?.to_str()?,
-        file.extension().map_or(Some("log"), |suffix| suffix.to_str())?,
-    );
+    let (prefix, suffix) =
+        (file.file_stem()?.to_str()?, file.extension().map_or(Some("log"), |suffix| suffix.to_str())?);
     let daily = || {
         let builder = RollingFileAppender::builder().rotation(Rotation::DAILY);
         builder.filename_prefix(prefix).filename_suffix(suffix)
@@ -127,9 +116,7 @@ fn open(file: &Path) -> Option<BoxMakeWriter> {
     // Once a day is enough for looking through the folder and for moving the link.
     if !link.is_ok_and(|link| day(link.mtime()) == today()) {
         fs::create_dir_all(folder).ok()?;
-        let linked = daily()
-            .max_log_files(DAYS)
-            .latest_symlink(file.file_name()?.to_str()?);
+        let linked = daily().max_log_files(DAYS).latest_symlink(file.file_name()?.to_str()?);
         // Of several calls at once, one makes the link; the others find it made under their hands.
         if let Ok(appender) = linked.build(folder) {
             return Some(BoxMakeWriter::new(appender));

@@ -30,12 +30,7 @@ fn everything(ns: &Netns) -> String {
         ("ip", "-6 route show table all"),
     ] {
         let args: Vec<&str> = args.split(' ').collect();
-        writeln!(
-            all,
-            "# {program} {args:?}\n{:?}",
-            ns.try_output(program, &args, "")
-        )
-        .unwrap();
+        writeln!(all, "# {program} {args:?}\n{:?}", ns.try_output(program, &args, "")).unwrap();
     }
     all
 }
@@ -55,11 +50,7 @@ fn refused(fields: Fields<'_>, module: &str, config: &str) {
     // The second time is no different: what could not be loaded stays so.
     for _ in 0..2 {
         let outcome = plugin.call("ADD", &plugin.request(&ns).native(fields));
-        fails(
-            &outcome,
-            102,
-            &[&format!("load the kernel module {module} ({config})")],
-        );
+        fails(&outcome, 102, &[&format!("load the kernel module {module} ({config})")]);
         assert_eq!(everything(&ns), before);
         assert_eq!(plugin.attachments(), Vec::<String>::new());
     }
@@ -139,11 +130,7 @@ fn nft_ct() {
     diverted(&[]);
     refused(&[("drop-invalid", "true")], "nft_ct", "CONFIG_NFT_CT");
     refused(&[("dns-port", "15053")], "nft_ct", "CONFIG_NFT_CT");
-    refused(
-        &[("mode", "tproxy"), ("proxy-mark", "1337")],
-        "nft_ct",
-        "CONFIG_NFT_CT",
-    );
+    refused(&[("mode", "tproxy"), ("proxy-mark", "1337")], "nft_ct", "CONFIG_NFT_CT");
 }
 
 #[test]

@@ -50,25 +50,14 @@ pub(crate) fn measure(ground: &Ground, report: &mut Report) {
             dns.into_iter().for_each(|took| flows.dns.push(took));
         }
     }
-    for (what, samples) in [
-        ("TCP", (|flows| &flows.tcp) as fn(&Flows) -> &Samples),
-        ("DNS over UDP", |flows| &flows.dns),
-    ] {
-        let rows: Vec<_> = pods
-            .iter()
-            .map(|flows| cells(&flows.name, samples(flows), samples(&pods[0])))
-            .collect();
-        report.table(
-            &[&format!("first packet, {what}"), "p10", "median", "p90", "ratio"],
-            &rows,
-        );
+    for (what, samples) in
+        [("TCP", (|flows| &flows.tcp) as fn(&Flows) -> &Samples), ("DNS over UDP", |flows| &flows.dns)]
+    {
+        let rows: Vec<_> =
+            pods.iter().map(|flows| cells(&flows.name, samples(flows), samples(&pods[0]))).collect();
+        report.table(&[&format!("first packet, {what}"), "p10", "median", "p90", "ratio"], &rows);
         let found = ratio(samples(&pods[1]), samples(&pods[0]));
-        report.target(
-            &format!("first packet, {what}: 10,000 CIDRs against 10"),
-            found,
-            1.1,
-            "x",
-        );
+        report.target(&format!("first packet, {what}: 10,000 CIDRs against 10"), found, 1.1, "x");
     }
 }
 
@@ -82,10 +71,7 @@ impl Flows {
         Call::plugin(&ground.sluice, "ADD", request).time();
         let proxy = Server::start(
             &pod,
-            vec![
-                Listen::tcp("proxy", "127.0.0.1:15001"),
-                Listen::udp("dns", "127.0.0.1:15053"),
-            ],
+            vec![Listen::tcp("proxy", "127.0.0.1:15001"), Listen::udp("dns", "127.0.0.1:15053")],
         );
         // The address beyond needs no neighbour: what is diverted never leaves.
         Flows {
@@ -113,9 +99,7 @@ fn connect() -> f64 {
 fn ask() -> f64 {
     let socket = UdpSocket::bind("10.66.0.10:0").expect("a socket");
     socket.connect("10.66.0.1:53").expect("an address");
-    socket
-        .set_read_timeout(Some(Duration::from_secs(2)))
-        .expect("a time-out");
+    socket.set_read_timeout(Some(Duration::from_secs(2))).expect("a time-out");
     let start = Instant::now();
     socket.send(b"?").expect("a question");
     let took = start.elapsed();
