@@ -28,7 +28,7 @@ pub(crate) fn measure(ground: &Ground, report: &mut Report) {
             Box::new(|ns| Call::plugin(&ground.echo, "ADD", request(Kind::Linkerd, ns))),
         ),
         (
-            "sluice, VERSION: our file is larger",
+            "sluice, VERSION: reads no stdin",
             Box::new(|ns| Call::plugin(&ground.sluice, "VERSION", request(Kind::Linkerd, ns))),
         ),
         (

@@ -116,7 +116,7 @@ impl Report {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let text = format!(
             "# Benchmarks\n\n\
-             `make bench` writes this file, as root. Medians of {} runs that took turns, {cores} cores, Linux {kernel}. Absolute times are this\n\
+             `make bench` writes this file, as root. Medians of {} runs or more that took turns, {cores} cores, Linux {kernel}. Absolute times are this\n\
              machine's; what counts is the ratios of one run. At real-time priority, so that what else the machine does stays out.\n\n\
              ![ADD against others, and growth](benchmarks.svg)\n\n## Targets\n\n{}\n{}",
             ground.rounds,
