@@ -124,11 +124,7 @@ fn a_pod_with_users_of_its_own_is_diverted_in_this_mode_and_by_dns_too() {
         .from("10.1.0.1:0")
         .transparent()
         .mark(1337);
-    assert_eq!(
-        hand_over.send(&world.pod).by(),
-        "n/a",
-        "it has no privilege outside"
-    );
+    assert_eq!(hand_over.send(&world.pod).by(), "A", "under the client's address");
     plugin.del(&request);
     assert_eq!(out(mapped(1000, 3000), EXT), "W");
 }
