@@ -9,7 +9,7 @@ OUT     := $(shell $(CARGO) metadata --format-version 1 --no-deps 2>/dev/null | 
 STATIC_FLAGS := -C target-feature=+crt-static -C relocation-model=static
 STATIC  := $(OUT)/$(TARGET)/release
 
-.PHONY: help build demo test test-rootless test-kernel lint bench fuzz clean
+.PHONY: help build demo test test-rootless test-kernel lint bench fuzz fuzz-keep clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -27,14 +27,42 @@ test: build ## every test; installs what they need, once
 	tests/setup
 	SLUICE_BIN=$(CURDIR)/dist/sluice $(CARGO) test --locked --workspace
 
+test-kernel: build ## the packet tests on Debian's 6.1 kernel under qemu, then its answers without one module or another
+	tests/kernel/run
+
 lint: ## formatting, clippy, licences, shell
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
 bench: build ## speed and growth, as ratios in one run; writes docs/benchmarks.md
-	tests/setup
-	$(CARGO) build --locked --release -q -p sluice-tests --bins
-	SLUICE_BIN=$(CURDIR)/dist/sluice $(OUT)/release/bench
+	rustc --edition 2024 $(STATIC_FLAGS) -C opt-level=s -C lto=fat -C codegen-units=1 -C panic=abort -C strip=symbols \
+		--target $(TARGET) -o $(STATIC)/echo-plugin tests/src/bin/echo-plugin.rs
+	$(CARGO) build --locked --release -q -p sluice-tests --bin bench
+	SLUICE_BIN=$(CURDIR)/dist/sluice ECHO_BIN=$(STATIC)/echo-plugin chrt -f 1 $(OUT)/release/bench $(BENCH)
+
+# What cargo-fuzz gives rustc, but for the sanitizer: there is no unsafe code to watch. So stable Rust will do.
+FUZZ_FLAGS := --cfg fuzzing -Cpasses=sancov-module $(addprefix -Cllvm-args=-sanitizer-coverage-,\
+	level=4 inline-8bit-counters pc-table trace-compares stack-depth)
+FUZZERS := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
+SECONDS ?= 60
+
+fuzz: ## any bytes into every parser and decoder, SECONDS=60 each; needs g++
+	RUSTFLAGS="$(FUZZ_FLAGS)" $(CARGO) build --locked --profile fuzz --target $(TARGET) -p sluice-fuzz --features libfuzzer
+	@for fuzzer in $(FUZZERS); do \
+		mkdir -p $(OUT)/corpus/$$fuzzer fuzz/crashes/$$fuzzer; echo "$$fuzzer: $(SECONDS) seconds"; \
+		$(OUT)/$(TARGET)/fuzz/$$fuzzer -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=2048 -max_len=32768 \
+			-dict=fuzz/words.dict -artifact_prefix=fuzz/crashes/$$fuzzer/ -verbosity=0 -print_final_stats=1 \
+			$(OUT)/corpus/$$fuzzer fuzz/corpus/$$fuzzer || exit; \
+	done
+
+fuzz-keep: ## the fewest inputs that reach all that `make fuzz` ever reached, into fuzz/corpus
+	@for fuzzer in $(FUZZERS); do \
+		mkdir -p $(OUT)/corpus/$$fuzzer; rm -rf $(OUT)/kept; mkdir $(OUT)/kept; \
+		$(OUT)/$(TARGET)/fuzz/$$fuzzer -merge=1 -verbosity=0 -max_len=32768 $(OUT)/kept \
+			fuzz/corpus/$$fuzzer $(OUT)/corpus/$$fuzzer || exit; \
+		rm -rf fuzz/corpus/$$fuzzer; mv $(OUT)/kept fuzz/corpus/$$fuzzer; \
+	done
+	@du -sh fuzz/corpus
 
 clean: ## what was built here; caches of tools stay
 	$(CARGO) clean

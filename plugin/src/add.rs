@@ -116,7 +116,7 @@ fn attempt(
     let Decision::Divert { redirect, .. } = decision else {
         return Ok(None);
     };
-    let plan = Plan::new(redirect)?;
+    let plan = Plan::new(redirect);
     let created = program::create(&plan, netns, &context.call.ifname, context.deadline)?;
     Ok(Some(created.map_or(Attempt::TableIsThere, Attempt::Done)))
 }
@@ -130,7 +130,7 @@ fn replace(
     let Decision::Divert { redirect, .. } = decision else {
         return Ok(None);
     };
-    let plan = Plan::new(redirect)?;
+    let plan = Plan::new(redirect);
     program::replace(&plan, netns, context.deadline).map(|done| Some(Attempt::Done(done)))
 }
 

@@ -61,6 +61,6 @@ pub(crate) fn check(context: &Context<'_>) -> Result<(), Error> {
     };
     match wanted {
         None => Ok(()),
-        Some(redirect) => program::check(&Plan::new(&redirect)?, &netns, context.deadline),
+        Some(redirect) => program::check(&Plan::new(&redirect), &netns, context.deadline),
     }
 }

@@ -16,6 +16,7 @@
 pub mod istio;
 mod link;
 pub mod mesh;
+pub mod model;
 pub mod need;
 pub mod ns;
 pub mod plugin;
@@ -30,5 +31,5 @@ pub use istio::Injected;
 pub use mesh::Mesh;
 pub use ns::{Netns, Who};
 pub use plugin::{Outcome, Plugin, Request};
-pub use probe::{Answer, Probe, Seen};
+pub use probe::{Answer, Probe, Seen, patience};
 pub use serve::{Listen, Server};

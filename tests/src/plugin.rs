@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
 use crate::ns::Netns;
+use crate::probe::patience;
 
 /// The capability by which runtimes hand over a pod's annotations.
 pub const ANNOTATIONS: &str = "io.kubernetes.cri.pod-annotations";
@@ -154,7 +155,7 @@ impl Plugin {
         let pid = Pid::from_raw(child.id().cast_signed());
         let (ended, end) = mpsc::channel::<()>();
         let watchdog = thread::spawn(move || {
-            if end.recv_timeout(Duration::from_secs(30)) == Err(mpsc::RecvTimeoutError::Timeout) {
+            if end.recv_timeout(patience(Duration::from_secs(30))) == Err(mpsc::RecvTimeoutError::Timeout) {
                 let _ = kill(pid, Signal::SIGKILL);
             }
         });

@@ -12,6 +12,13 @@ use crate::ns::{Netns, Who};
 /// Long enough for a loaded machine; only a packet that stays without an answer ever waits for it.
 const PATIENCE: Duration = Duration::from_secs(4);
 
+/// A time to wait, on a machine that may be slower than others by the factor in `SLUICE_PATIENCE`.
+#[must_use]
+pub fn patience(usual: Duration) -> Duration {
+    let factor = std::env::var("SLUICE_PATIENCE").map_or(1, |factor| factor.parse().expect("a factor"));
+    usual * factor
+}
+
 /// What to send, and as whom.
 #[derive(Clone, Debug)]
 pub struct Probe {
@@ -59,7 +66,7 @@ impl Probe {
             from: None,
             mark: None,
             transparent: false,
-            patience: PATIENCE,
+            patience: patience(PATIENCE),
         }
     }
 
@@ -101,7 +108,7 @@ impl Probe {
     #[must_use]
     pub fn briefly(self) -> Self {
         Probe {
-            patience: Duration::from_millis(700),
+            patience: patience(Duration::from_millis(700)),
             ..self
         }
     }

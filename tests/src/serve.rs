@@ -193,6 +193,10 @@ fn answer_datagram(socket: &Socket, listen: &Listen) {
     let mut buffer = [0; 512];
     while let Ok((count, peer)) = socket.recv_from(&mut buffer) {
         let asked = String::from_utf8_lossy(&buffer[..count]).into_owned();
+        // Two listeners would answer each other for ever.
+        if asked.contains('|') {
+            continue;
+        }
         let _ = socket.send_to(
             format!("{}||{peer}|{}|{asked}", listen.name, listen.addr).as_bytes(),
             peer,

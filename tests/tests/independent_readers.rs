@@ -20,7 +20,7 @@ use netlink_packet_netfilter::{
     NetfilterHeader, NetfilterMessage, NetfilterMessageInner, NetfilterProtoFamily,
 };
 use sluice_shared::nft::Connection;
-use sluice_tests::{Netns, Plugin, need};
+use sluice_tests::{Netns, Plugin, need, patience};
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// One chain, as any of the readers tells it.
@@ -75,7 +75,9 @@ fn dump(request: NfTablesMessage) -> Vec<NfTablesMessage> {
         Some(Protocol::from(libc::NETLINK_NETFILTER)),
     )
     .unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    socket
+        .set_read_timeout(Some(patience(Duration::from_secs(5))))
+        .unwrap();
     let mut header = NetlinkHeader::default();
     header.flags = NLM_F_REQUEST | NLM_F_DUMP;
     let family = NetfilterHeader::new(NetfilterProtoFamily::Inet, 0, 0);
@@ -216,7 +218,7 @@ fn by_netlink_packet_netfilter() -> TableSeen {
 
 /// Our table, by our own reader.
 fn by_our_own() -> TableSeen {
-    let found = Connection::open(Duration::from_secs(5))
+    let found = Connection::open(patience(Duration::from_secs(5)))
         .unwrap()
         .dump("sluice")
         .unwrap()

@@ -10,15 +10,15 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use sluice_tests::{Mesh, Probe, Who, need};
+use sluice_tests::{Mesh, Probe, Who, need, patience};
 use socket2::Socket;
 
 const APP: Who = Who::APP;
 
 /// Whether what is sent over an open connection comes back.
-fn echoes(socket: &Socket, patience: Duration) -> bool {
+fn echoes(socket: &Socket, usual: Duration) -> bool {
     let mut stream = TcpStream::from(socket.try_clone().unwrap());
-    stream.set_read_timeout(Some(patience)).unwrap();
+    stream.set_read_timeout(Some(patience(usual))).unwrap();
     let mut buffer = [0; 5];
     stream.write_all(b"still").is_ok() && stream.read_exact(&mut buffer).is_ok() && &buffer == b"still"
 }
@@ -79,12 +79,12 @@ fn packets_that_conntrack_calls_invalid_are_dropped_where_asked() {
         let before = open(&mesh);
         mesh.plugin.add(&mesh.request);
         for socket in &before[2..] {
-            let patience = if lives {
+            let wait = if lives {
                 Duration::from_secs(4)
             } else {
                 Duration::from_millis(500)
             };
-            assert_eq!(echoes(socket, patience), lives, "drop-invalid {drop_invalid}");
+            assert_eq!(echoes(socket, wait), lives, "drop-invalid {drop_invalid}");
         }
         assert_eq!(mesh.enters("10.1.0.2:8080"), "I");
     }

@@ -10,7 +10,7 @@ use std::net::UdpSocket;
 use std::time::Duration;
 
 use sluice_tests::mesh::PROXY;
-use sluice_tests::{Mesh, Probe, Who, need};
+use sluice_tests::{Mesh, Probe, Who, need, patience};
 
 const APP: Who = Who::APP;
 
@@ -83,7 +83,8 @@ fn same_port_at_once(mesh: &Mesh, from: &str, server: &str) {
     let open = |who| {
         let socket = Probe::udp(who, server).from(from).open(&mesh.pod).unwrap();
         let socket = UdpSocket::from(socket);
-        socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        let wait = patience(Duration::from_millis(200));
+        socket.set_read_timeout(Some(wait)).unwrap();
         socket
     };
     let (app, proxy) = (open(APP), open(PROXY));

@@ -108,6 +108,16 @@ impl<'a> Request<'a> {
         let Some(config) = self.get("runtimeConfig") else {
             return Ok(None);
         };
+        let refused = |reason: &dyn fmt::Display| {
+            Error::new(
+                Code::Decode,
+                format!("runtimeConfig: {ANNOTATIONS} is not an object of strings: {reason}"),
+            )
+        };
+        // serde takes an array for a struct too.
+        if !config.get().starts_with('{') {
+            return Err(refused(&"runtimeConfig is no object"));
+        }
         #[derive(Deserialize)]
         struct RuntimeConfig {
             #[serde(rename = "io.kubernetes.cri.pod-annotations")]
@@ -115,12 +125,7 @@ impl<'a> Request<'a> {
         }
         serde_json::from_str::<RuntimeConfig>(config.get())
             .map(|config| config.annotations)
-            .map_err(|error| {
-                Error::new(
-                    Code::Decode,
-                    format!("runtimeConfig: {ANNOTATIONS} is not an object of strings: {error}"),
-                )
-            })
+            .map_err(|error| refused(&error))
     }
 
     /// The result of the plugins before this one; `None` if it is missing.
@@ -229,6 +234,23 @@ mod tests {
             read(r#"{"runtimeConfig":{"io.kubernetes.cri.pod-annotations":{}}}"#),
             Some(BTreeMap::new())
         );
+    }
+
+    #[test]
+    fn annotations_of_another_shape_are_a_decode_error() {
+        for config in [
+            "[]",
+            r#"[{"a":"b"}]"#,
+            "7",
+            r#"{"io.kubernetes.cri.pod-annotations":["a"]}"#,
+        ] {
+            let stdin = format!(r#"{{"runtimeConfig":{config}}}"#);
+            let error = Request::parse(stdin.as_bytes())
+                .unwrap()
+                .annotations()
+                .unwrap_err();
+            assert_eq!(error.code, Code::Decode, "{config}");
+        }
     }
 
     #[test]

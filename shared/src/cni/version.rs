@@ -48,12 +48,11 @@ impl Version {
     pub fn parse(text: &str) -> Result<Self, Error> {
         Self::ALL.into_iter().find(|version| version.as_str() == text).ok_or_else(|| {
             let known = Self::ALL.map(Self::as_str).join(", ");
-            let mut error = Error::new(
+            Error::new(
                 Code::IncompatibleVersion,
                 format!("cniVersion {text:?} is not supported; set the conflist's cniVersion to one of {known}"),
-            );
-            error.details = format!("the configuration says {text:?}, the plugin supports {known}");
-            error
+            )
+            .with_details(format!("the configuration says {text:?}, the plugin supports {known}"))
         })
     }
 }

@@ -64,6 +64,12 @@ impl Defaults {
         Ok(defaults)
     }
 
+    /// Every key that a dialect's part may have.
+    pub fn keys(dialect: Dialect) -> impl Iterator<Item = &'static str> {
+        let fields = Field::ALL.iter().map(|field| field.name());
+        fields.chain(extras(dialect).iter().flat_map(|extra| extra.names).copied())
+    }
+
     pub(super) fn layer(&self, dialect: Dialect) -> LayerOf<'_> {
         let layer = match dialect {
             Dialect::Sluice => &self.sluice,
@@ -113,6 +119,14 @@ const LINKERD: &[Extra] = &[
     },
 ];
 
+fn extras(dialect: Dialect) -> &'static [Extra] {
+    match dialect {
+        Dialect::Sluice => SLUICE,
+        Dialect::Linkerd => LINKERD,
+        Dialect::Istio => istio::EXTRAS,
+    }
+}
+
 /// Reads one dialect's values.
 fn layer(dialect: Dialect, json: &Json) -> Result<Layer, ConfigError> {
     let place = dialect.defaults_name();
@@ -121,11 +135,7 @@ fn layer(dialect: Dialect, json: &Json) -> Result<Layer, ConfigError> {
             "{place}: not an object; use {{\"proxy-uid\": 2102}} and the like"
         )));
     };
-    let extras = match dialect {
-        Dialect::Sluice => SLUICE,
-        Dialect::Linkerd => LINKERD,
-        Dialect::Istio => istio::EXTRAS,
-    };
+    let extras = extras(dialect);
     let mut layer = BTreeMap::new();
     let mut fields: BTreeMap<Field, &str> = BTreeMap::new();
     for (key, json) in values {
@@ -140,13 +150,7 @@ fn layer(dialect: Dialect, json: &Json) -> Result<Layer, ConfigError> {
             (field.name(), Some(field), text)
         } else {
             let extra = extras.iter().find(|extra| extra.names.contains(&key.as_str()));
-            let known = || {
-                Field::ALL
-                    .iter()
-                    .map(|it| it.name())
-                    .chain(extras.iter().flat_map(|it| it.names).copied())
-            };
-            let extra = extra.ok_or_else(|| ConfigError::unknown(place, key, known()))?;
+            let extra = extra.ok_or_else(|| ConfigError::unknown(place, key, Defaults::keys(dialect)))?;
             (extra.check)(&text).map_err(|error| wrong(&error))?;
             (
                 extra.names.first().copied().unwrap_or_default(),

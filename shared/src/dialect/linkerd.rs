@@ -98,7 +98,8 @@ pub(super) fn always(
         .get(CONTROL_PLANE_NAMESPACES)
         .unwrap_or("linkerd")
         .split(',')
-        .any(|it| it.trim() == pod.namespace)
+        .map(str::trim)
+        .any(|it| !it.is_empty() && it == pod.namespace)
     {
         let setting = layer.setting(CONTROL_PLANE_PORTS);
         let setting = setting.unwrap_or_else(|| Setting {

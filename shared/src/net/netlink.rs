@@ -13,8 +13,8 @@ use nix::sys::time::TimeVal;
 
 use super::sockopt;
 
-/// Room for one answer: the kernel makes none of a dump longer than 32 KiB.
-const ROOM: usize = 64 * 1024;
+/// Room for one answer. The kernel makes none of a dump longer than this, or than the room given if that is more.
+const ROOM: usize = 16 * 1024;
 /// What the kernel's default buffer surely takes.
 const SMALL: usize = 64 * 1024;
 /// The kernel counts its own bookkeeping too.

@@ -138,14 +138,20 @@ impl<'a> Attr<'a> {
         Some(u64::from_be_bytes(self.data.get(..8)?.try_into().ok()?))
     }
 
-    /// Up to the first zero byte; anything that is not UTF-8 is replaced.
+    /// Up to the first zero byte. What is not UTF-8 is replaced, and what a terminal would obey: the kernel
+    /// takes any bytes for the name of a chain or set.
     pub(crate) fn str(&self) -> String {
         let end = self
             .data
             .iter()
             .position(|byte| *byte == 0)
             .unwrap_or(self.data.len());
-        String::from_utf8_lossy(self.data.get(..end).unwrap_or_default()).into_owned()
+        let text = String::from_utf8_lossy(self.data.get(..end).unwrap_or_default());
+        if text.contains(char::is_control) {
+            text.replace(char::is_control, "\u{fffd}")
+        } else {
+            text.into_owned()
+        }
     }
 
     pub(crate) fn inside(&self) -> Attrs<'a> {
@@ -207,6 +213,16 @@ mod tests {
             Some(7)
         );
         assert_eq!(read.find_kind(4).unwrap().u64(), Some(1 << 40));
+    }
+
+    #[test]
+    fn a_name_steers_no_terminal() {
+        let mut writer = Writer::default();
+        writer.raw(1, b"a\x1b[2J\xff\nb\0c");
+        assert_eq!(
+            attrs(&writer.bytes).next().unwrap().str(),
+            "a\u{fffd}[2J\u{fffd}\u{fffd}b"
+        );
     }
 
     #[test]

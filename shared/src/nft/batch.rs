@@ -270,7 +270,8 @@ impl<'r> Batch<'r> {
     }
 
     /// The bytes, in parts that make one datagram.
-    pub(crate) fn parts(&self) -> [&[u8]; 3] {
+    #[must_use]
+    pub fn parts(&self) -> [&[u8]; 3] {
         let body = self.body.as_ref().map_or(&[][..], |body| &body.writer.bytes);
         [&self.head.writer.bytes, body, &self.tail.writer.bytes]
     }

@@ -327,9 +327,20 @@ impl RuleBuilder {
     /// `socket transparent 1` (or `0`); ends the rule where no socket would take the packet.
     #[must_use]
     pub fn socket_transparent(self, is: Is) -> Self {
+        self.socket(SocketKey::Transparent, is)
+    }
+
+    /// `socket wildcard 1`: it is bound to no address, as listeners are. A connection that is still being
+    /// made does not match.
+    #[must_use]
+    pub fn socket_wildcard(self) -> Self {
+        self.socket(SocketKey::Wildcard, Is::In)
+    }
+
+    fn socket(self, key: SocketKey, is: Is) -> Self {
         self.with([
             Expr::Socket {
-                key: SocketKey::Transparent,
+                key,
                 level: 0,
                 dreg: R0,
             },

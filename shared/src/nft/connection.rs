@@ -32,10 +32,10 @@ impl Connection {
     /// Opens one in the namespace of the current thread. Each call may take at most `timeout`.
     ///
     /// # Errors
-    /// [`Error::Netlink`].
+    /// [`Error::Netlink`]; [`Error::Refused`] if the kernel has not even what nf_tables stands on.
     pub fn open(timeout: Duration) -> Result<Self, Error> {
         Ok(Self {
-            socket: Socket::open(Protocol::Netfilter)?,
+            socket: Socket::open(Protocol::Netfilter).map_err(unopened)?,
             timeout,
             seq: 1 << 24,
         })
@@ -123,7 +123,7 @@ impl Connection {
             let before = self.generation()?;
             match self.dump_once(table) {
                 Err(Error::Unsteady) => continue,
-                // A set or chain went away in the meantime.
+                // The table went away in the meantime.
                 Err(Error::Refused(refusal)) if refusal.errno == Errno::ENOENT => continue,
                 Err(error) => return Err(error),
                 Ok(found) => {
@@ -183,7 +183,7 @@ impl Connection {
         )?;
         for set in sets {
             let mut elements = Vec::new();
-            self.ask(
+            let asked = self.ask(
                 "elements",
                 NFT_MSG_GETSETELEM,
                 message::DUMP,
@@ -196,7 +196,12 @@ impl Connection {
                         decode::raw_elements(body, &mut elements);
                     }
                 },
-            )?;
+            );
+            match asked {
+                // It went away, which the generation tells; or its name is no text, and so none of ours.
+                Err(Error::Refused(refusal)) if refusal.errno == Errno::ENOENT => {}
+                other => other?,
+            }
             found.fill(&set, elements);
         }
         let mut rules = Vec::new();
@@ -271,6 +276,20 @@ impl Connection {
                 }
             }
         }
+    }
+}
+
+/// Without nfnetlink there is no such protocol. nf_tables brings it along.
+fn unopened(error: netlink::Error) -> Error {
+    match error {
+        netlink::Error::Open(errno @ Errno::EPROTONOSUPPORT) => Error::Refused(Box::new(Refusal {
+            errno,
+            what: "a netlink socket".to_owned(),
+            at: None,
+            text: None,
+            missing: Some(NF_TABLES),
+        })),
+        error => error.into(),
     }
 }
 

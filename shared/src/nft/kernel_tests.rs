@@ -10,6 +10,7 @@ use nix::sched::{CloneFlags, unshare};
 use super::build::Is;
 use super::samples::*;
 use super::*;
+use crate::net::netlink;
 
 pub(super) fn in_fresh_netns<T: Send>(work: impl FnOnce(Connection) -> T + Send) -> T {
     std::thread::scope(|scope| {
@@ -315,4 +316,35 @@ fn the_digest_changes_with_anything_but_the_comment() {
     let mut other = wanted.clone();
     other.sets[2].elements.pop();
     assert_ne!(other.digest().unwrap(), digest);
+}
+
+#[test]
+fn a_set_whose_name_is_no_text_is_dumped_like_any_other() {
+    let mut wanted = everything();
+    wanted.sets.push(Set {
+        name: "terminal".into(),
+        ..wanted.sets[0].clone()
+    });
+    in_fresh_netns(|mut nft| {
+        let batch = Batch::create(&wanted).unwrap();
+        let mut bytes = batch.parts().concat();
+        // What the kernel is told instead of its name: somebody in the pod may tell it so too.
+        let name = b"terminal\0";
+        for at in 0..bytes.len() - name.len() {
+            if bytes[at..].starts_with(name) {
+                bytes[at..at + 8].copy_from_slice(b"\x1b[2J\xff\xfe\n\r");
+            }
+        }
+        let socket = netlink::Socket::open(netlink::Protocol::Netfilter).unwrap();
+        socket.send(&[&bytes]).unwrap();
+        let found = nft.dump("sluice").unwrap().unwrap();
+        let differences: Vec<_> = compare(&wanted, &found).iter().map(ToString::to_string).collect();
+        assert_eq!(
+            differences,
+            [
+                "set terminal: is missing",
+                "set \u{fffd}[2J\u{fffd}\u{fffd}\u{fffd}\u{fffd}: does not belong there"
+            ]
+        );
+    });
 }

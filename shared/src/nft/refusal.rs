@@ -13,7 +13,8 @@ use crate::net::netlink::Answer;
 const HEADERS: usize = 20;
 
 /// What the answer to the message of that sequence number means; None if it is no error.
-pub(crate) fn refusal(batch: &Batch<'_>, seq: u32, answer: Answer) -> Option<Error> {
+#[must_use]
+pub fn refusal(batch: &Batch<'_>, seq: u32, answer: Answer) -> Option<Error> {
     let errno = answer.errno?;
     let (label, message) = batch.message(seq).unwrap_or((Label::Frame, &[]));
     match (label, errno) {

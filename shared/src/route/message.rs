@@ -34,7 +34,10 @@ pub(super) enum Change {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verb {
     Add,
+    /// A rule goes whatever its mark.
     Delete,
+    /// A rule goes if its mark is the same.
+    DeleteExactly,
 }
 
 impl Change {
@@ -76,11 +79,18 @@ impl Change {
             // Nobody wants lo down again: for Delete this changes nothing.
             (Self::LoUp, _) => serialize(kind::NEWLINK, &LinkUp, flags),
             (Self::Address(address), Verb::Add) => serialize(kind::NEWADDR, &on_lo(address), add),
-            (Self::Address(address), Verb::Delete) => serialize(kind::DELADDR, &on_lo(address), flags),
+            (Self::Address(address), Verb::Delete | Verb::DeleteExactly) => {
+                serialize(kind::DELADDR, &on_lo(address), flags)
+            }
             (Self::Route(family), Verb::Add) => serialize(kind::NEWROUTE, &to_this_host(family), add),
-            (Self::Route(family), Verb::Delete) => serialize(kind::DELROUTE, &to_this_host(family), flags),
+            (Self::Route(family), Verb::Delete | Verb::DeleteExactly) => {
+                serialize(kind::DELROUTE, &to_this_host(family), flags)
+            }
             (Self::Rule(family, mark), Verb::Add) => {
                 serialize(kind::NEWRULE, &by_mark(family, Some(mark)), add)
+            }
+            (Self::Rule(family, mark), Verb::DeleteExactly) => {
+                serialize(kind::DELRULE, &by_mark(family, Some(mark)), flags)
             }
             // By preference and table alone: whatever the mark, the rule is ours.
             (Self::Rule(family, _), Verb::Delete) => serialize(kind::DELRULE, &by_mark(family, None), flags),

@@ -203,13 +203,13 @@ impl Draft<'_> {
         arriving.extend(inbound);
         self.chain(names::TPROXY_ARRIVING, arriving);
 
-        let established = tcp()
-            .opens(Is::Out)
-            .socket_transparent(Is::In)
-            .counter()
-            .set_mark(mark);
+        // The inbound port's own listener is no connection: what goes to that port of another host passes.
+        let connection = || tcp().opens(Is::Out).socket_transparent(Is::In);
+        let listener = connection().socket_wildcard();
+        let established = connection().counter().set_mark(mark);
         let mut rules: Vec<Rule> = self.ipv6_guard().into_iter().collect();
         rules.push(not_over_lo());
+        rules.push(leave(listener, "no connection of the proxy"));
         rules.push(established.verdict(Verdict::Accept).comment(mode));
         rules.push(goto(
             opening(),

@@ -15,11 +15,14 @@ pub mod names;
 mod output;
 mod sets;
 
+#[cfg(test)]
+mod tests;
+
 use std::net::IpAddr;
 
 use crate::nft::build::{Family, Is, TCP};
 use crate::nft::ruleset::{ChainKind, HookPoint};
-use crate::nft::{Chain, Hook, Rule, RuleBuilder, Ruleset, Verdict};
+use crate::nft::{Chain, Expr, Hook, Rule, RuleBuilder, Ruleset, Verdict};
 use crate::redirect::{Field, Ipv6, Mode, Redirect};
 use crate::route::Routing;
 use sets::Sets;
@@ -38,8 +41,44 @@ pub fn build(redirect: &Redirect) -> Ruleset {
         table: names::TABLE.to_owned(),
         comment: None,
         sets: draft.sets.finish(),
-        chains: draft.chains,
+        chains: in_reading_order(draft.chains),
     }
+}
+
+/// As a packet meets them: each base chain, then what it leads to. They are written from the end,
+/// where it is known whether a chain holds anything.
+fn in_reading_order(chains: Vec<Chain>) -> Vec<Chain> {
+    fn visit(name: &str, left: &mut Vec<Chain>, ordered: &mut Vec<Chain>) {
+        let Some(at) = left.iter().position(|chain| chain.name == name) else {
+            return;
+        };
+        ordered.push(left.remove(at));
+        let at = ordered.len() - 1;
+        let leads_to = |rule: &Rule| match rule.exprs.last() {
+            Some(Expr::Verdict(Verdict::Jump(chain) | Verdict::Goto(chain))) => Some(chain.clone()),
+            _ => None,
+        };
+        let next: Vec<String> = ordered
+            .get(at)
+            .into_iter()
+            .flat_map(|chain| &chain.rules)
+            .filter_map(leads_to)
+            .collect();
+        for name in next {
+            visit(&name, left, ordered);
+        }
+    }
+    let bases: Vec<String> = chains
+        .iter()
+        .filter(|chain| chain.hook.is_some())
+        .map(|chain| chain.name.clone())
+        .collect();
+    let (mut left, mut ordered) = (chains, Vec::new());
+    for base in bases {
+        visit(&base, &mut left, &mut ordered);
+    }
+    ordered.extend(left);
+    ordered
 }
 
 /// What the ruleset needs beside itself.

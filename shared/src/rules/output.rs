@@ -5,17 +5,23 @@ use std::net::IpAddr;
 use ipnetwork::IpNetwork;
 
 use super::addresses::Addresses;
-use super::{Draft, goto, jump, leave, names, opening, tcp};
+use super::{Draft, goto, jump, leave, names, opening, routed_mark, tcp};
 use crate::nft::build::{Family, Is, Of, TCP, UDP};
 use crate::nft::ruleset::{ChainKind, HookPoint};
 use crate::nft::{Rule, RuleBuilder, Verdict};
-use crate::redirect::{Cidrs, Field, Ipv6, Mode, Only, SelfCalls};
+use crate::redirect::{Cidrs, Field, Ipv6, Only, SelfCalls};
 
 const LO: &str = "lo";
 
 impl Draft<'_> {
     /// Every chain of the output hook.
     pub(super) fn output(&mut self) {
+        self.outgoing();
+        self.answers();
+    }
+
+    /// What decides over flows that the pod opens, if any is diverted.
+    fn outgoing(&mut self) {
         let outbound = self.outbound();
         let has_outbound = self.chain(names::OUTBOUND, outbound);
         let proxy_calls = self.proxy_calls();
@@ -62,7 +68,6 @@ impl Draft<'_> {
             names::DSTNAT,
             base,
         );
-        self.answers();
     }
 
     /// Rules 1 to 3.
@@ -235,6 +240,9 @@ impl Draft<'_> {
 
     /// Before connection tracking: diverted DNS gets a zone of its own. Else the proxy's own query,
     /// sent from the same port to the same server, would be taken for the app's and turned back to it.
+    ///
+    /// What goes from port 53 to port 53 may be an answer of a server in this pod, of whose flow connection
+    /// tracking knows in the common zone only. All such stays there: a query from port 53 is diverted too.
     fn dns_zones(&mut self, has_untouched: bool) {
         let Some(port) = self.redirect.dns_port else {
             return;
@@ -255,13 +263,16 @@ impl Draft<'_> {
             .out_of(Is::In, LO)
             .protocol(Is::In, UDP)
             .sport(Is::In, one_port(port));
+        let to_common = answer.clone().dport(Is::In, one_port(names::DNS));
+        base.push(leave(to_common, "answers of the resolver to port 53"));
         base.push(
             answer
                 .counter()
                 .set_zone(names::ZONE)
                 .comment("answers of the resolver"),
         );
-        base.push(goto(dns_over_udp(), names::DNS_ZONE, comment));
+        let query = dns_over_udp().sport(Is::Out, one_port(names::DNS));
+        base.push(goto(query, names::DNS_ZONE, comment));
         self.base(
             names::RAW_OUTPUT,
             ChainKind::Filter,
@@ -346,7 +357,7 @@ impl Draft<'_> {
     /// leave by the wire. Connection tracking keeps the proxy's mark, and the answers, marked
     /// again, take the policy route back over lo.
     fn answers(&mut self) {
-        let (Mode::Tproxy, Some(mark)) = (self.redirect.mode, self.redirect.proxy_mark) else {
+        let (Some(_), Some(mark)) = (routed_mark(self.redirect), self.redirect.proxy_mark) else {
             return;
         };
         let comment = self.source(Field::ProxyMark);
