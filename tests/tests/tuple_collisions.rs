@@ -9,7 +9,7 @@
 )]
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -219,6 +219,45 @@ fn under_redirect_a_connection_is_lost_once_conntrack_forgot_it() {
             }
         }"
     ));
+}
+
+/// A proxy that never closes what its client has closed. Until the test ends.
+fn holds_on(pod: &Netns, port: u16) {
+    let listener = pod.run(|| TcpListener::bind(("0.0.0.0", port)).unwrap());
+    std::thread::spawn(move || {
+        let mut held = Vec::new();
+        for mut stream in listener.incoming().flatten() {
+            let (peer, local) = (stream.peer_addr().unwrap(), stream.local_addr().unwrap());
+            let _ = stream.write_all(format!("HELD||{peer}|{local}\n").as_bytes());
+            held.push(stream);
+        }
+    });
+}
+
+/// Conntrack gives a half-closed connection a minute, and a proxy may keep its socket for longer.
+#[test]
+fn a_half_closed_connection_at_the_proxy_is_met_by_the_next_from_its_port() {
+    need!(need::ids());
+    let mesh = Mesh::native(&[("inbound-port", "16006"), ("outbound-port", "16001")]);
+    for port in [16006, 16001] {
+        holds_on(&mesh.pod, port);
+    }
+    mesh.pod
+        .sysctl("netfilter/nf_conntrack_tcp_timeout_close_wait", "1");
+    for (client, from, first, second) in [
+        (&mesh.peer, "10.1.0.1:40000", "10.1.0.2:8080", "10.1.0.2:9090"),
+        (&mesh.pod, "10.1.0.2:40001", "192.0.2.10:443", "10.96.0.80:80"),
+    ] {
+        let call = |to| Probe::tcp(Who::APP, to).from(from).connect(client);
+        let (_, open) = call(first).unwrap();
+        open.shutdown(Shutdown::Write).unwrap();
+        sleep(Duration::from_millis(1500));
+        let before = challenges(&mesh.pod);
+        let (answer, _open) = call(second).unwrap();
+        assert_eq!(answer.by, "HELD");
+        assert_eq!(answer.peer, from.parse().unwrap(), "in the old one's place");
+        assert!(challenges(&mesh.pod) > before, "{first}");
+    }
 }
 
 #[test]
