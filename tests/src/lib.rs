@@ -13,6 +13,7 @@
 #![allow(clippy::disallowed_methods)]
 #![allow(missing_docs)]
 
+pub mod istio;
 mod link;
 pub mod mesh;
 pub mod model;
@@ -26,6 +27,7 @@ pub mod serve;
 pub mod table;
 pub mod world;
 
+pub use istio::Injected;
 pub use mesh::Mesh;
 pub use ns::{Netns, Who};
 pub use plugin::{Outcome, Plugin, Request};

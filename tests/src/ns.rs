@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -100,6 +100,28 @@ impl Netns {
     #[must_use]
     pub fn table(&self) -> String {
         self.try_output("nft", &["-a", "list", "table", "inet", "sluice"], "").unwrap_or_default()
+    }
+
+    /// The namespace of a pod with `hostUsers: false`: it belongs to a user namespace whose ids 0 to 65535
+    /// are those from `first` outside. Only for the machine's root.
+    #[must_use]
+    pub fn with_own_users(first: u32) -> Self {
+        let mut pause = Command::new("unshare")
+            .args(["--user", "--net", "--", "sh", "-c", "echo in; exec sleep 60"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("unshare");
+        let mut line = [0; 3];
+        let out = pause.stdout.as_mut().expect("its stdout");
+        out.read_exact(&mut line).expect("a user namespace");
+        for map in ["uid_map", "gid_map"] {
+            let path = format!("/proc/{}/{map}", pause.id());
+            fs::write(path, format!("0 {first} 65536")).expect("a map of ids");
+        }
+        let handle = File::open(format!("/proc/{}/ns/net", pause.id())).expect("its namespace");
+        pause.kill().expect("its end");
+        pause.wait().expect("its end");
+        Netns { handle }
     }
 
     /// One that someone else made.

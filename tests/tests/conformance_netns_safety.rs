@@ -4,7 +4,7 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
@@ -107,21 +107,13 @@ fn check_32_every_form_of_path_that_runtimes_use_works() {
 #[test]
 fn check_33_a_pod_with_a_user_namespace_is_diverted_by_the_ids_it_knows() {
     need!(need::real_root(), need::program("unshare"));
-    let mut pause = Command::new("unshare")
-        .args(["--user", "--net", "--", "sh", "-c", "echo in; exec sleep 60"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = [0; 3];
-    std::io::Read::read_exact(pause.stdout.as_mut().unwrap(), &mut line).unwrap();
-    for map in ["uid_map", "gid_map"] {
-        fs::write(format!("/proc/{}/{map}", pause.id()), "0 100000 65536").unwrap();
-    }
-    let pod = Netns::from_file(File::open(format!("/proc/{}/ns/net", pause.id())).unwrap());
-    pause.kill().unwrap();
-    pause.wait().unwrap();
-    let (plugin, world) = (Plugin::new(), World::istio_around(pod.ready(), false));
-    let request = plugin.request(&world.pod).native(&[("proxy-uid", "1337"), ("proxy-gid", "1338")]);
+    let (plugin, world) = (
+        Plugin::new(),
+        World::istio_around(Netns::with_own_users(100_000).ready(), false),
+    );
+    let request = plugin
+        .request(&world.pod)
+        .native(&[("proxy-uid", "1337"), ("proxy-gid", "1338")]);
     plugin.add(&request);
     plugin.check(&request);
     let out = |uid, gid| Probe::tcp(Who::new(uid, gid), "192.0.2.10:443").send(&world.pod).by().to_owned();
