@@ -85,7 +85,7 @@ fn config(record: &[u8]) -> (Config, Option<IpAddr>) {
                 break;
             }
             other => {
-                config.locked.extend(Field::ALL.get(usize::from(other & 0x1f)).copied().map(Lock::Field))
+                config.locked.extend(Field::ALL.get(usize::from(other & 0x1f)).copied().map(Lock::Field));
             }
         }
     }

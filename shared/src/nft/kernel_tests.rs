@@ -16,10 +16,16 @@ pub(super) fn in_fresh_netns<T: Send>(work: impl FnOnce(Connection) -> T + Send)
     std::thread::scope(|scope| {
         let inside = scope.spawn(|| {
             unshare(CloneFlags::CLONE_NEWNET).expect("needs root, or `unshare -rn`");
-            work(Connection::open(Duration::from_secs(20)).unwrap())
+            work(Connection::open(patience()).unwrap())
         });
         inside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
+}
+
+/// Long; under emulation, where loading the modules takes its time, longer by the factor in `SLUICE_PATIENCE`.
+fn patience() -> Duration {
+    let factor = std::env::var("SLUICE_PATIENCE").map_or(1, |factor| factor.parse().expect("a factor"));
+    Duration::from_secs(20) * factor
 }
 
 /// Runs nft in the namespace of the current thread; None where it is not installed.
