@@ -1,7 +1,7 @@
 //! Prerouting: what arrives (contract 2.1, arriving rules 0 to 7).
 
 use super::addresses::Addresses;
-use super::{Draft, LO, goto, leave, names, opening, tcp};
+use super::{Draft, LO, OPENING, goto, leave, names, opening, tcp};
 use crate::nft::build::{Family, Is};
 use crate::nft::ruleset::{ChainKind, HookPoint};
 use crate::nft::{Rule, RuleBuilder, Verdict};
@@ -19,10 +19,10 @@ impl Draft<'_> {
         }
 
         if !nat.is_empty() {
-            nat.insert(0, not_over_lo());
             self.chain(names::ARRIVING, nat);
-            let mut base: Vec<Rule> = self.ipv6_guard().into_iter().collect();
-            base.push(goto(opening(), names::ARRIVING, "only packets that open a connection"));
+            // Rule 0 with it: what comes over lo has been judged when it left.
+            let opening = opening(self.ours().in_by(Is::Out, LO));
+            let base = vec![goto(opening, names::ARRIVING, OPENING)];
             self.base(names::PREROUTING, ChainKind::Nat, HookPoint::Prerouting, names::DSTNAT, base);
         }
         self.base(names::MANGLE_PREROUTING, ChainKind::Filter, HookPoint::Prerouting, names::MANGLE, mangle);

@@ -54,7 +54,7 @@ impl Draft<'_> {
     /// What goes to a client's port 53 may be an answer of a server in this pod, of whose flow connection
     /// tracking knows in the common zone only: so queries from port 53, diverted like others, stay there too.
     /// With it go all ports below 512, among which NAT chooses another where two such flows would meet.
-    pub(super) fn dns_zones(&mut self, has_untouched: bool) {
+    pub(super) fn dns_zones(&mut self, has_untouched: bool, has_senders: bool) {
         let Some(port) = self.redirect.dns_port else {
             return;
         };
@@ -63,7 +63,10 @@ impl Draft<'_> {
         if has_untouched {
             rules.push(jump(names::UNTOUCHED, "what nobody diverts"));
         }
-        rules.push(jump(names::SENDERS, "whose traffic it is"));
+        rules.extend(self.proxy_sockets(leave));
+        if has_senders {
+            rules.push(jump(names::SENDERS, "whose traffic it is"));
+        }
         for (_, server) in self.udp_dns_servers() {
             rules.push(server.counter().set_zone(names::ZONE).comment(comment));
         }
@@ -75,14 +78,14 @@ impl Draft<'_> {
         let to_low = answer.clone().dport(Is::In, low_ports());
         base.push(leave(to_low, "answers of the resolver to servers"));
         base.push(answer.counter().set_zone(names::ZONE).comment("answers of the resolver"));
-        let query = dns_over_udp().sport(Is::Out, low_ports());
+        let query = dns_over_udp(RuleBuilder::new()).sport(Is::Out, low_ports());
         base.push(goto(query, names::DNS_ZONE, comment));
         self.base(names::RAW_OUTPUT, ChainKind::Filter, HookPoint::Output, names::RAW, base);
     }
 }
 
-pub(super) fn dns_over_udp() -> RuleBuilder {
-    RuleBuilder::new().protocol(Is::In, UDP).dport(Is::In, one_port(names::DNS))
+pub(super) fn dns_over_udp(rule: RuleBuilder) -> RuleBuilder {
+    rule.protocol(Is::In, UDP).dport(Is::In, one_port(names::DNS))
 }
 
 fn low_ports() -> Of {

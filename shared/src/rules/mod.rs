@@ -139,7 +139,15 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// The first rule of a base chain where IPv6 is not ours.
+    /// The start of a rule that must not see IPv6 where that is not ours.
+    fn ours(&self) -> RuleBuilder {
+        match self.redirect.ipv6 {
+            Ipv6::Bypass => RuleBuilder::new().family(Family::V4),
+            Ipv6::Capture | Ipv6::Reject => RuleBuilder::new(),
+        }
+    }
+
+    /// The same for a chain of several: its first rule.
     fn ipv6_guard(&self) -> Option<Rule> {
         let rule = || leave(RuleBuilder::new().family(Family::V6), self.source(Field::Ipv6));
         (self.redirect.ipv6 == Ipv6::Bypass).then(rule)
@@ -181,6 +189,9 @@ fn tcp() -> RuleBuilder {
 }
 
 /// A packet that opens a TCP connection.
-fn opening() -> RuleBuilder {
-    tcp().opens(Is::In)
+fn opening(rule: RuleBuilder) -> RuleBuilder {
+    rule.protocol(Is::In, TCP).opens(Is::In)
 }
+
+/// The comment where such packets are told from others.
+const OPENING: &str = "only packets that open a connection";

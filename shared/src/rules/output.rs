@@ -1,9 +1,9 @@
 //! Output: what leaves the pod's sockets (contract 2.1, output rules 1 to 11).
 
 use super::dns::dns_over_udp;
-use super::{Draft, goto, jump, names, opening};
+use super::{Draft, OPENING, goto, jump, leave, names, opening};
+use crate::nft::RuleBuilder;
 use crate::nft::ruleset::{ChainKind, HookPoint};
-use crate::nft::{Rule, RuleBuilder};
 use crate::redirect::Field;
 
 impl Draft<'_> {
@@ -27,16 +27,19 @@ impl Draft<'_> {
         let untouched = self.untouched();
         let has_untouched = self.chain(names::UNTOUCHED, untouched);
         let senders = self.senders();
-        self.chain(names::SENDERS, senders);
+        let has_senders = self.chain(names::SENDERS, senders);
 
         let mut outgoing = Vec::new();
         if has_untouched {
             outgoing.push(jump(names::UNTOUCHED, "what nobody diverts"));
         }
-        if has_proxy_calls {
-            outgoing.extend(self.proxy_sockets(|rule, comment| goto(rule, names::PROXY_CALLS, comment)));
+        outgoing.extend(self.proxy_sockets(|rule, comment| match has_proxy_calls {
+            true => goto(rule, names::PROXY_CALLS, comment),
+            false => leave(rule, comment),
+        }));
+        if has_senders {
+            outgoing.push(jump(names::SENDERS, "whose traffic it is"));
         }
-        outgoing.push(jump(names::SENDERS, "whose traffic it is"));
         let diverts_udp = !dns.is_empty();
         outgoing.extend(dns);
         if has_outbound {
@@ -44,11 +47,10 @@ impl Draft<'_> {
         }
         self.chain(names::OUTGOING, outgoing);
 
-        let mut base: Vec<Rule> = self.ipv6_guard().into_iter().collect();
-        base.push(goto(opening(), names::OUTGOING, "only packets that open a connection"));
+        let mut base = vec![goto(opening(self.ours()), names::OUTGOING, OPENING)];
         if diverts_udp {
-            base.push(goto(dns_over_udp(), names::OUTGOING, self.source(Field::DnsPort)));
-            self.dns_zones(has_untouched);
+            base.push(goto(dns_over_udp(self.ours()), names::OUTGOING, self.source(Field::DnsPort)));
+            self.dns_zones(has_untouched, has_senders);
         }
         self.base(names::OUTPUT, ChainKind::Nat, HookPoint::Output, names::DSTNAT, base);
     }

@@ -44,16 +44,15 @@ impl Draft<'_> {
         rules
     }
 
-    /// Rule 4, first half: the proxy calls the pod's own address, and another container must not
-    /// be reached past the inbound side. Empty where such calls are left alone.
+    /// Rule 4 where the proxy's calls to the pod's own address go to the inbound side, or another container
+    /// would be reached past it. Its other traffic falls off the end and is left alone. Empty where all is.
     pub(super) fn proxy_calls(&mut self) -> Vec<Rule> {
         let redirect = self.redirect;
         let (SelfCalls::Inbound, Some(port)) = (redirect.self_calls, redirect.inbound_port) else {
             return Vec::new();
         };
         let comment = self.source(Field::SelfCalls);
-        let mut rules = vec![leave(RuleBuilder::new().out_of(Is::Out, LO), comment)];
-        rules.extend(self.loopback());
+        let mut rules = self.loopback();
         if let Some(ports) = self.sets.ports(redirect, Field::TunnelPorts, &redirect.tunnel_ports) {
             let rule = RuleBuilder::new().dport(Is::In, ports);
             rules.push(leave(rule, self.source(Field::TunnelPorts)));
@@ -62,7 +61,7 @@ impl Draft<'_> {
             let rule = RuleBuilder::new().dport(Is::In, one_port(names::DNS));
             rules.push(leave(rule, self.source(Field::DnsPort)));
         }
-        rules.extend(self.divert(tcp(), None, port, comment));
+        rules.extend(self.divert(tcp().out_of(Is::In, LO), None, port, comment));
         rules
     }
 
@@ -76,10 +75,10 @@ impl Draft<'_> {
         uids.into_iter().chain(gids).collect()
     }
 
-    /// Rules 4 to 6. Whatever returns from this chain is somebody's whose traffic is diverted.
+    /// Rules 5 and 6. Whatever returns from this chain is somebody's whose traffic is diverted.
     pub(super) fn senders(&mut self) -> Vec<Rule> {
         let redirect = self.redirect;
-        let mut rules = self.proxy_sockets(leave);
+        let mut rules = Vec::new();
         if let Some(of) = self.sets.ids(redirect, Field::ExcludeUids, &redirect.exclude_uids) {
             rules.push(leave(RuleBuilder::new().skuid(of), self.source(Field::ExcludeUids)));
         }

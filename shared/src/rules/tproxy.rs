@@ -2,7 +2,7 @@
 //! a client whose address the proxy kept.
 
 use super::arriving::not_over_lo;
-use super::{Draft, LO, goto, leave, names, opening, routed_mark, tcp};
+use super::{Draft, LO, OPENING, goto, leave, names, opening, routed_mark, tcp};
 use crate::nft::build::{Family, Is};
 use crate::nft::ruleset::{ChainKind, HookPoint};
 use crate::nft::{Rule, RuleBuilder, Verdict};
@@ -46,14 +46,9 @@ impl Draft<'_> {
         // A bridge with br_netfilter asks the hooks for the packet, then delivers it without the socket
         // that tproxy chose. What is marked and would meet another socket must not: it is the app's. Over lo
         // the mark is the proxy's own, handing over.
-        let lost = opening()
-            .in_by(Is::Out, LO)
-            .mark(Is::In, mark)
-            .socket_transparent(Is::Out)
-            .counter()
-            .verdict(Verdict::Drop);
-        let mut input: Vec<Rule> = self.ipv6_guard().into_iter().collect();
-        input.push(lost.comment("taken for the proxy, and its socket lost on the way"));
+        let lost = self.ours().in_by(Is::Out, LO).mark(Is::In, mark).socket_transparent(Is::Out);
+        let lost = lost.counter().verdict(Verdict::Drop);
+        let input = vec![lost.comment("taken for the proxy, and its socket lost on the way")];
         self.base(names::MANGLE_INPUT, ChainKind::Filter, HookPoint::Input, names::MANGLE, input);
 
         let mut arriving = exemptions;
@@ -61,14 +56,16 @@ impl Draft<'_> {
         self.chain(names::TPROXY_ARRIVING, arriving);
 
         // The inbound port's own listener is no connection: what goes to that port of another host passes.
-        let connection = || tcp().opens(Is::Out).socket_transparent(Is::In);
-        let listener = connection().socket_wildcard();
-        let established = connection().counter().set_mark(mark);
+        let connections = vec![
+            leave(RuleBuilder::new().socket_wildcard(), "no connection of the proxy"),
+            RuleBuilder::new().counter().set_mark(mark).verdict(Verdict::Accept).comment(mode),
+        ];
+        self.chain(names::CONNECTIONS, connections);
+
         let mut rules: Vec<Rule> = self.ipv6_guard().into_iter().collect();
         rules.push(not_over_lo());
-        rules.push(leave(listener, "no connection of the proxy"));
-        rules.push(established.verdict(Verdict::Accept).comment(mode));
-        rules.push(goto(opening(), names::TPROXY_ARRIVING, "only packets that open a connection"));
+        rules.push(goto(opening(RuleBuilder::new()), names::TPROXY_ARRIVING, OPENING));
+        rules.push(goto(tcp().socket_transparent(Is::In), names::CONNECTIONS, mode));
         rules
     }
 
@@ -80,8 +77,8 @@ impl Draft<'_> {
             return;
         };
         let comment = self.source(Field::ProxyMark);
-        let handed = tcp().out_of(Is::In, LO).mark(Is::In, mark);
-        let answer = tcp().ct_reply().ct_mark(mark);
+        let handed = RuleBuilder::new().out_of(Is::In, LO).mark(Is::In, mark);
+        let answer = RuleBuilder::new().ct_reply().ct_mark(mark);
         let mut rules: Vec<Rule> = self.ipv6_guard().into_iter().collect();
         rules.push(handed.counter().save_mark().comment(comment));
         rules.push(answer.counter().restore_mark().comment(comment));
