@@ -13,10 +13,14 @@ pub(crate) fn refused(error: &Error) {
     assert!(!error.msg.is_empty(), "an error without a word");
     for version in Version::ALL {
         let json = error.to_json(version.as_str());
+        let mut wanted = serde_json::json!({
+            "cniVersion": version.as_str(), "code": error.code as u32, "msg": error.msg,
+        });
+        if let (Some(fields), false) = (wanted.as_object_mut(), error.details.is_empty()) {
+            fields.insert("details".to_owned(), error.details.clone().into());
+        }
         let object: serde_json::Value = serde_json::from_str(&json).expect("an error is JSON");
-        assert_eq!(object["msg"], error.msg.as_str());
-        assert_eq!(object["code"], error.code as u32);
-        assert_eq!(object["cniVersion"], version.as_str());
+        assert_eq!(object, wanted);
     }
 }
 
