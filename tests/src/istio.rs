@@ -65,10 +65,7 @@ impl Injected {
     /// The same written as JSON.
     #[must_use]
     pub fn metadata_in_json(self, name: &str, value: &str) -> Self {
-        Injected {
-            as_json: true,
-            ..self.metadata(name, value)
-        }
+        Injected { as_json: true, ..self.metadata(name, value) }
     }
 
     /// A key of `defaults.istio`.
@@ -81,10 +78,7 @@ impl Injected {
     /// The pod's addresses as the plugins before us tell them.
     #[must_use]
     pub fn addresses(self, addresses: &[&str]) -> Self {
-        Injected {
-            addresses: addresses.iter().map(|&address| address.into()).collect(),
-            ..self
-        }
+        Injected { addresses: addresses.iter().map(|&address| address.into()).collect(), ..self }
     }
 
     #[must_use]
@@ -94,10 +88,7 @@ impl Injected {
 
     #[must_use]
     pub fn tproxy(self) -> Self {
-        Injected {
-            tproxy: true,
-            ..self.annotate("sidecar.istio.io/interceptionMode", "TPROXY")
-        }
+        Injected { tproxy: true, ..self.annotate("sidecar.istio.io/interceptionMode", "TPROXY") }
     }
 
     fn config(&self) -> String {

@@ -30,9 +30,7 @@ impl Mesh {
     #[must_use]
     pub fn unprogrammed(fields: &[(&str, &str)]) -> Self {
         Self::of(fields.contains(&("mode", "tproxy")), |request| {
-            request
-                .native(fields)
-                .with("prevResult", prev_result(&["10.1.0.2/24", "fd00:1::2/64"]))
+            request.native(fields).with("prevResult", prev_result(&["10.1.0.2/24", "fd00:1::2/64"]))
         })
     }
 
@@ -42,11 +40,7 @@ impl Mesh {
         let world = World::istio(tproxy);
         let plugin = Plugin::new();
         let request = configure(plugin.request(&world.pod));
-        Mesh {
-            world,
-            plugin,
-            request,
-        }
+        Mesh { world, plugin, request }
     }
 
     /// Who takes TCP that someone in the pod sends.

@@ -107,13 +107,8 @@ fn check_32_every_form_of_path_that_runtimes_use_works() {
 #[test]
 fn check_33_a_pod_with_a_user_namespace_is_diverted_by_the_ids_it_knows() {
     need!(need::real_root(), need::program("unshare"));
-    let (plugin, world) = (
-        Plugin::new(),
-        World::istio_around(Netns::with_own_users(100_000).ready(), false),
-    );
-    let request = plugin
-        .request(&world.pod)
-        .native(&[("proxy-uid", "1337"), ("proxy-gid", "1338")]);
+    let (plugin, world) = (Plugin::new(), World::istio_around(Netns::with_own_users(100_000).ready(), false));
+    let request = plugin.request(&world.pod).native(&[("proxy-uid", "1337"), ("proxy-gid", "1338")]);
     plugin.add(&request);
     plugin.check(&request);
     let out = |uid, gid| Probe::tcp(Who::new(uid, gid), "192.0.2.10:443").send(&world.pod).by().to_owned();

@@ -1,10 +1,5 @@
 //! Istio's annotations through the binary: those that the verdict tables and the goldens leave out.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use sluice_tests::{Injected, Probe, Who, need};
 
@@ -22,10 +17,7 @@ const OWNER_GROUPS_EXCLUDE: &str = "ISTIO_OUTBOUND_OWNER_GROUPS_EXCLUDE";
 fn in_yaml_and_json(settings: &[(&str, &str)]) -> [Injected; 2] {
     let mut both = [Injected::new(), Injected::new()];
     for (name, value) in settings {
-        both = [
-            both[0].clone().metadata(name, value),
-            both[1].clone().metadata_in_json(name, value),
-        ];
+        both = [both[0].clone().metadata(name, value), both[1].clone().metadata_in_json(name, value)];
     }
     both
 }
@@ -60,13 +52,9 @@ fn excluded_groups_are_left_alone_and_everyone_else_is_diverted() {
 fn a_group_by_name_is_refused_wherever_it_stands() {
     for name in [OWNER_GROUPS, OWNER_GROUPS_EXCLUDE] {
         for pod in in_yaml_and_json(&[(name, "1000,staff")]) {
-            pod.refused()
-                .fails(101, &["proxy.istio.io/config", name, "staff"]);
+            pod.refused().fails(101, &["proxy.istio.io/config", name, "staff"]);
         }
-        Injected::new()
-            .default(name, "staff")
-            .refused()
-            .fails(7, &[name, "staff"]);
+        Injected::new().default(name, "staff").refused().fails(7, &[name, "staff"]);
     }
 }
 
@@ -78,8 +66,7 @@ fn what_counts_as_loopback_can_be_widened() {
     }
     assert_eq!(Injected::new().program().out(PROXY, "127.0.0.2:8080"), "I");
     for pod in in_yaml_and_json(&[("ISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR", "10.0.0.0/8")]) {
-        pod.refused()
-            .fails(101, &["ISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR", "10.0.0.0/8"]);
+        pod.refused().fails(101, &["ISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR", "10.0.0.0/8"]);
     }
 }
 
@@ -103,18 +90,9 @@ fn of_both_names_for_rerouted_interfaces_the_newer_counts() {
     assert_eq!(vm(Injected::new()), "I", "captured as if it were inbound");
     assert_eq!(vm(Injected::new().annotate(OLD, "k6t0")), "O");
     assert_eq!(vm(Injected::new().annotate(NEW, "k6t0")), "O");
-    assert_eq!(
-        vm(Injected::new().annotate(OLD, "net1").annotate(NEW, "k6t0")),
-        "O"
-    );
-    assert_eq!(
-        vm(Injected::new().annotate(OLD, "k6t0").annotate(NEW, "net1")),
-        "I"
-    );
-    let dns = Injected::new()
-        .annotate(NEW, "k6t0")
-        .metadata("ISTIO_META_DNS_CAPTURE", "true")
-        .program();
+    assert_eq!(vm(Injected::new().annotate(OLD, "net1").annotate(NEW, "k6t0")), "O");
+    assert_eq!(vm(Injected::new().annotate(OLD, "k6t0").annotate(NEW, "net1")), "I");
+    let dns = Injected::new().annotate(NEW, "k6t0").metadata("ISTIO_META_DNS_CAPTURE", "true").program();
     let asks = Probe::udp(APP, "10.96.0.10:53").send(&dns.inner);
     assert_eq!(asks.by(), "W", "the agent's DNS is out of the VM's reach");
 }
@@ -128,11 +106,7 @@ fn a_proxy_that_is_root_with_its_own_group_sends_self_calls_inbound() {
     let root_proxy = Who::new(0, 1337);
     for to in [SELF, SELF6, "10.2.0.2:8080"] {
         let answer = mesh.answer_out(root_proxy, to);
-        assert_eq!(
-            (answer.by.as_str(), answer.orig),
-            ("I", Some(to.parse().unwrap())),
-            "{to}"
-        );
+        assert_eq!((answer.by.as_str(), answer.orig), ("I", Some(to.parse().unwrap())), "{to}");
     }
     assert_eq!(mesh.out(root_proxy, EXT), "W");
     assert_eq!(mesh.out(Who::ROOT, EXT), "O", "root of another group is no proxy");
@@ -147,12 +121,7 @@ fn each_of_several_proxies_is_one() {
         .default("proxy-uid", "2000,1337")
         .default("proxy-gid", [2001, 1337].map(serde_json::Value::from).to_vec())
         .program();
-    for who in [
-        Who::new(2000, 1000),
-        Who::new(1337, 1000),
-        Who::new(1000, 2001),
-        PROXY,
-    ] {
+    for who in [Who::new(2000, 1000), Who::new(1337, 1000), Who::new(1000, 2001), PROXY] {
         assert_eq!(mesh.out(who, EXT), "W", "{who:?}");
         assert_eq!(mesh.out(who, SELF), "I", "{who:?}");
     }

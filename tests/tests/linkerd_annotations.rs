@@ -1,10 +1,5 @@
 //! Linkerd's annotations and defaults through the binary: those that the verdict table leaves out.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use serde_json::json;
 use sluice_tests::world::World;
@@ -39,11 +34,7 @@ impl Pod {
     }
 
     fn enters(&self, from: &str, to: &str) -> String {
-        Probe::tcp(Who::ROOT, to)
-            .from(from)
-            .send(&self.world.peer)
-            .by()
-            .into()
+        Probe::tcp(Who::ROOT, to).from(from).send(&self.world.peer).by().into()
     }
 }
 
@@ -59,11 +50,7 @@ fn pods_of_the_control_plane_reach_the_api_server_without_a_proxy() {
     assert_eq!(pod.out(APP, API), "EXT:443");
     assert_eq!(pod.out(APP, "10.96.0.10:6443"), "REFUSED", "nobody listens there");
     assert_eq!(pod.out(APP, EXT), "POD:4140");
-    assert_eq!(
-        pod.enters("10.66.0.20:0", SELF),
-        "POD:4143",
-        "inbound as any other"
-    );
+    assert_eq!(pod.enters("10.66.0.20:0", SELF), "POD:4143", "inbound as any other");
     let other = Pod::new(|request| in_namespace(request.linkerd(&[]), "shop"));
     assert_eq!(other.out(APP, API), "POD:4140");
 }
@@ -84,11 +71,7 @@ fn the_control_planes_namespaces_and_ports_can_be_others_and_are_added_to_the_po
         assert_eq!(pod.out(APP, "10.66.0.20:5432"), "EXT:5432", "{namespace}");
         assert_eq!(pod.out(APP, API), "POD:4140", "{namespace}");
     }
-    assert_eq!(
-        of("linkerd").out(APP, EXT),
-        "POD:4140",
-        "no longer the control plane's"
-    );
+    assert_eq!(of("linkerd").out(APP, EXT), "POD:4140", "no longer the control plane's");
 }
 
 const SUBNETS: &[(&str, &str)] = &[("skip-subnets", "10.66.0.20/32, fd66::20/128,172.31.0.0/16")];
@@ -96,11 +79,7 @@ const SUBNETS: &[(&str, &str)] = &[("skip-subnets", "10.66.0.20/32, fd66::20/128
 #[test]
 fn skipped_subnets_of_both_families_count_for_their_sources() {
     need!(need::ids());
-    let pod = Pod::new(|request| {
-        request
-            .linkerd(SUBNETS)
-            .defaults("linkerd", json!({ "ipv6": "capture" }))
-    });
+    let pod = Pod::new(|request| request.linkerd(SUBNETS).defaults("linkerd", json!({ "ipv6": "capture" })));
     assert_eq!(pod.enters("10.66.0.20:0", SELF), "POD:8080");
     assert_eq!(pod.enters("172.31.5.5:0", SELF), "POD:8080");
     assert_eq!(pod.enters("[fd66::20]:0", SELF6), "POD:8080");
@@ -127,12 +106,8 @@ fn skipped_subnets_count_both_ways_where_the_defaults_say_so() {
 #[test]
 fn a_malformed_subnet_is_an_error_that_names_it() {
     let (plugin, world) = (Plugin::new(), World::linkerd());
-    let request = plugin
-        .request(&world.pod)
-        .linkerd(&[("skip-subnets", "10.0.0.0/8,fd66::20/129")]);
-    plugin
-        .call("ADD", &request)
-        .fails(101, &["config.linkerd.io/skip-subnets", "fd66::20/129"]);
+    let request = plugin.request(&world.pod).linkerd(&[("skip-subnets", "10.0.0.0/8,fd66::20/129")]);
+    plugin.call("ADD", &request).fails(101, &["config.linkerd.io/skip-subnets", "fd66::20/129"]);
     assert_eq!(world.pod.table(), "");
 }
 
@@ -175,27 +150,14 @@ fn the_proxys_four_ports_are_where_the_pod_says() {
         ("control-port", "80"),
     ]);
     let from = "10.66.0.20:0";
-    let answer = Probe::tcp(Who::ROOT, SELF)
-        .from(from)
-        .send(&pod.world.peer)
-        .answer();
-    assert_eq!(
-        (answer.by.as_str(), answer.orig),
-        ("POD:9090", Some(SELF.parse().unwrap()))
-    );
+    let answer = Probe::tcp(Who::ROOT, SELF).from(from).send(&pod.world.peer).answer();
+    assert_eq!((answer.by.as_str(), answer.orig), ("POD:9090", Some(SELF.parse().unwrap())));
     let answer = Probe::tcp(APP, EXT).send(&pod.world.pod).answer();
-    assert_eq!(
-        (answer.by.as_str(), answer.orig),
-        ("POD:7777", Some(EXT.parse().unwrap()))
-    );
+    assert_eq!((answer.by.as_str(), answer.orig), ("POD:7777", Some(EXT.parse().unwrap())));
     assert_eq!(pod.enters(from, "10.66.0.10:5432"), "POD:5432");
     assert_eq!(pod.enters(from, "10.66.0.10:80"), "POD:80");
     for port in [4190, 4191, 4567] {
-        assert_eq!(
-            pod.enters(from, &format!("10.66.0.10:{port}")),
-            "POD:9090",
-            "{port}"
-        );
+        assert_eq!(pod.enters(from, &format!("10.66.0.10:{port}")), "POD:9090", "{port}");
     }
 }
 
@@ -217,9 +179,5 @@ fn left_alone_ipv6_is_in_the_log_once() {
     let request = pod.plugin.request(&pod.world.pod).linkerd(&[]);
     pod.plugin.add(&request);
     let log = pod.plugin.log();
-    assert_eq!(
-        log.lines().filter(|line| line.contains("IPv6")).count(),
-        1,
-        "{log}"
-    );
+    assert_eq!(log.lines().filter(|line| line.contains("IPv6")).count(), 1, "{log}");
 }

@@ -1,10 +1,5 @@
 //! TPROXY beside DNS, and beside IPv6 that is rejected or left alone; pods with users of their own.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use sluice_tests::mesh::PROXY;
 use sluice_tests::world::World;
@@ -16,12 +11,8 @@ const EXT6: &str = "[2001:db8::10]:443";
 const SELF: &str = "10.1.0.2:8080";
 const SELF6: &str = "[fd00:1::2]:8080";
 
-const TPROXY: [(&str, &str); 4] = [
-    ("mode", "tproxy"),
-    ("proxy-gid", "1337"),
-    ("self-calls", "inbound"),
-    ("proxy-mark", "1337"),
-];
+const TPROXY: [(&str, &str); 4] =
+    [("mode", "tproxy"), ("proxy-gid", "1337"), ("self-calls", "inbound"), ("proxy-mark", "1337")];
 
 fn tproxy(more: &[(&str, &str)]) -> Mesh {
     Mesh::native(&[&TPROXY, more].concat())
@@ -33,22 +24,14 @@ fn dns_over_tcp_and_udp_is_diverted_in_this_mode_too() {
     let mesh = tproxy(&[("dns-port", "15053")]);
     for server in ["10.96.0.10:53", "127.0.0.53:53", "[fd00:96::10]:53"] {
         let answer = mesh.answer_out(APP, server);
-        assert_eq!(
-            (answer.by.as_str(), answer.orig),
-            ("D", Some(server.parse().unwrap())),
-            "TCP {server}"
-        );
+        assert_eq!((answer.by.as_str(), answer.orig), ("D", Some(server.parse().unwrap())), "TCP {server}");
         assert_eq!(mesh.ask(APP, server), "D", "UDP {server}");
     }
     for server in ["10.96.0.10:53", "[fd00:96::10]:53"] {
         assert_eq!(mesh.out(PROXY, server), "W", "TCP {server}");
         assert_eq!(mesh.ask(PROXY, server), "W", "UDP {server}");
     }
-    assert_eq!(
-        mesh.enters("10.1.0.2:53"),
-        "I",
-        "what comes in to port 53 is inbound"
-    );
+    assert_eq!(mesh.enters("10.1.0.2:53"), "I", "what comes in to port 53 is inbound");
     assert_eq!(mesh.answer_in(SELF).local, SELF.parse().unwrap());
 }
 
@@ -107,11 +90,7 @@ fn a_pod_with_users_of_its_own_is_diverted_in_this_mode_and_by_dns_too() {
     assert_eq!(out(mapped(1000, 3000), EXT), "O");
     assert_eq!(out(mapped(1000, 3000), EXT6), "O");
     assert_eq!(out(mapped(1000, 1000), EXT), "W", "another group");
-    assert_eq!(
-        out(Who::new(1000, 3000), EXT),
-        "W",
-        "3000 outside is not 3000 inside"
-    );
+    assert_eq!(out(Who::new(1000, 3000), EXT), "W", "3000 outside is not 3000 inside");
     for proxy in [mapped(1337, 1000), mapped(0, 1337)] {
         assert_eq!(out(proxy, EXT), "W", "{proxy:?}");
         assert_eq!(out(proxy, SELF), "I", "{proxy:?}");
@@ -120,10 +99,7 @@ fn a_pod_with_users_of_its_own_is_diverted_in_this_mode_and_by_dns_too() {
     let ask = |who| Probe::udp(who, "10.96.0.10:53").send(&world.pod).by().to_owned();
     assert_eq!(ask(mapped(1000, 3000)), "D");
     assert_eq!(ask(mapped(1337, 1337)), "W");
-    let hand_over = Probe::tcp(mapped(0, 1337), SELF)
-        .from("10.1.0.1:0")
-        .transparent()
-        .mark(1337);
+    let hand_over = Probe::tcp(mapped(0, 1337), SELF).from("10.1.0.1:0").transparent().mark(1337);
     assert_eq!(hand_over.send(&world.pod).by(), "A", "under the client's address");
     plugin.del(&request);
     assert_eq!(out(mapped(1000, 3000), EXT), "W");

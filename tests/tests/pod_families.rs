@@ -1,10 +1,5 @@
 //! Pods with one family of addresses, or both: what becomes of IPv6.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use sluice_tests::plugin::prev_result;
 use sluice_tests::{Injected, Listen, Netns, Plugin, Probe, Server, Who, need};
@@ -35,10 +30,7 @@ fn of_one_family(own: &'static [&'static str], peers: &'static [&'static str]) -
     let request = plugin.request(&pod).istio(&[]);
     plugin.add(&request.with("prevResult", prev_result(own)));
     let send = |ns: &Netns, to: String| Probe::tcp(Who::APP, &to).send(ns).by().to_owned();
-    (
-        send(&pod, format!("{peer_ip}:443")),
-        send(&peer, format!("{own_ip}:8080")),
-    )
+    (send(&pod, format!("{peer_ip}:443")), send(&peer, format!("{own_ip}:8080")))
 }
 
 #[test]

@@ -1,12 +1,7 @@
 //! Two connections from one client address and port to two ports of a pod. REDIRECT makes both of them
 //! connections to the proxy's one socket (istio/istio#38982, linkerd/linkerd2#15505). What happens then, that
 //! TPROXY knows nothing of it, and what rules beside ours could do about it: docs/limits.md is written from here.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -28,24 +23,11 @@ struct Case {
     by: &'static str,
 }
 
-const ISTIO: Case = Case {
-    client: "10.1.0.1",
-    first: "10.1.0.2:8080",
-    second: "10.1.0.2:9090",
-    by: "I",
-};
-const ISTIO6: Case = Case {
-    client: "fd00:1::1",
-    first: "[fd00:1::2]:8080",
-    second: "[fd00:1::2]:9090",
-    by: "I",
-};
-const LINKERD: Case = Case {
-    client: "10.66.0.20",
-    first: "10.66.0.10:8080",
-    second: "10.66.0.10:9090",
-    by: "POD:4143",
-};
+const ISTIO: Case = Case { client: "10.1.0.1", first: "10.1.0.2:8080", second: "10.1.0.2:9090", by: "I" };
+const ISTIO6: Case =
+    Case { client: "fd00:1::1", first: "[fd00:1::2]:8080", second: "[fd00:1::2]:9090", by: "I" };
+const LINKERD: Case =
+    Case { client: "10.66.0.20", first: "10.66.0.10:8080", second: "10.66.0.10:9090", by: "POD:4143" };
 
 /// A connection that the client has.
 struct Call {
@@ -144,10 +126,7 @@ fn forget(ns: &Netns) {
     message.extend((request | acknowledge).to_ne_bytes());
     message.extend([0; 12]);
     let answer = ns.run(|| {
-        let (family, protocol) = (
-            Domain::from(libc::AF_NETLINK),
-            Protocol::from(libc::NETLINK_NETFILTER),
-        );
+        let (family, protocol) = (Domain::from(libc::AF_NETLINK), Protocol::from(libc::NETLINK_NETFILTER));
         let mut socket = Socket::new(family, Type::RAW, Some(protocol)).unwrap();
         socket.write_all(&message).unwrap();
         let mut answer = [0; 64];
@@ -282,8 +261,7 @@ fn a_half_closed_connection_at_the_proxy_is_met_by_the_next_from_its_port() {
     for port in [16006, 16001] {
         holds_on(&mesh.pod, port);
     }
-    mesh.pod
-        .sysctl("netfilter/nf_conntrack_tcp_timeout_close_wait", "1");
+    mesh.pod.sysctl("netfilter/nf_conntrack_tcp_timeout_close_wait", "1");
     for (client, from, first, second) in [
         (&mesh.peer, "10.1.0.1:40000", "10.1.0.2:8080", "10.1.0.2:9090"),
         (&mesh.pod, "10.1.0.2:40001", "192.0.2.10:443", "10.96.0.80:80"),
@@ -383,8 +361,7 @@ fn a_time_out_of_the_rules_own_keeps_conntrack_from_forgetting() {
         }
     }";
     let lives = |mesh: &Mesh| {
-        mesh.pod
-            .sysctl("netfilter/nf_conntrack_tcp_timeout_established", "1");
+        mesh.pod.sysctl("netfilter/nf_conntrack_tcp_timeout_established", "1");
         let first = ISTIO.call_first(mesh, false);
         sleep(Duration::from_millis(1500));
         echoes(&first.socket)
@@ -419,10 +396,7 @@ fn an_address_for_each_port_keeps_both_alive_under_their_own_port() {
             let both = case.both(&mesh, forgotten);
             both.live(true);
             let local = both.second.answer.local.to_string();
-            assert!(
-                ["198.18.35.130:15006", "[fd53::2382]:15006"].contains(&local.as_str()),
-                "{local}"
-            );
+            assert!(["198.18.35.130:15006", "[fd53::2382]:15006"].contains(&local.as_str()), "{local}");
         }
     }
 }

@@ -22,17 +22,9 @@ fn golden_dns_uid_gid_each_family_has_its_servers_and_its_proxies() {
     for server in ["127.0.0.53:53", "[::127.0.0.53]:53"] {
         assert_eq!(mesh.ask(APP, server), "D", "UDP {server}");
         let answer = mesh.answer_out(APP, server);
-        assert_eq!(
-            (answer.by.as_str(), answer.orig),
-            ("D", Some(server.parse().unwrap()))
-        );
+        assert_eq!((answer.by.as_str(), answer.orig), ("D", Some(server.parse().unwrap())));
         let direct = if server.starts_with('[') { "W" } else { "A" };
-        for who in [
-            Who::new(3, 1000),
-            Who::new(4, 1000),
-            Who::new(1000, 1),
-            Who::new(1000, 2),
-        ] {
+        for who in [Who::new(3, 1000), Who::new(4, 1000), Who::new(1000, 1), Who::new(1000, 2)] {
             assert_eq!(mesh.ask(who, server), direct, "{who:?} UDP {server}");
             assert_eq!(mesh.out(who, server), direct, "{who:?} TCP {server}");
         }
@@ -79,7 +71,5 @@ fn golden_drop_invalid_packets_unknown_to_conntrack_are_dropped() {
     need!(need::ids());
     let golden = Injected::golden().traffic("includeInboundPorts", "*");
     assert!(a_packet_unknown_to_conntrack_gets_through(&golden));
-    assert!(!a_packet_unknown_to_conntrack_gets_through(
-        &golden.metadata("INVALID_DROP", "true")
-    ));
+    assert!(!a_packet_unknown_to_conntrack_gets_through(&golden.metadata("INVALID_DROP", "true")));
 }

@@ -22,10 +22,7 @@ fn golden_empty_only_the_proxys_self_calls_are_diverted() {
     assert_eq!(mesh.out(APP, SELF), "A");
     assert_eq!(mesh.out(APP, "127.0.0.1:8080"), "A");
     assert_eq!(mesh.out(PROXY, SELF6), "A", "IPv4 is the pod's first address");
-    assert!(
-        !mesh.pod.nft_text().contains("hook prerouting"),
-        "nothing looks at what comes in"
-    );
+    assert!(!mesh.pod.nft_text().contains("hook prerouting"), "nothing looks at what comes in");
 }
 
 #[test]
@@ -59,9 +56,7 @@ fn golden_inbound_ports_wildcard_every_port_is_diverted_but_the_proxys_own() {
 #[test]
 fn golden_inbound_ports_include_only_listed_ports_are_diverted() {
     need!(need::ids());
-    let mesh = Injected::golden()
-        .traffic("includeInboundPorts", "32000,31000")
-        .program();
+    let mesh = Injected::golden().traffic("includeInboundPorts", "32000,31000").program();
     assert_eq!(mesh.enters("10.1.0.2:32000"), "I");
     assert_eq!(mesh.enters("10.1.0.2:31000"), "I");
     assert_eq!(mesh.enters("10.1.0.2:31001"), "REFUSED");
@@ -73,10 +68,7 @@ fn golden_inbound_ports_include_only_listed_ports_are_diverted() {
 #[test]
 fn golden_ipv6_inbound_ports_only_listed_ports_are_diverted_in_both_families() {
     need!(need::ids());
-    let mesh = Injected::golden()
-        .dual_stack()
-        .traffic("includeInboundPorts", "4000,5000")
-        .program();
+    let mesh = Injected::golden().dual_stack().traffic("includeInboundPorts", "4000,5000").program();
     inbound(&mesh, 4000, "I");
     inbound(&mesh, 5000, "I");
     inbound(&mesh, 8080, "A");

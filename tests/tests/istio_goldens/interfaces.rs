@@ -17,10 +17,7 @@ fn vm(mesh: &Mesh, to: &str, by: &str) {
 #[test]
 fn golden_kube_virt_interfaces_whatever_the_vm_sends_is_outbound() {
     need!(need::ids());
-    for name in [
-        "traffic.sidecar.istio.io/kubevirtInterfaces",
-        "istio.io/reroute-virtual-interfaces",
-    ] {
+    for name in ["traffic.sidecar.istio.io/kubevirtInterfaces", "istio.io/reroute-virtual-interfaces"] {
         let mesh = Injected::golden()
             .traffic("includeInboundPorts", "*")
             .traffic("includeOutboundIPRanges", "*")
@@ -73,13 +70,7 @@ fn golden_basic_exclude_nic_nothing_in_or_out_of_it_is_touched() {
         .traffic("includeOutboundIPRanges", "*")
         .traffic("excludeInterfaces", "not-istio-nic")
         .unprogrammed();
-    mesh.pod.cable(
-        "not-istio-nic",
-        &["10.3.0.2/24"],
-        &mesh.peer,
-        "pod2",
-        &["10.3.0.1/24"],
-    );
+    mesh.pod.cable("not-istio-nic", &["10.3.0.2/24"], &mesh.peer, "pod2", &["10.3.0.1/24"]);
     mesh.plugin.add(&mesh.request);
     assert_eq!(mesh.enters("10.3.0.2:8080"), "A");
     assert_eq!(mesh.out(APP, "10.3.0.1:80"), "W");

@@ -1,12 +1,7 @@
 //! Every golden of Istio's rule tests by what packets do: `tools/istio-iptables` and `tools/istio-nftables`
 //! (`capture/testdata`), and `cni/pkg/plugin/testdata`. Each test has the golden's name; Istio compares rule
 //! text there, which cannot be ours. What annotations cannot say comes from `defaults.istio`.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod dns;
 mod inbound;
@@ -59,11 +54,7 @@ fn proxy_is_on_ipv6(mesh: &Mesh, senders: &[Who]) {
         assert_eq!(mesh.out(who, EXT6), "W", "{who:?} out");
         assert_eq!(mesh.out(who, SELF6), "I", "{who:?} to the pod itself");
         assert_eq!(mesh.out(who, "[::1]:8080"), "A", "{who:?} to localhost");
-        assert_eq!(
-            mesh.out(who, "[fd00:1::2]:15008"),
-            "H",
-            "{who:?} to the tunnel port"
-        );
+        assert_eq!(mesh.out(who, "[fd00:1::2]:15008"), "H", "{who:?} to the tunnel port");
     }
 }
 

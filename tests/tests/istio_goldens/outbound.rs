@@ -7,49 +7,31 @@ use super::{APP, EXT, EXT6, PROXY, SELF, inbound, outbound};
 #[test]
 fn golden_outbound_ports_include_ports_are_diverted_whatever_the_address() {
     need!(need::ids());
-    let mesh = Injected::golden()
-        .traffic("includeOutboundPorts", "32000,31000")
-        .program();
+    let mesh = Injected::golden().traffic("includeOutboundPorts", "32000,31000").program();
     for to in ["192.0.2.10:32000", "10.96.0.80:31000"] {
         let answer = mesh.answer_out(APP, to);
-        assert_eq!(
-            (answer.by.as_str(), answer.orig),
-            ("O", Some(to.parse().unwrap()))
-        );
+        assert_eq!((answer.by.as_str(), answer.orig), ("O", Some(to.parse().unwrap())));
     }
     outbound(&mesh, APP, 443, "W");
-    assert_eq!(
-        mesh.out(PROXY, "192.0.2.10:32000"),
-        "REFUSED",
-        "not the proxy's own"
-    );
+    assert_eq!(mesh.out(PROXY, "192.0.2.10:32000"), "REFUSED", "not the proxy's own");
     assert_eq!(mesh.out(APP, "[2001:db8::10]:32000"), "REFUSED", "no IPv6 here");
 }
 
 #[test]
 fn golden_ipv6_outbound_ports_ports_are_diverted_in_both_families() {
     need!(need::ids());
-    let mesh = Injected::golden()
-        .dual_stack()
-        .traffic("includeOutboundPorts", "32000,31000")
-        .program();
+    let mesh = Injected::golden().dual_stack().traffic("includeOutboundPorts", "32000,31000").program();
     outbound(&mesh, APP, 32000, "O");
     outbound(&mesh, APP, 31000, "O");
     outbound(&mesh, APP, 443, "W");
-    assert_eq!(
-        mesh.out(APP, "127.0.0.1:31000"),
-        "REFUSED",
-        "loopback is nobody's"
-    );
+    assert_eq!(mesh.out(APP, "127.0.0.1:31000"), "REFUSED", "loopback is nobody's");
     inbound(&mesh, 8080, "A");
 }
 
 #[test]
 fn golden_ipnets_only_those_destinations_are_diverted() {
     need!(need::ids());
-    let mesh = Injected::golden()
-        .traffic("includeOutboundIPRanges", "10.0.0.0/8")
-        .program();
+    let mesh = Injected::golden().traffic("includeOutboundIPRanges", "10.0.0.0/8").program();
     assert_eq!(mesh.out(APP, "10.96.0.80:80"), "O");
     assert_eq!(mesh.out(APP, "10.2.0.1:80"), "O");
     assert_eq!(mesh.out(APP, EXT), "W");
@@ -70,21 +52,12 @@ fn golden_ip_range_excludes_includes_one_dns_server_and_lists_of_ids() {
     assert_eq!(mesh.out(APP, "9.9.9.9:5432"), "O");
     assert_eq!(mesh.out(APP, "1.1.1.1:443"), "W");
     assert_eq!(mesh.out(APP, EXT), "W");
-    for who in [
-        Who::new(3, 1000),
-        Who::new(4, 1000),
-        Who::new(1000, 1),
-        Who::new(1000, 2),
-    ] {
+    for who in [Who::new(3, 1000), Who::new(4, 1000), Who::new(1000, 1), Who::new(1000, 2)] {
         assert_eq!(mesh.out(who, "9.9.9.9:5432"), "W", "{who:?}");
         assert_eq!(mesh.out(who, SELF), "I", "{who:?}");
         assert_eq!(mesh.ask(who, "127.0.0.53:53"), "A", "{who:?}");
     }
-    assert_eq!(
-        mesh.out(Who::new(1337, 1337), "9.9.9.9:5432"),
-        "O",
-        "1337 is nobody here"
-    );
+    assert_eq!(mesh.out(Who::new(1337, 1337), "9.9.9.9:5432"), "O", "1337 is nobody here");
     assert_eq!(mesh.ask(APP, "127.0.0.53:53"), "D");
     assert_eq!(mesh.out(APP, "127.0.0.53:53"), "D");
     assert_eq!(mesh.ask(APP, "10.96.0.10:53"), "W", "no server of ours");
@@ -121,9 +94,7 @@ fn golden_host_ipv4_loopback_cidr_all_of_127_is_loopback() {
     let golden = Injected::golden().traffic("includeOutboundIPRanges", "*");
     let narrow = golden.program();
     assert_eq!(narrow.out(PROXY, "127.0.0.2:8080"), "I");
-    let wide = golden
-        .metadata("ISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR", "127.0.0.1/8")
-        .program();
+    let wide = golden.metadata("ISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR", "127.0.0.1/8").program();
     assert_eq!(wide.out(PROXY, "127.0.0.2:8080"), "A");
     assert_eq!(wide.out(PROXY, "127.0.0.1:8080"), "A");
     assert_eq!(wide.out(PROXY, SELF), "I");

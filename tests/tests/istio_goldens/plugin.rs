@@ -11,11 +11,7 @@ fn all_of_it_is_diverted(mesh: &Mesh) {
     for port in [22, 8080, 31000] {
         let to = format!("10.1.0.2:{port}");
         let answer = mesh.answer_in(&to);
-        assert_eq!(
-            (answer.by.as_str(), answer.orig),
-            ("I", Some(to.parse().unwrap())),
-            "{to}"
-        );
+        assert_eq!((answer.by.as_str(), answer.orig), ("I", Some(to.parse().unwrap())), "{to}");
     }
     for (port, by) in [(15008, "H"), (15020, "S"), (15021, "S"), (15090, "S")] {
         inbound(mesh, port, by);
@@ -74,10 +70,7 @@ fn golden_plugin_tproxy_the_client_and_what_it_called_are_kept() {
     let answer = mesh.answer_in(SELF);
     assert_eq!((answer.by.as_str(), answer.local), ("I", SELF.parse().unwrap()));
     assert_eq!(answer.peer.ip().to_string(), "10.1.0.1");
-    let hand_over = Probe::tcp(Who::new(0, 1337), SELF)
-        .from("10.1.0.1:0")
-        .transparent()
-        .mark(1337);
+    let hand_over = Probe::tcp(Who::new(0, 1337), SELF).from("10.1.0.1:0").transparent().mark(1337);
     assert_eq!(hand_over.send(&mesh.pod).by(), "A");
     assert_eq!(mesh.out(APP, EXT), "O");
 }
@@ -85,9 +78,7 @@ fn golden_plugin_tproxy_the_client_and_what_it_called_are_kept() {
 #[test]
 fn golden_plugin_dns_every_servers_dns_is_diverted() {
     need!(need::ids());
-    let mesh = Injected::new()
-        .metadata("ISTIO_META_DNS_CAPTURE", "true")
-        .program();
+    let mesh = Injected::new().metadata("ISTIO_META_DNS_CAPTURE", "true").program();
     for server in ["10.96.0.10:53", "169.254.20.10:53", "9.9.9.9:53", "127.0.0.53:53"] {
         assert_eq!(mesh.ask(APP, server), "D", "UDP {server}");
         assert_eq!(mesh.out(APP, server), "D", "TCP {server}");
@@ -108,8 +99,7 @@ fn golden_plugin_invalid_drop_packets_unknown_to_conntrack_are_dropped() {
 
 /// OpenShift's ids, from the defaults.
 fn custom_uid(pod: Injected) -> Injected {
-    pod.default("proxy-uid", 1_000_670_000)
-        .default("proxy-gid", 1_000_670_001)
+    pod.default("proxy-uid", 1_000_670_000).default("proxy-gid", 1_000_670_001)
 }
 
 const CUSTOM: [Who; 2] = [Who::new(1_000_670_000, 1000), Who::new(1000, 1_000_670_001)];

@@ -7,12 +7,7 @@ use super::{APP, EXT, EXT6, PROXY, SELF, SELF6, outbound, vm_has_ipv6};
 const INCLUDE: &str = "ISTIO_OUTBOUND_OWNER_GROUPS";
 const EXCLUDE: &str = "ISTIO_OUTBOUND_OWNER_GROUPS_EXCLUDE";
 /// Everyone whom the lists of two uids and two gids name.
-const LISTED: [Who; 4] = [
-    Who::new(3, 1000),
-    Who::new(4, 1000),
-    Who::new(1000, 1),
-    Who::new(1000, 2),
-];
+const LISTED: [Who; 4] = [Who::new(3, 1000), Who::new(4, 1000), Who::new(1000, 1), Who::new(1000, 2)];
 
 #[test]
 fn golden_outbound_owner_groups_only_that_groups_traffic_is_diverted() {
@@ -54,11 +49,7 @@ fn golden_ipv6_dns_outbound_owner_groups_only_that_group_in_both_families_and_no
         .traffic("includeOutboundIPRanges", "*")
         .default("dns-port", 15053)
         .default("dns-servers", "");
-    golden
-        .clone()
-        .metadata(INCLUDE, "java,202")
-        .refused()
-        .fails(101, &["java"]);
+    golden.clone().metadata(INCLUDE, "java,202").refused().fails(101, &["java"]);
     let mesh = golden.metadata(INCLUDE, "202").program();
     outbound(&mesh, Who::new(1000, 202), 443, "O");
     outbound(&mesh, APP, 443, "W");
@@ -75,11 +66,7 @@ fn golden_ipv6_dns_outbound_owner_groups_exclude_that_group_in_both_families_and
         .traffic("includeOutboundIPRanges", "*")
         .default("dns-port", 15053)
         .default("dns-servers", "");
-    golden
-        .clone()
-        .metadata(EXCLUDE, "888,ftp")
-        .refused()
-        .fails(101, &["ftp"]);
+    golden.clone().metadata(EXCLUDE, "888,ftp").refused().fails(101, &["ftp"]);
     let mesh = golden.metadata(EXCLUDE, "888").program();
     outbound(&mesh, Who::new(1000, 888), 443, "W");
     outbound(&mesh, APP, 443, "O");

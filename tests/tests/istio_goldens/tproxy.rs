@@ -12,16 +12,8 @@ const ROOT_PROXY: Who = Who::new(0, 1337);
 fn taken_as_it_is(mesh: &Mesh, to: &str) {
     let answer = mesh.answer_in(to);
     assert_eq!(answer.by, "I", "{to}");
-    let client = if to.starts_with('[') {
-        "fd00:1::1"
-    } else {
-        "10.1.0.1"
-    };
-    assert_eq!(
-        answer.peer.ip(),
-        client.parse::<std::net::IpAddr>().unwrap(),
-        "{to}"
-    );
+    let client = if to.starts_with('[') { "fd00:1::1" } else { "10.1.0.1" };
+    assert_eq!(answer.peer.ip(), client.parse::<std::net::IpAddr>().unwrap(), "{to}");
     assert_eq!(answer.local, to.parse().unwrap());
 }
 
@@ -38,13 +30,7 @@ fn golden_tproxy_inbound_as_it_is_outbound_redirected_with_dns_and_an_excluded_i
         .default("dns-port", 15053)
         .default("dns-servers", "127.0.0.53")
         .unprogrammed();
-    mesh.pod.cable(
-        "not-istio-nic",
-        &["10.3.0.2/24"],
-        &mesh.peer,
-        "pod2",
-        &["10.3.0.1/24"],
-    );
+    mesh.pod.cable("not-istio-nic", &["10.3.0.2/24"], &mesh.peer, "pod2", &["10.3.0.1/24"]);
     mesh.plugin.add(&mesh.request);
     taken_as_it_is(&mesh, SELF);
     taken_as_it_is(&mesh, SELF6);
@@ -63,10 +49,7 @@ fn golden_tproxy_inbound_as_it_is_outbound_redirected_with_dns_and_an_excluded_i
 #[test]
 fn golden_inbound_ports_wildcard_tproxy_every_port_comes_as_it_is() {
     need!(need::ids());
-    let mesh = Injected::golden()
-        .tproxy()
-        .traffic("includeInboundPorts", "*")
-        .program();
+    let mesh = Injected::golden().tproxy().traffic("includeInboundPorts", "*").program();
     taken_as_it_is(&mesh, SELF);
     taken_as_it_is(&mesh, "10.1.0.2:31000");
     assert_eq!(mesh.enters("10.2.0.2:8080"), "I");
@@ -79,10 +62,7 @@ fn golden_inbound_ports_wildcard_tproxy_every_port_comes_as_it_is() {
 #[test]
 fn golden_inbound_ports_tproxy_only_listed_ports_come_as_they_are() {
     need!(need::ids());
-    let mesh = Injected::golden()
-        .tproxy()
-        .traffic("includeInboundPorts", "32000,31000")
-        .program();
+    let mesh = Injected::golden().tproxy().traffic("includeInboundPorts", "32000,31000").program();
     taken_as_it_is(&mesh, "10.1.0.2:32000");
     taken_as_it_is(&mesh, "10.1.0.2:31000");
     assert_eq!(mesh.enters(SELF), "A");
