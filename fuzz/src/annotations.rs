@@ -47,28 +47,15 @@ pub fn annotations(bytes: &[u8]) {
     let mut records = bytes.split(|byte| *byte == 0xff);
     let (config, first_address) = config(records.next().unwrap_or_default());
     let annotations: Annotations = records.filter_map(annotation).collect();
-    let pod = Pod {
-        annotations: &annotations,
-        namespace: "shop",
-        first_address,
-    };
+    let pod = Pod { annotations: &annotations, namespace: "shop", first_address };
     match dialect::decide(&pod, &config) {
         Err(refusal) => claims::refusal(&refusal),
         Ok(Decision::Leave(reason)) => claims::one_line(&reason.to_string()),
-        Ok(Decision::Divert {
-            dialect,
-            redirect,
-            notes,
-        }) => {
+        Ok(Decision::Divert { dialect, redirect, notes }) => {
             assert!(config.dialects.contains(&dialect));
             assert!(!redirect.proxy_uids.is_empty() || !redirect.proxy_gids.is_empty());
             assert_eq!(redirect.sources.len(), Field::ALL.len());
-            assert!(
-                redirect
-                    .sources
-                    .values()
-                    .all(|source| !source.is_empty() && source.len() <= 100)
-            );
+            assert!(redirect.sources.values().all(|source| !source.is_empty() && source.len() <= 100));
             notes.iter().for_each(|note| claims::one_line(note));
             diversion::check(&redirect);
         }
@@ -97,12 +84,9 @@ fn config(record: &[u8]) -> (Config, Option<IpAddr>) {
                 }
                 break;
             }
-            other => config.locked.extend(
-                Field::ALL
-                    .get(usize::from(other & 0x1f))
-                    .copied()
-                    .map(Lock::Field),
-            ),
+            other => {
+                config.locked.extend(Field::ALL.get(usize::from(other & 0x1f)).copied().map(Lock::Field))
+            }
         }
     }
     if !dialects.is_empty() {

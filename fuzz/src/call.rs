@@ -40,11 +40,7 @@ fn add(stdin: &[u8]) -> Result<(), Error> {
         None => None,
     };
     let annotations = request.annotations()?.unwrap_or_default();
-    let pod = Pod {
-        annotations: &annotations,
-        namespace: "shop",
-        first_address,
-    };
+    let pod = Pod { annotations: &annotations, namespace: "shop", first_address };
     match dialect::decide(&pod, &entry.config) {
         Err(refusal) => claims::refusal(&refusal),
         Ok(Decision::Leave(reason)) => claims::one_line(&reason.to_string()),
@@ -76,11 +72,7 @@ pub fn conflist_entry(json: &[u8]) {
                 ("sidecar.istio.io/status", r#"{"containers":["istio-proxy"]}"#),
             ] {
                 let annotations = [(key.to_owned(), text.to_owned())].into();
-                let pod = Pod {
-                    annotations: &annotations,
-                    namespace: "shop",
-                    first_address: None,
-                };
+                let pod = Pod { annotations: &annotations, namespace: "shop", first_address: None };
                 match dialect::decide(&pod, &entry.config) {
                     Err(refusal) => claims::refusal(&refusal),
                     Ok(Decision::Leave(_)) => {}

@@ -57,20 +57,14 @@ fn encoded(ruleset: &Ruleset) -> Result<(), Error> {
         assert!(!text.contains(char::is_control), "{text:?}");
     }
     let text = ruleset.text(false).to_string();
-    let same = Ruleset {
-        comment: None,
-        ..found
-    };
+    let same = Ruleset { comment: None, ..found };
     assert_eq!(same.text(false).to_string(), text);
     Ok(())
 }
 
 /// The table as it comes out of messages of nf_tables. Elements belong to the set before them.
 pub(crate) fn decoded(bytes: &[u8], table: &str) -> Ruleset {
-    let mut found = Ruleset {
-        table: table.to_owned(),
-        ..Ruleset::default()
-    };
+    let mut found = Ruleset { table: table.to_owned(), ..Ruleset::default() };
     let (mut set, mut elements) = (String::new(), Vec::new());
     for message in netlink::messages(bytes).filter(|message| message.kind >> 8 == NF_TABLES) {
         let body = message.body.get(4..).unwrap_or_default();
@@ -92,33 +86,12 @@ static PACKETS: LazyLock<Vec<Packet>> = LazyLock::new(packets);
 /// One packet of each sort.
 fn packets() -> Vec<Packet> {
     let address = |text: &str| text.parse::<IpAddr>().expect("an address");
-    let ways = [
-        ("10.0.0.1", "10.0.0.2"),
-        ("fd00::1", "fd00::2"),
-        ("127.0.0.1", "127.0.0.6"),
-        ("::1", "::6"),
-    ];
+    let ways = [("10.0.0.1", "10.0.0.2"), ("fd00::1", "fd00::2"), ("127.0.0.1", "127.0.0.6"), ("::1", "::6")];
     let hooks = [
-        Hook::Output {
-            oif: "eth0".to_owned(),
-            uid: Some(1000),
-            gid: Some(1000),
-            mark: 0,
-        },
-        Hook::Output {
-            oif: "lo".to_owned(),
-            uid: None,
-            gid: None,
-            mark: 1337,
-        },
-        Hook::Arriving {
-            iif: "eth0".to_owned(),
-            to_this_netns: true,
-        },
-        Hook::Arriving {
-            iif: "lo".to_owned(),
-            to_this_netns: false,
-        },
+        Hook::Output { oif: "eth0".to_owned(), uid: Some(1000), gid: Some(1000), mark: 0 },
+        Hook::Output { oif: "lo".to_owned(), uid: None, gid: None, mark: 1337 },
+        Hook::Arriving { iif: "eth0".to_owned(), to_this_netns: true },
+        Hook::Arriving { iif: "lo".to_owned(), to_this_netns: false },
     ];
     let protocols = [Protocol::Tcp { flags: 2 }, Protocol::Udp, Protocol::Other(1)];
     let mut packets = Vec::new();

@@ -29,9 +29,7 @@ static WANTED: LazyLock<(Ruleset, Routing)> = LazyLock::new(|| {
         (Field::ProxyMark, "1337"),
         (Field::DnsPort, "15053"),
     ] {
-        redirect
-            .set(field, text, field.name())
-            .expect("a value of the field");
+        redirect.set(field, text, field.name()).expect("a value of the field");
     }
     (rules::build(&redirect), rules::routing(&redirect))
 });

@@ -30,9 +30,6 @@ fn every_file_of_the_corpus_keeps_the_claims_of_its_target() {
 
 #[test]
 fn what_broke_a_claim_once_keeps_it_now() {
-    let count: usize = TARGETS
-        .map(|(name, target)| replay("regressions", name, target))
-        .iter()
-        .sum();
+    let count: usize = TARGETS.map(|(name, target)| replay("regressions", name, target)).iter().sum();
     assert!(count > 0);
 }

@@ -41,21 +41,14 @@ pub(crate) struct Programmed {
 impl Plan {
     /// Pure.
     pub(crate) fn new(redirect: &Redirect) -> Self {
-        Self {
-            ruleset: rules::build(redirect),
-            routing: rules::routing(redirect),
-        }
+        Self { ruleset: rules::build(redirect), routing: rules::routing(redirect) }
     }
 
     fn encode(&self) -> Result<Encoded<'_>, Error> {
         let body = self.ruleset.encode().map_err(refused)?;
         let digest = body.digest();
         let comment = format!("sluice {}, digest {digest}", env!("CARGO_PKG_VERSION"));
-        Ok(Encoded {
-            body,
-            digest,
-            comment,
-        })
+        Ok(Encoded { body, digest, comment })
     }
 }
 
@@ -69,20 +62,12 @@ pub(crate) fn create(
     ifname: &str,
     deadline: Deadline,
 ) -> Result<Option<Programmed>, Error> {
-    let Encoded {
-        body,
-        digest,
-        comment,
-    } = plan.encode()?;
+    let Encoded { body, digest, comment } = plan.encode()?;
     let batch = body.create(Some(&comment)).map_err(refused)?;
     let mut sockets = enter(netns, plan, deadline, Some(ifname))?;
     sockets.route(plan, deadline)?;
     match sockets.nft.commit(&batch) {
-        Ok(()) => Ok(Some(Programmed {
-            what: "diverted",
-            new: true,
-            digest,
-        })),
+        Ok(()) => Ok(Some(Programmed { what: "diverted", new: true, digest })),
         Err(nft::Error::Exists { .. }) => Ok(None),
         Err(error) => Err(sockets.give_up(plan, deadline, error)),
     }
@@ -94,11 +79,7 @@ pub(crate) fn create(
 /// # Errors
 /// As [`create`].
 pub(crate) fn replace(plan: &Plan, netns: &Netns, deadline: Deadline) -> Result<Programmed, Error> {
-    let Encoded {
-        body,
-        digest,
-        comment,
-    } = plan.encode()?;
+    let Encoded { body, digest, comment } = plan.encode()?;
     let batch = body.replace(Some(&comment)).map_err(refused)?;
     let mut sockets = enter(netns, plan, deadline, None)?;
     sockets.route(plan, deadline)?;
@@ -111,11 +92,7 @@ pub(crate) fn replace(plan: &Plan, netns: &Netns, deadline: Deadline) -> Result<
         sockets.nft.commit(&batch).map_err(refused)?;
     }
     sockets.forget_others(plan, deadline)?;
-    Ok(Programmed {
-        what: if same { "diverted already" } else { "diverted anew" },
-        new: !same,
-        digest,
-    })
+    Ok(Programmed { what: if same { "diverted already" } else { "diverted anew" }, new: !same, digest })
 }
 
 /// Compares the kernel with the plan.
@@ -134,9 +111,7 @@ pub(crate) fn check(plan: &Plan, netns: &Netns, deadline: Deadline) -> Result<()
             1 => String::new(),
             count => format!(" (and {} more)", count - 1),
         };
-        return differs(format!(
-            "table inet sluice is not what the pod asks for: {first}{more}"
-        ));
+        return differs(format!("table inet sluice is not what the pod asks for: {first}{more}"));
     }
     if let Some(route) = &mut sockets.route
         && let Some(missing) = plan.routing.missing(route, end(deadline)).map_err(not_routed)?
@@ -153,10 +128,7 @@ pub(crate) fn check(plan: &Plan, netns: &Netns, deadline: Deadline) -> Result<()
 pub(crate) fn clean(netns: &Netns, asked: Option<&Redirect>, deadline: Deadline) -> Result<(), Error> {
     // Without state nobody knows whether there is a policy route; asking to remove it does no harm.
     let routing = asked.map_or_else(Routing::any, rules::routing);
-    let plan = Plan {
-        ruleset: Ruleset::default(),
-        routing,
-    };
+    let plan = Plan { ruleset: Ruleset::default(), routing };
     let mut sockets = enter(netns, &plan, deadline, None)?;
     let batch = Batch::delete(rules::names::TABLE).map_err(refused)?;
     match sockets.nft.commit(&batch) {
@@ -193,10 +165,7 @@ fn enter(netns: &Netns, plan: &Plan, deadline: Deadline, ifname: Option<&str>) -
             })?;
         }
         let nft = Connection::open(deadline.left()).map_err(refused)?;
-        let route = routes
-            .then(|| Socket::open(Protocol::Route))
-            .transpose()
-            .map_err(not_routed)?;
+        let route = routes.then(|| Socket::open(Protocol::Route)).transpose().map_err(not_routed)?;
         Ok(Sockets { nft, route })
     });
     sockets.map_err(|error| Error::new(Code::InvalidNetns, format!("CNI_NETNS {error}")))?
@@ -214,10 +183,7 @@ impl Sockets {
     /// What an earlier redirect needed goes out after its rules.
     fn forget_others(&mut self, plan: &Plan, deadline: Deadline) -> Result<(), Error> {
         match &mut self.route {
-            Some(route) => plan
-                .routing
-                .remove_others(route, end(deadline))
-                .map_err(not_routed),
+            Some(route) => plan.routing.remove_others(route, end(deadline)).map_err(not_routed),
             None => Ok(()),
         }
     }
@@ -236,10 +202,7 @@ fn end(deadline: Deadline) -> Instant {
 }
 
 fn refused(error: nft::Error) -> Error {
-    Error::new(
-        Code::KernelRefused,
-        format!("the kernel refused the pod's nftables rules: {error}"),
-    )
+    Error::new(Code::KernelRefused, format!("the kernel refused the pod's nftables rules: {error}"))
 }
 
 fn not_routed(error: impl std::fmt::Display) -> Error {

@@ -33,10 +33,7 @@ pub(crate) fn status(context: &Context<'_>) -> Result<(), Error> {
     if let Err(error) = std::fs::read_dir(&entry.state_dir)
         && error.kind() != std::io::ErrorKind::NotFound
     {
-        tracing::warn!(
-            "state in {}: {error}; pods are diverted all the same",
-            entry.state_dir.display()
-        );
+        tracing::warn!("state in {}: {error}; pods are diverted all the same", entry.state_dir.display());
     }
     Ok(())
 }

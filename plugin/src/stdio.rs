@@ -36,10 +36,7 @@ pub(crate) fn read(deadline: Deadline) -> Result<Vec<u8>, Error> {
             Err(error) => return Err(failed(&error.to_string())),
         }
         if bytes.len() > LARGEST {
-            return Err(Error::new(
-                Code::Decode,
-                "stdin is larger than 4 MiB; no CNI request is",
-            ));
+            return Err(Error::new(Code::Decode, "stdin is larger than 4 MiB; no CNI request is"));
         }
     }
 }

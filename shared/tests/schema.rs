@@ -13,12 +13,7 @@ fn schema() -> Value {
 }
 
 fn keys(object: &Value) -> BTreeSet<&str> {
-    object["properties"]
-        .as_object()
-        .unwrap()
-        .keys()
-        .map(String::as_str)
-        .collect()
+    object["properties"].as_object().unwrap().keys().map(String::as_str).collect()
 }
 
 #[test]
@@ -26,11 +21,7 @@ fn defaults_have_the_keys_that_the_schema_lists() {
     let schema = schema();
     for dialect in Dialect::ALL {
         let listed = &schema["properties"]["defaults"]["properties"][dialect.name()];
-        assert_eq!(
-            keys(listed),
-            Defaults::keys(*dialect).collect(),
-            "defaults.{dialect}"
-        );
+        assert_eq!(keys(listed), Defaults::keys(*dialect).collect(), "defaults.{dialect}");
     }
 }
 
@@ -45,11 +36,7 @@ fn every_top_level_key_of_the_schema_is_taken_and_misspelt_it_is_refused() {
         }
         let misspelt = format!(r#"{{"{key}x": null}}"#);
         let error = Entry::parse(&Request::parse(misspelt.as_bytes()).unwrap()).unwrap_err();
-        assert!(
-            error.msg.contains(&format!("{key:?} is the nearest")),
-            "{}",
-            error.msg
-        );
+        assert!(error.msg.contains(&format!("{key:?} is the nearest")), "{}", error.msg);
     }
 }
 
@@ -57,17 +44,7 @@ fn every_top_level_key_of_the_schema_is_taken_and_misspelt_it_is_refused() {
 fn the_example_conflist_is_taken() {
     let list: Value =
         serde_json::from_str(include_str!("../../deploy/examples/10-containerd-net.conflist")).unwrap();
-    let ours = list["plugins"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|plugin| plugin["type"] == "sluice")
-        .unwrap();
+    let ours = list["plugins"].as_array().unwrap().iter().find(|plugin| plugin["type"] == "sluice").unwrap();
     let entry = ours.to_string();
-    assert!(
-        Entry::parse(&Request::parse(entry.as_bytes()).unwrap())
-            .unwrap()
-            .ignored
-            .is_empty()
-    );
+    assert!(Entry::parse(&Request::parse(entry.as_bytes()).unwrap()).unwrap().ignored.is_empty());
 }

@@ -33,11 +33,7 @@ impl Mesh {
         let plugin = Plugin::new();
         let request = plugin.request(&world.pod).native(fields);
         let request = request.with("prevResult", prev_result(&["10.1.0.2/24", "fd00:1::2/64"]));
-        Mesh {
-            world,
-            plugin,
-            request,
-        }
+        Mesh { world, plugin, request }
     }
 
     /// Who takes TCP that someone in the pod sends.

@@ -48,9 +48,5 @@ pub fn program(name: &str) -> Result<(), String> {
 pub fn real_root() -> Result<(), String> {
     let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
     let whole = map.split_whitespace().eq(["0", "0", "4294967295"]);
-    if whole && Uid::effective().is_root() {
-        Ok(())
-    } else {
-        Err("not the machine's root".into())
-    }
+    if whole && Uid::effective().is_root() { Ok(()) } else { Err("not the machine's root".into()) }
 }

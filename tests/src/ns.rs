@@ -37,10 +37,7 @@ impl Who {
         // CAP_SYS_PTRACE: root in a container, for one.
         let _ = prctl::set_dumpable(true);
         // An invalid id changes nothing and answers with the present one.
-        let now = (
-            setfsuid(Uid::from_raw(u32::MAX)).as_raw(),
-            setfsgid(Gid::from_raw(u32::MAX)).as_raw(),
-        );
+        let now = (setfsuid(Uid::from_raw(u32::MAX)).as_raw(), setfsgid(Gid::from_raw(u32::MAX)).as_raw());
         assert_eq!(now, (self.uid, self.gid), "this lab cannot take the ids {self:?}");
     }
 }
@@ -59,10 +56,7 @@ impl Netns {
             unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace (root, or `unshare -rn`)");
             File::open("/proc/thread-self/ns/net").expect("own namespace")
         });
-        Netns {
-            handle: handle.join().expect("thread of the namespace"),
-        }
-        .ready()
+        Netns { handle: handle.join().expect("thread of the namespace") }.ready()
     }
 
     /// Makes one that is just made ready for use.
@@ -105,8 +99,7 @@ impl Netns {
     /// Our table as `nft` shows it, handles included; empty if it is not there.
     #[must_use]
     pub fn table(&self) -> String {
-        self.try_output("nft", &["-a", "list", "table", "inet", "sluice"], "")
-            .unwrap_or_default()
+        self.try_output("nft", &["-a", "list", "table", "inet", "sluice"], "").unwrap_or_default()
     }
 
     /// One that someone else made.
@@ -175,8 +168,7 @@ impl Netns {
     /// Runs a program inside and gives its output; it must succeed.
     #[must_use]
     pub fn output(&self, program: &str, args: &[&str], stdin: &str) -> String {
-        self.try_output(program, args, stdin)
-            .unwrap_or_else(|error| panic!("{program} {args:?}: {error}"))
+        self.try_output(program, args, stdin).unwrap_or_else(|error| panic!("{program} {args:?}: {error}"))
     }
 
     /// Runs a program inside: its output, or what it complained about.

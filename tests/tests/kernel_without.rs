@@ -4,7 +4,8 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    clippy::indexing_slicing
+    clippy::indexing_slicing,
+    clippy::print_stdout
 )]
 
 use std::fmt::Write as _;
@@ -29,12 +30,7 @@ fn everything(ns: &Netns) -> String {
         ("ip", "-6 route show table all"),
     ] {
         let args: Vec<&str> = args.split(' ').collect();
-        writeln!(
-            all,
-            "# {program} {args:?}\n{:?}",
-            ns.try_output(program, &args, "")
-        )
-        .unwrap();
+        writeln!(all, "# {program} {args:?}\n{:?}", ns.try_output(program, &args, "")).unwrap();
     }
     all
 }
@@ -54,11 +50,7 @@ fn refused(fields: Fields<'_>, module: &str, config: &str) {
     // The second time is no different: what could not be loaded stays so.
     for _ in 0..2 {
         let outcome = plugin.call("ADD", &plugin.request(&ns).native(fields));
-        fails(
-            &outcome,
-            102,
-            &[&format!("load the kernel module {module} ({config})")],
-        );
+        fails(&outcome, 102, &[&format!("load the kernel module {module} ({config})")]);
         assert_eq!(everything(&ns), before);
         assert_eq!(plugin.attachments(), Vec::<String>::new());
     }
@@ -82,7 +74,6 @@ fn status_is_well() {
 }
 
 #[test]
-#[ignore = "needs a kernel without it: make test-kernel"]
 fn nf_tables() {
     let plugin = Plugin::new();
     let status = plugin.call("STATUS", &plugin.node_request());
@@ -91,7 +82,6 @@ fn nf_tables() {
 }
 
 #[test]
-#[ignore = "needs a kernel without it: make test-kernel"]
 fn nfnetlink() {
     let plugin = Plugin::new();
     let status = plugin.call("STATUS", &plugin.node_request());
@@ -100,7 +90,6 @@ fn nfnetlink() {
 }
 
 #[test]
-#[ignore = "needs a kernel without it: make test-kernel"]
 fn nft_chain_nat() {
     status_is_well();
     refused(PLAIN, "nft_chain_nat", "CONFIG_NFT_NAT");
@@ -108,21 +97,18 @@ fn nft_chain_nat() {
 
 /// The nat chain needs it; `modprobe nft_chain_nat` says so.
 #[test]
-#[ignore = "needs a kernel without it: make test-kernel"]
 fn nf_conntrack() {
     status_is_well();
     refused(PLAIN, "nft_chain_nat", "CONFIG_NFT_NAT");
 }
 
 #[test]
-#[ignore = "needs a kernel without it: make test-kernel"]
 fn nft_redir() {
     status_is_well();
     refused(PLAIN, "nft_redir", "CONFIG_NFT_REDIR");
 }
 
 #[test]
-#[ignore = "needs a kernel without it: make test-kernel"]
 fn nft_fib_inet() {
     status_is_well();
     diverted(PLAIN);
@@ -131,7 +117,6 @@ fn nft_fib_inet() {
 
 /// Both families' parts belong to it.
 #[test]
-#[ignore = "needs a kernel without it: make test-kernel"]
 fn nft_fib_ipv6() {
     status_is_well();
     diverted(PLAIN);
@@ -139,22 +124,16 @@ fn nft_fib_ipv6() {
 }
 
 #[test]
-#[ignore = "needs a kernel without it: make test-kernel"]
 fn nft_ct() {
     status_is_well();
     diverted(PLAIN);
     diverted(&[]);
     refused(&[("drop-invalid", "true")], "nft_ct", "CONFIG_NFT_CT");
     refused(&[("dns-port", "15053")], "nft_ct", "CONFIG_NFT_CT");
-    refused(
-        &[("mode", "tproxy"), ("proxy-mark", "1337")],
-        "nft_ct",
-        "CONFIG_NFT_CT",
-    );
+    refused(&[("mode", "tproxy"), ("proxy-mark", "1337")], "nft_ct", "CONFIG_NFT_CT");
 }
 
 #[test]
-#[ignore = "needs a kernel without it: make test-kernel"]
 fn nft_tproxy() {
     status_is_well();
     diverted(&[]);
@@ -162,7 +141,6 @@ fn nft_tproxy() {
 }
 
 #[test]
-#[ignore = "needs a kernel without it: make test-kernel"]
 fn nft_socket() {
     status_is_well();
     diverted(&[]);
@@ -170,7 +148,6 @@ fn nft_socket() {
 }
 
 #[test]
-#[ignore = "needs a kernel without it: make test-kernel"]
 fn nft_reject_inet() {
     status_is_well();
     diverted(&[]);

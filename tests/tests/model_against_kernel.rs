@@ -22,9 +22,7 @@ const OFTEN: usize = 20;
 
 fn number<T: std::str::FromStr>(name: &str, default: T) -> T {
     match std::env::var(name) {
-        Ok(text) => text
-            .parse()
-            .unwrap_or_else(|_| panic!("{name}={text} is no number")),
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")),
         Err(_) => default,
     }
 }
@@ -32,32 +30,21 @@ fn number<T: std::str::FromStr>(name: &str, default: T) -> T {
 #[test]
 fn the_verdict_function_says_what_the_kernel_does() {
     need!(need::real_root());
-    let trial = Trial {
-        seed: number("SLUICE_SEED", 1),
-        cases: number("SLUICE_CASES", CASES),
-    };
+    let trial = Trial { seed: number("SLUICE_SEED", 1), cases: number("SLUICE_CASES", CASES) };
     println!("{trial:?}");
     let (tally, failures) = run(trial);
     println!("{tally}");
     for failure in &failures {
         println!("--- model and kernel disagree\n{failure}");
     }
-    assert!(
-        failures.is_empty(),
-        "{} disagreements with {trial:?}",
-        failures.len()
-    );
+    assert!(failures.is_empty(), "{} disagreements with {trial:?}", failures.len());
 
     if trial.cases < CASES {
         return;
     }
     for rule in RuleId::ALL {
         let count = tally.of_rule(*rule);
-        assert!(
-            count >= OFTEN,
-            "{rule:?} ({}) decided only {count} packets",
-            rule.number()
-        );
+        assert!(count >= OFTEN, "{rule:?} ({}) decided only {count} packets", rule.number());
     }
     for field in Field::ALL {
         assert!(tally.of_field(*field) > 0, "no packet's verdict hung on {field}");

@@ -52,20 +52,13 @@ impl Error {
     /// An error without details. The message becomes one line of bounded length, whatever it quotes.
     #[must_use]
     pub fn new(code: Code, msg: impl Into<String>) -> Self {
-        Self {
-            code,
-            msg: one_line(msg.into()),
-            details: String::new(),
-        }
+        Self { code, msg: one_line(msg.into()), details: String::new() }
     }
 
     /// The same with more for those who read logs, on one line too.
     #[must_use]
     pub fn with_details(self, details: impl Into<String>) -> Self {
-        Self {
-            details: one_line(details.into()),
-            ..self
-        }
+        Self { details: one_line(details.into()), ..self }
     }
 
     /// The JSON object for stdout, in the protocol's `version`.
@@ -87,11 +80,7 @@ impl Error {
 /// middle of what is too long is left out, for the place of an error stands at its end.
 fn one_line(text: String) -> String {
     let steers = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
-    let text = if text.contains(steers) {
-        text.replace(steers, " ")
-    } else {
-        text
-    };
+    let text = if text.contains(steers) { text.replace(steers, " ") } else { text };
     if text.len() <= LONGEST {
         return text;
     }
@@ -113,10 +102,7 @@ mod tests {
 
     #[test]
     fn a_long_message_keeps_its_beginning_and_its_end() {
-        let error = Error::new(
-            Code::Decode,
-            format!("stdin: {}, line 1 column 2", "ü".repeat(100_000)),
-        );
+        let error = Error::new(Code::Decode, format!("stdin: {}, line 1 column 2", "ü".repeat(100_000)));
         assert!(error.msg.len() <= LONGEST, "{}", error.msg.len());
         assert!(error.msg.starts_with("stdin: ü") && error.msg.ends_with("ü, line 1 column 2"));
     }

@@ -142,12 +142,7 @@ impl<'a> Request<'a> {
     /// # Errors
     /// Code 6 if the list is none.
     pub fn valid_attachments(&self) -> Result<Option<BTreeSet<(String, String)>>, Error> {
-        let named = |name: &str| {
-            self.keys
-                .iter()
-                .find(|(key, _)| key == name)
-                .map(|(_, value)| *value)
-        };
+        let named = |name: &str| self.keys.iter().find(|(key, _)| key == name).map(|(_, value)| *value);
         let Some(list) = named("cni.dev/valid-attachments").or_else(|| named("cni.dev/attachments")) else {
             return Ok(None);
         };
@@ -157,12 +152,7 @@ impl<'a> Request<'a> {
                 format!("cni.dev/valid-attachments is not a list of attachments: {error}"),
             )
         })?;
-        Ok(Some(
-            list.unwrap_or_default()
-                .into_iter()
-                .map(|a| (a.container_id, a.ifname))
-                .collect(),
-        ))
+        Ok(Some(list.unwrap_or_default().into_iter().map(|a| (a.container_id, a.ifname)).collect()))
     }
 }
 
@@ -207,22 +197,8 @@ mod tests {
 
     #[test]
     fn anything_but_one_object_is_a_decode_error() {
-        for stdin in [
-            "",
-            " \n",
-            "[]",
-            "{",
-            "1",
-            "{}x",
-            "{\"a\":1,\"a\":2}",
-            "\0{}",
-            "nonsense",
-        ] {
-            assert_eq!(
-                Request::parse(stdin.as_bytes()).unwrap_err().code,
-                Code::Decode,
-                "{stdin:?}"
-            );
+        for stdin in ["", " \n", "[]", "{", "1", "{}x", "{\"a\":1,\"a\":2}", "\0{}", "nonsense"] {
+            assert_eq!(Request::parse(stdin.as_bytes()).unwrap_err().code, Code::Decode, "{stdin:?}");
         }
     }
 
@@ -244,10 +220,7 @@ mod tests {
         assert_eq!(read("{}"), None);
         assert_eq!(read(r#"{"runtimeConfig":null}"#), None);
         assert_eq!(read(r#"{"runtimeConfig":{"portMappings":[]}}"#), None);
-        assert_eq!(
-            read(r#"{"runtimeConfig":{"io.kubernetes.cri.pod-annotations":null}}"#),
-            None
-        );
+        assert_eq!(read(r#"{"runtimeConfig":{"io.kubernetes.cri.pod-annotations":null}}"#), None);
         assert_eq!(
             read(r#"{"runtimeConfig":{"io.kubernetes.cri.pod-annotations":{}}}"#),
             Some(BTreeMap::new())
@@ -256,17 +229,9 @@ mod tests {
 
     #[test]
     fn annotations_of_another_shape_are_a_decode_error() {
-        for config in [
-            "[]",
-            r#"[{"a":"b"}]"#,
-            "7",
-            r#"{"io.kubernetes.cri.pod-annotations":["a"]}"#,
-        ] {
+        for config in ["[]", r#"[{"a":"b"}]"#, "7", r#"{"io.kubernetes.cri.pod-annotations":["a"]}"#] {
             let stdin = format!(r#"{{"runtimeConfig":{config}}}"#);
-            let error = Request::parse(stdin.as_bytes())
-                .unwrap()
-                .annotations()
-                .unwrap_err();
+            let error = Request::parse(stdin.as_bytes()).unwrap().annotations().unwrap_err();
             assert_eq!(error.code, Code::Decode, "{config}");
         }
     }
@@ -283,17 +248,9 @@ mod tests {
 
     #[test]
     fn no_list_of_attachments_is_not_an_empty_one() {
-        let read = |text: &str| {
-            Request::parse(text.as_bytes())
-                .unwrap()
-                .valid_attachments()
-                .unwrap()
-        };
+        let read = |text: &str| Request::parse(text.as_bytes()).unwrap().valid_attachments().unwrap();
         assert_eq!(read("{}"), None);
-        assert_eq!(
-            read(r#"{"cni.dev/valid-attachments":null}"#),
-            Some(BTreeSet::new())
-        );
+        assert_eq!(read(r#"{"cni.dev/valid-attachments":null}"#), Some(BTreeSet::new()));
         let both =
             r#"{"cni.dev/attachments":[],"cni.dev/valid-attachments":[{"containerID":"a","ifname":"b"}]}"#;
         assert_eq!(read(both).unwrap().len(), 1);

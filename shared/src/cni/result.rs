@@ -57,10 +57,7 @@ impl<'a> PrevResult<'a> {
     /// Code 7 if it is no result.
     pub fn parse(raw: &'a RawValue, ifname: &str) -> Result<Self, Error> {
         let refused = |reason: &dyn std::fmt::Display| {
-            Error::new(
-                Code::InvalidConfig,
-                format!("prevResult is not a CNI result: {reason}"),
-            )
+            Error::new(Code::InvalidConfig, format!("prevResult is not a CNI result: {reason}"))
         };
         // serde takes an array for a struct too.
         if !raw.get().starts_with('{') {
@@ -74,10 +71,8 @@ impl<'a> PrevResult<'a> {
         let interfaces = shape.interfaces.unwrap_or_default();
         // An address of another interface is not the pod's on this one; no interface means this one.
         let of_this = |ip: &&Ip| {
-            let interface = ip
-                .interface
-                .and_then(|at| usize::try_from(at).ok())
-                .and_then(|at| interfaces.get(at));
+            let interface =
+                ip.interface.and_then(|at| usize::try_from(at).ok()).and_then(|at| interfaces.get(at));
             interface.is_none_or(|interface| {
                 interface.name.as_deref() == Some(ifname)
                     && interface.sandbox.as_deref().is_some_and(|s| !s.is_empty())
@@ -86,11 +81,7 @@ impl<'a> PrevResult<'a> {
         let ips = shape.ips.unwrap_or_default();
         let address = |ip: &Ip| ip.address.as_deref()?.split('/').next()?.parse().ok();
         let first_address = ips.iter().filter(of_this).find_map(address);
-        Ok(Self {
-            raw,
-            version: shape.cni_version,
-            first_address,
-        })
+        Ok(Self { raw, version: shape.cni_version, first_address })
     }
 
     /// What ADD prints: every byte as it came, and a version where it had none.
@@ -103,17 +94,10 @@ impl<'a> PrevResult<'a> {
             (_, Some(null)) if null.get() == "null" => {
                 let at = null.get().as_ptr().addr() - text.as_ptr().addr();
                 let (before, after) = text.split_at(at);
-                format!(
-                    "{before}\"{version}\"{}",
-                    after.strip_prefix("null").unwrap_or(after)
-                )
+                format!("{before}\"{version}\"{}", after.strip_prefix("null").unwrap_or(after))
             }
             (Some(rest), None) => {
-                let comma = if rest.trim_start().starts_with('}') {
-                    ""
-                } else {
-                    ","
-                };
+                let comma = if rest.trim_start().starts_with('}') { "" } else { "," };
                 format!("{{\"cniVersion\":\"{version}\"{comma}{rest}")
             }
             _ => text.to_owned(),
@@ -147,14 +131,7 @@ mod tests {
 
     #[test]
     fn what_is_no_result_is_refused() {
-        for text in [
-            "[]",
-            "7",
-            "null",
-            r#"["1.0.0",[],[]]"#,
-            r#"{"cniVersion":1}"#,
-            r#"{"ips":{}}"#,
-        ] {
+        for text in ["[]", "7", "null", r#"["1.0.0",[],[]]"#, r#"{"cniVersion":1}"#, r#"{"ips":{}}"#] {
             let raw: &RawValue = serde_json::from_str(text).unwrap();
             let error = PrevResult::parse(raw, "eth0").unwrap_err();
             assert_eq!(error.code, Code::InvalidConfig, "{text}");

@@ -83,19 +83,9 @@ impl Netns {
             Ok(_) => return Err(Error::Other(path)),
             Err(errno) => return Err(Error::Open { path, errno }),
         }
-        let stat = fstat(&fd).map_err(|errno| Error::Open {
-            path: path.clone(),
-            errno,
-        })?;
-        let identity = Identity {
-            device: stat.st_dev,
-            inode: stat.st_ino,
-        };
-        Ok(Self {
-            file: File::from(fd),
-            path,
-            identity,
-        })
+        let stat = fstat(&fd).map_err(|errno| Error::Open { path: path.clone(), errno })?;
+        let identity = Identity { device: stat.st_dev, inode: stat.st_ino };
+        Ok(Self { file: File::from(fd), path, identity })
     }
 
     /// The namespace of the current thread.
@@ -125,10 +115,7 @@ impl Netns {
     fn enter(&self) -> Result<(), Error> {
         setns(self.file.as_fd(), CloneFlags::CLONE_NEWNET).map_err(|errno| match errno {
             Errno::EINVAL => Error::Other(self.path.clone()),
-            errno => Error::Enter {
-                path: self.path.clone(),
-                errno,
-            },
+            errno => Error::Enter { path: self.path.clone(), errno },
         })
     }
 }

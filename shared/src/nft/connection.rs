@@ -34,11 +34,7 @@ impl Connection {
     /// # Errors
     /// [`Error::Netlink`]; [`Error::Refused`] if the kernel has not even what nf_tables stands on.
     pub fn open(timeout: Duration) -> Result<Self, Error> {
-        Ok(Self {
-            socket: Socket::open(Protocol::Netfilter).map_err(unopened)?,
-            timeout,
-            seq: 1 << 24,
-        })
+        Ok(Self { socket: Socket::open(Protocol::Netfilter).map_err(unopened)?, timeout, seq: 1 << 24 })
     }
 
     /// Puts the whole batch into effect, or nothing of it.
@@ -61,11 +57,7 @@ impl Connection {
         // all there, and once they are read there is room for another answer.
         let (mut lost, mut overrun) = (false, false);
         loop {
-            let patience = if lost {
-                deadline.min(Instant::now() + DRAINED)
-            } else {
-                deadline
-            };
+            let patience = if lost { deadline.min(Instant::now() + DRAINED) } else { deadline };
             let bytes = match self.socket.receive(patience) {
                 Ok(bytes) => bytes,
                 Err(netlink::Error::Overrun) => {
@@ -137,10 +129,7 @@ impl Connection {
     }
 
     fn dump_once(&mut self, table: &str) -> Result<Option<Ruleset>, Error> {
-        let mut found = Ruleset {
-            table: table.to_owned(),
-            ..Ruleset::default()
-        };
+        let mut found = Ruleset { table: table.to_owned(), ..Ruleset::default() };
         let mut take = |kind: u16, body: &[u8]| -> Vec<String> {
             match decode::part(kind, body, table) {
                 Some(part) => found.add(part),
@@ -237,10 +226,7 @@ impl Connection {
         let mut out = Messages::new(seq);
         out.message(kind, flags, Label::Frame, request);
         if let Some((_, fault)) = out.fault {
-            return Err(Error::Encode {
-                what: what.to_owned(),
-                fault,
-            });
+            return Err(Error::Encode { what: what.to_owned(), fault });
         }
         self.socket.send(&[&out.writer.bytes])?;
         let mut interrupted = false;
@@ -296,11 +282,7 @@ fn unopened(error: netlink::Error) -> Error {
 /// The kernel has no idea of generations: it does not know nf_tables, or us.
 fn unanswered(message: &netlink::Message<'_>) -> Error {
     match netlink::answer(message) {
-        Some(Answer {
-            errno: Some(errno),
-            text,
-            ..
-        }) => Error::Refused(Box::new(Refusal {
+        Some(Answer { errno: Some(errno), text, .. }) => Error::Refused(Box::new(Refusal {
             errno,
             what: "the batch".to_owned(),
             at: None,

@@ -93,9 +93,7 @@ fn is(change: Change, body: &[u8]) -> bool {
 }
 
 fn value(body: &[u8], header: usize, kind: u16) -> Option<&[u8]> {
-    attrs(body.get(header..)?)
-        .find(|attr| attr.kind == kind)
-        .map(|attr| attr.data)
+    attrs(body.get(header..)?).find(|attr| attr.kind == kind).map(|attr| attr.data)
 }
 
 fn number(body: &[u8], header: usize, kind: u16) -> Option<u32> {

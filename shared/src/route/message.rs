@@ -42,10 +42,7 @@ pub(super) enum Verb {
 
 impl Change {
     pub(super) fn is_ipv6(self) -> bool {
-        matches!(
-            self,
-            Self::Address(_) | Self::Route(Family::V6) | Self::Rule(Family::V6, _)
-        )
+        matches!(self, Self::Address(_) | Self::Route(Family::V6) | Self::Rule(Family::V6, _))
     }
 
     /// A request for everything of its kind, and the kind of the answers.
@@ -135,10 +132,9 @@ impl fmt::Display for Change {
             Self::LoUp => write!(f, "ip link set lo up"),
             Self::Address(address) => write!(f, "ip address add {address}/128 dev lo"),
             Self::Route(_) => write!(f, "ip {six}route add local default dev lo table {TABLE}"),
-            Self::Rule(_, mark) => write!(
-                f,
-                "ip {six}rule add pref {PREFERENCE} fwmark {mark} lookup {TABLE}"
-            ),
+            Self::Rule(_, mark) => {
+                write!(f, "ip {six}rule add pref {PREFERENCE} fwmark {mark} lookup {TABLE}")
+            }
         }
     }
 }
@@ -170,12 +166,8 @@ fn on_lo(address: Ipv6Addr) -> AddressMessage {
     // Nobody else can have an address on lo, and until somebody had looked nobody could bind to it.
     message.header.flags = AddressHeaderFlags::Nodad;
     message.header.index = LO;
-    message
-        .attributes
-        .push(AddressAttribute::Address(IpAddr::V6(address)));
-    message
-        .attributes
-        .push(AddressAttribute::Local(IpAddr::V6(address)));
+    message.attributes.push(AddressAttribute::Address(IpAddr::V6(address)));
+    message.attributes.push(AddressAttribute::Local(IpAddr::V6(address)));
     message
 }
 

@@ -62,11 +62,7 @@ impl Routing {
     /// What a namespace of which nothing is known may hold.
     #[must_use]
     pub fn any() -> Self {
-        Self {
-            mark: Some(0),
-            families: vec![Family::V4, Family::V6],
-            addresses: Vec::new(),
-        }
+        Self { mark: Some(0), families: vec![Family::V4, Family::V6], addresses: Vec::new() }
     }
 
     /// The first thing that is not there, as the `ip` command that makes it.
@@ -76,10 +72,7 @@ impl Routing {
     pub fn missing(&self, socket: &mut Socket, deadline: Instant) -> Result<Option<String>, RouteError> {
         for change in self.changes() {
             let there = dump::holds(socket, change, deadline);
-            if !there.map_err(|fault| RouteError {
-                what: change.to_string(),
-                fault,
-            })? {
+            if !there.map_err(|fault| RouteError { what: change.to_string(), fault })? {
                 return Ok(Some(change.to_string()));
             }
         }
@@ -105,10 +98,7 @@ impl Routing {
                 Ok(()) | Err(Fault::Kernel(Errno::EEXIST)) => {}
                 Err(Fault::Kernel(errno)) if change.is_ipv6() && lacks_ipv6(errno) => {}
                 Err(fault) => {
-                    return Err(RouteError {
-                        what: change.to_string(),
-                        fault,
-                    });
+                    return Err(RouteError { what: change.to_string(), fault });
                 }
             }
         }
@@ -140,10 +130,7 @@ impl Routing {
                 Ok(marks) => marks,
                 Err(Fault::Kernel(errno)) if family == Family::V6 && lacks_ipv6(errno) => continue,
                 Err(fault) => {
-                    return Err(RouteError {
-                        what: "ip rule".to_owned(),
-                        fault,
-                    });
+                    return Err(RouteError { what: "ip rule".to_owned(), fault });
                 }
             };
             for mark in marks.iter().copied().filter(|mark| Some(*mark) != wanted) {
@@ -178,10 +165,7 @@ fn remove(socket: &mut Socket, change: Change, verb: Verb, deadline: Instant) ->
     match ask(socket, &change.encode(verb), deadline) {
         Ok(()) | Err(Fault::Kernel(Errno::ENOENT | Errno::ESRCH | Errno::EADDRNOTAVAIL)) => Ok(()),
         Err(Fault::Kernel(errno)) if change.is_ipv6() && lacks_ipv6(errno) => Ok(()),
-        Err(fault) => Err(RouteError {
-            what: change.to_string(),
-            fault,
-        }),
+        Err(fault) => Err(RouteError { what: change.to_string(), fault }),
     }
 }
 
@@ -190,9 +174,8 @@ fn ask(socket: &mut Socket, message: &[u8], deadline: Instant) -> Result<(), Fau
     socket.send(&[message])?;
     loop {
         let datagram = socket.receive(deadline)?;
-        if let Some(answer) = messages(datagram)
-            .filter(|message| message.kind == netlink::ERROR)
-            .find_map(|m| answer(&m))
+        if let Some(answer) =
+            messages(datagram).filter(|message| message.kind == netlink::ERROR).find_map(|m| answer(&m))
         {
             return answer.errno.map_or(Ok(()), |errno| Err(errno.into()));
         }
@@ -201,8 +184,5 @@ fn ask(socket: &mut Socket, message: &[u8], deadline: Instant) -> Result<(), Fau
 
 /// How kernels say that IPv6 is switched off, for the namespace or altogether.
 fn lacks_ipv6(errno: Errno) -> bool {
-    matches!(
-        errno,
-        Errno::EAFNOSUPPORT | Errno::EOPNOTSUPP | Errno::EACCES | Errno::ENODEV | Errno::EPERM
-    )
+    matches!(errno, Errno::EAFNOSUPPORT | Errno::EOPNOTSUPP | Errno::EACCES | Errno::ENODEV | Errno::EPERM)
 }

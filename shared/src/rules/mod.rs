@@ -11,9 +11,13 @@
 
 mod addresses;
 mod arriving;
+mod dns;
 pub mod names;
+mod outbound;
 mod output;
+mod senders;
 mod sets;
+mod tproxy;
 
 #[cfg(test)]
 mod tests;
@@ -27,14 +31,13 @@ use crate::redirect::{Field, Ipv6, Mode, Redirect};
 use crate::route::Routing;
 use sets::Sets;
 
+/// The loopback interface.
+const LO: &str = "lo";
+
 /// The ruleset that a redirect means, without the table's comment.
 #[must_use]
 pub fn build(redirect: &Redirect) -> Ruleset {
-    let mut draft = Draft {
-        redirect,
-        sets: Sets::default(),
-        chains: Vec::new(),
-    };
+    let mut draft = Draft { redirect, sets: Sets::default(), chains: Vec::new() };
     draft.output();
     draft.prerouting();
     Ruleset {
@@ -58,21 +61,14 @@ fn in_reading_order(chains: Vec<Chain>) -> Vec<Chain> {
             Some(Expr::Verdict(Verdict::Jump(chain) | Verdict::Goto(chain))) => Some(chain.clone()),
             _ => None,
         };
-        let next: Vec<String> = ordered
-            .get(at)
-            .into_iter()
-            .flat_map(|chain| &chain.rules)
-            .filter_map(leads_to)
-            .collect();
+        let next: Vec<String> =
+            ordered.get(at).into_iter().flat_map(|chain| &chain.rules).filter_map(leads_to).collect();
         for name in next {
             visit(&name, left, ordered);
         }
     }
-    let bases: Vec<String> = chains
-        .iter()
-        .filter(|chain| chain.hook.is_some())
-        .map(|chain| chain.name.clone())
-        .collect();
+    let bases: Vec<String> =
+        chains.iter().filter(|chain| chain.hook.is_some()).map(|chain| chain.name.clone()).collect();
     let (mut left, mut ordered) = (chains, Vec::new());
     for base in bases {
         visit(&base, &mut left, &mut ordered);
@@ -85,21 +81,13 @@ fn in_reading_order(chains: Vec<Chain>) -> Vec<Chain> {
 #[must_use]
 pub fn routing(redirect: &Redirect) -> Routing {
     let v6 = redirect.ipv6 == Ipv6::Capture;
-    let families = if v6 {
-        vec![Family::V4, Family::V6]
-    } else {
-        vec![Family::V4]
-    };
+    let families = if v6 { vec![Family::V4, Family::V6] } else { vec![Family::V4] };
     let sources = redirect.passthrough_sources.iter().filter(|_| v6);
     let addresses = sources.filter_map(|source| match source {
         IpAddr::V4(_) => None,
         IpAddr::V6(address) => Some(*address),
     });
-    Routing {
-        mark: routed_mark(redirect),
-        families,
-        addresses: addresses.collect(),
-    }
+    Routing { mark: routed_mark(redirect), families, addresses: addresses.collect() }
 }
 
 /// The mark of packets that come to this host whatever their destination: TPROXY's.
@@ -124,17 +112,8 @@ impl<'a> Draft<'a> {
     /// Adds a base chain, unless it would be empty.
     fn base(&mut self, name: &str, kind: ChainKind, point: HookPoint, priority: i32, rules: Vec<Rule>) {
         if !rules.is_empty() {
-            let hook = Hook {
-                kind,
-                point,
-                priority,
-                policy_accept: true,
-            };
-            self.chains.push(Chain {
-                name: name.to_owned(),
-                hook: Some(hook),
-                rules,
-            });
+            let hook = Hook { kind, point, priority, policy_accept: true };
+            self.chains.push(Chain { name: name.to_owned(), hook: Some(hook), rules });
         }
     }
 
@@ -142,11 +121,7 @@ impl<'a> Draft<'a> {
     fn chain(&mut self, name: &str, rules: Vec<Rule>) -> bool {
         let wanted = !rules.is_empty();
         if wanted {
-            self.chains.push(Chain {
-                name: name.to_owned(),
-                hook: None,
-                rules,
-            });
+            self.chains.push(Chain { name: name.to_owned(), hook: None, rules });
         }
         wanted
     }
@@ -197,9 +172,7 @@ fn goto(rule: RuleBuilder, chain: &str, comment: &str) -> Rule {
 
 /// Goes through another chain and comes back.
 fn jump(chain: &str, comment: &str) -> Rule {
-    RuleBuilder::new()
-        .verdict(Verdict::Jump(chain.to_owned()))
-        .comment(comment)
+    RuleBuilder::new().verdict(Verdict::Jump(chain.to_owned())).comment(comment)
 }
 
 /// TCP

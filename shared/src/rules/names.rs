@@ -50,3 +50,6 @@ pub const TPROXY_MARK: u32 = 1337;
 
 /// The port of DNS.
 pub const DNS: u16 = 53;
+
+/// NAT gives a flow from one of these ports no port but another of these (`nf_nat_l4proto_unique_tuple`).
+pub const LOW_PORTS: (u16, u16) = (0, 511);

@@ -22,9 +22,7 @@ impl Drawn {
             }
         }
         let is_proxy = |name: &str| name == "proxy-uid" || name == "proxy-gid";
-        let known = annotations
-            .iter()
-            .any(|(name, text)| is_proxy(name) && !text.is_empty());
+        let known = annotations.iter().any(|(name, text)| is_proxy(name) && !text.is_empty());
         if !known {
             annotations.retain(|(name, _)| !is_proxy(name));
             annotations.push(("proxy-uid", "1337".into()));
@@ -32,14 +30,9 @@ impl Drawn {
         let mut redirect = Redirect::new("sluice");
         for (name, text) in &annotations {
             let field = Field::from_name(name).expect("a field's name");
-            redirect
-                .set(field, text, name)
-                .unwrap_or_else(|error| panic!("{name}: {text}: {error}"));
+            redirect.set(field, text, name).unwrap_or_else(|error| panic!("{name}: {text}: {error}"));
         }
-        Drawn {
-            annotations,
-            redirect,
-        }
+        Drawn { annotations, redirect }
     }
 }
 
@@ -63,29 +56,19 @@ fn value(chance: &mut Chance, field: Field) -> Option<String> {
         Field::InboundPort => Some(port(chance, INBOUND, 10)),
         Field::OutboundPort => Some(port(chance, OUTBOUND, 15)),
         Field::DnsPort => chance.percent(50).then(|| port(chance, DNS, 5)),
-        Field::Mode => chance
-            .percent(50)
-            .then(|| chance.pick(&["tproxy", "tproxy", "redirect"]).into()),
-        Field::SelfCalls => chance
-            .percent(65)
-            .then(|| chance.pick(&["inbound", "inbound", "bypass"]).into()),
-        Field::Forwarded => chance
-            .percent(55)
-            .then(|| chance.pick(&["capture", "capture", "leave"]).into()),
-        Field::Ipv6 => chance
-            .percent(50)
-            .then(|| chance.pick(&["capture", "bypass", "reject", "reject"]).into()),
-        Field::DropInvalid => chance
-            .percent(45)
-            .then(|| chance.pick(&["true", "true", "false"]).into()),
+        Field::Mode => chance.percent(50).then(|| chance.pick(&["tproxy", "tproxy", "redirect"]).into()),
+        Field::SelfCalls => chance.percent(65).then(|| chance.pick(&["inbound", "inbound", "bypass"]).into()),
+        Field::Forwarded => chance.percent(55).then(|| chance.pick(&["capture", "capture", "leave"]).into()),
+        Field::Ipv6 => {
+            chance.percent(50).then(|| chance.pick(&["capture", "bypass", "reject", "reject"]).into())
+        }
+        Field::DropInvalid => chance.percent(45).then(|| chance.pick(&["true", "true", "false"]).into()),
         Field::ProxyMark => chance.percent(45).then(|| match chance.below(8) {
             0 => "none".into(),
             1 => "0x539".into(),
             _ => chance.pick(MARKS).to_string(),
         }),
-        Field::ProxyUid => chance
-            .percent(60)
-            .then(|| ids(chance, &["1337", "1337", "1337-1338"])),
+        Field::ProxyUid => chance.percent(60).then(|| ids(chance, &["1337", "1337", "1337-1338"])),
         Field::ProxyGid => chance.percent(45).then(|| ids(chance, &["1337", "1337", "2102"])),
         Field::ExcludeUids | Field::ExcludeGids => chance.percent(25).then(|| ids(chance, &["2102", "1001"])),
         Field::IncludeGids => chance.percent(25).then(|| ids(chance, &["1000", "1000-1001"])),
@@ -118,18 +101,14 @@ fn value(chance: &mut Chance, field: Field) -> Option<String> {
         }),
         Field::PassthroughSources => chance.percent(40).then(|| list(chance, PASSTHROUGH, 3)),
         Field::ExcludeInterfaces => chance.percent(25).then(|| list(chance, LINKS, 2)),
-        Field::OutboundInterfaces => chance
-            .percent(40)
-            .then(|| list(chance, &["br0", "br0", "net1", "eth0", "lo", "absent0"], 2)),
+        Field::OutboundInterfaces => {
+            chance.percent(40).then(|| list(chance, &["br0", "br0", "net1", "eth0", "lo", "absent0"], 2))
+        }
     }
 }
 
 fn port(chance: &mut Chance, of: &[u16], none: usize) -> String {
-    if chance.percent(none) {
-        "none".into()
-    } else {
-        chance.pick(of).to_string()
-    }
+    if chance.percent(none) { "none".into() } else { chance.pick(of).to_string() }
 }
 
 fn ports(chance: &mut Chance, most: usize) -> String {
@@ -155,13 +134,7 @@ fn ids(chance: &mut Chance, likely: &[&str]) -> String {
 fn cidrs(chance: &mut Chance, most: usize, wide: usize) -> String {
     let count = 1 + chance.below(most);
     let items: Vec<&str> = (0..count)
-        .map(|_| {
-            if chance.percent(wide) {
-                chance.pick(WIDE)
-            } else {
-                chance.pick(CIDRS)
-            }
-        })
+        .map(|_| if chance.percent(wide) { chance.pick(WIDE) } else { chance.pick(CIDRS) })
         .collect();
     items.join(",")
 }

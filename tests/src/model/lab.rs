@@ -57,13 +57,7 @@ impl Lab {
             "pod1",
             &["10.77.0.1/24", "10.77.0.20/24", "fd77::1/64"],
         );
-        pod.cable(
-            "tap0",
-            &[],
-            &vm,
-            "eth0",
-            &["10.88.0.2/24", "10.88.0.3/24", "fd88::2/64"],
-        );
+        pod.cable("tap0", &[], &vm, "eth0", &["10.88.0.2/24", "10.88.0.3/24", "fd88::2/64"]);
         pod.bridge("br0", "tap0", &["10.88.0.1/24", "fd88::1/64"]);
         pod.addresses("lo", &["10.55.0.10/32", "fd55::10/128"]);
         peer.addresses(
@@ -94,27 +88,17 @@ impl Lab {
             Server::start(&peer, listeners(Place::Peer)),
             Server::start(&vm, listeners(Place::Vm)),
         ];
-        Lab {
-            pod,
-            peer,
-            vm,
-            plugin: Plugin::new(),
-            _servers: servers,
-            next_port: 20000,
-        }
+        Lab { pod, peer, vm, plugin: Plugin::new(), _servers: servers, next_port: 20000 }
     }
 
     /// ADD, in place of whatever was programmed before.
     pub fn program(&self, annotations: &[(&'static str, String)]) {
-        let mut request: Request = self
-            .plugin
-            .request(&self.pod)
-            .annotations(&[("sluice-cni.dev/redirect", "enabled")]);
+        let mut request: Request =
+            self.plugin.request(&self.pod).annotations(&[("sluice-cni.dev/redirect", "enabled")]);
         for (name, text) in annotations {
             request = request.annotate(&format!("sluice-cni.dev/{name}"), text);
         }
-        self.plugin
-            .add(&request.with("prevResult", prev_result(&["10.66.0.10/24", "fd66::10/64"])));
+        self.plugin.add(&request.with("prevResult", prev_result(&["10.66.0.10/24", "fd66::10/64"])));
         self.forget_connections();
     }
 
@@ -149,16 +133,8 @@ impl Lab {
     /// Sends it and sees what becomes of it.
     pub fn send(&mut self, shot: &Shot) -> Outcome {
         // No two flows from one port: neither's connection tracking may decide for the other.
-        self.next_port = if self.next_port == 59999 {
-            20000
-        } else {
-            self.next_port + 1
-        };
-        let port = if shot.sport == 0 {
-            self.next_port
-        } else {
-            shot.sport
-        };
+        self.next_port = if self.next_port == 59999 { 20000 } else { self.next_port + 1 };
+        let port = if shot.sport == 0 { self.next_port } else { shot.sport };
         let src = SocketAddr::new(shot.src, port);
         let ns = self.place(shot.from);
         match shot.kind {
@@ -169,11 +145,8 @@ impl Lab {
                 } else {
                     Probe::udp(shot.who, &to)
                 };
-                let probe = Probe {
-                    mark: shot.mark,
-                    transparent: shot.transparent,
-                    ..probe.from(&src.to_string())
-                };
+                let probe =
+                    Probe { mark: shot.mark, transparent: shot.transparent, ..probe.from(&src.to_string()) };
                 Outcome::Met(probe.send(ns))
             }
             _ => {
@@ -186,14 +159,8 @@ impl Lab {
     /// What there is to know when kernel and model disagree.
     #[must_use]
     pub fn state(&self) -> String {
-        let rules = self
-            .pod
-            .try_output("nft", &["list", "ruleset"], "")
-            .unwrap_or_else(|error| error);
-        let policy = self
-            .pod
-            .try_output("ip", &["rule"], "")
-            .unwrap_or_else(|error| error);
+        let rules = self.pod.try_output("nft", &["list", "ruleset"], "").unwrap_or_else(|error| error);
+        let policy = self.pod.try_output("ip", &["rule"], "").unwrap_or_else(|error| error);
         format!("{rules}\n{policy}")
     }
 }
@@ -212,11 +179,7 @@ fn listeners(place: Place) -> Vec<Listen> {
     for any in ["0.0.0.0", "[::]"] {
         for listen in Listen::ports(&place.to_string(), any, &ports) {
             let takes_tproxy = place == Place::Pod && INBOUND.contains(&listen.addr.port());
-            all.push(if takes_tproxy {
-                listen.transparent()
-            } else {
-                listen
-            });
+            all.push(if takes_tproxy { listen.transparent() } else { listen });
         }
     }
     // Each address on its own, so that answers come from it.
@@ -226,10 +189,7 @@ fn listeners(place: Place) -> Vec<Listen> {
         Place::Vm => (VM.to_vec(), UDP),
     };
     let mut datagrams = |address: IpAddr, port: u16| {
-        all.push(Listen::udp(
-            &format!("{place}:udp{port}"),
-            &SocketAddr::new(address, port).to_string(),
-        ));
+        all.push(Listen::udp(&format!("{place}:udp{port}"), &SocketAddr::new(address, port).to_string()));
     };
     for address in [of_family(&own, false), of_family(&own, true)].concat() {
         udp.iter().for_each(|port| datagrams(address, *port));
@@ -250,12 +210,7 @@ impl Outcome {
         match self {
             Outcome::Met(Seen::Taken(answer)) => {
                 let udp = if shot.kind == Kind::Udp { "udp" } else { "" };
-                let Answer {
-                    by,
-                    orig,
-                    peer,
-                    local,
-                } = answer;
+                let Answer { by, orig, peer, local } = answer;
                 // Nobody but the rules of redirect mode hides an address, and they hide only the destination.
                 let client = peer.ip() == shot.src;
                 client
@@ -286,16 +241,8 @@ impl Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Outcome::Met(Seen::Taken(Answer {
-                by,
-                orig,
-                peer,
-                local,
-            })) => {
-                write!(
-                    out,
-                    "taken by {by} on {local} from {peer}, original destination {orig:?}"
-                )
+            Outcome::Met(Seen::Taken(Answer { by, orig, peer, local })) => {
+                write!(out, "taken by {by} on {local} from {peer}, original destination {orig:?}")
             }
             Outcome::Met(seen) => write!(out, "{seen}"),
             Outcome::Came(Some((place, port))) => write!(out, "came out in {place}, port {port}"),

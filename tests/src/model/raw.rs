@@ -29,15 +29,10 @@ pub(super) fn send(
     places: &[(Place, &Netns)],
 ) -> Option<(Place, u16)> {
     let (protocol, bytes) = bytes(shot, src);
-    let catchers: Vec<(Place, Socket)> = places
-        .iter()
-        .map(|(place, ns)| (*place, ns.run(|| open(src.ip(), protocol))))
-        .collect();
+    let catchers: Vec<(Place, Socket)> =
+        places.iter().map(|(place, ns)| (*place, ns.run(|| open(src.ip(), protocol)))).collect();
     let home = place_of(shot.dst.ip());
-    let (_, end) = places
-        .iter()
-        .find(|(place, _)| *place == home)
-        .expect("every place");
+    let (_, end) = places.iter().find(|(place, _)| *place == home).expect("every place");
     let marked = end.run(|| open(src.ip(), MARKER));
     let sent = ns.run_as(shot.who, || {
         let send = |protocol, bytes: &[u8]| {
@@ -45,9 +40,7 @@ pub(super) fn send(
             if let Some(mark) = shot.mark {
                 socket.set_mark(mark).expect("SO_MARK");
             }
-            socket
-                .bind(&SocketAddr::new(src.ip(), 0).into())
-                .expect("its source");
+            socket.bind(&SocketAddr::new(src.ip(), 0).into()).expect("its source");
             // IPv6 takes the port for the protocol; it must be 0 or the same.
             let to = SockAddr::from(SocketAddr::new(shot.dst.ip(), 0));
             match socket.send_to(bytes, &to) {
@@ -58,19 +51,15 @@ pub(super) fn send(
             }
         };
         let sent = send(protocol, &bytes);
-        assert!(
-            send(MARKER, &marker(src)),
-            "what no rule touches was dropped: {shot:?}"
-        );
+        assert!(send(MARKER, &marker(src)), "what no rule touches was dropped: {shot:?}");
         sent
     });
     if !sent {
         return None;
     }
     let found = |catchers: &[(Place, Socket)]| {
-        let mut found = catchers
-            .iter()
-            .filter_map(|(place, socket)| Some((*place, caught(socket, shot, src)?)));
+        let mut found =
+            catchers.iter().filter_map(|(place, socket)| Some((*place, caught(socket, shot, src)?)));
         found.next()
     };
     let start = Instant::now();
@@ -88,11 +77,7 @@ pub(super) fn send(
 }
 
 fn open(like: IpAddr, protocol: u8) -> Socket {
-    let domain = if like.is_ipv4() {
-        Domain::IPV4
-    } else {
-        Domain::IPV6
-    };
+    let domain = if like.is_ipv4() { Domain::IPV4 } else { Domain::IPV6 };
     let socket =
         Socket::new(domain, Type::RAW, Some(Protocol::from(i32::from(protocol)))).expect("a raw socket");
     socket.set_nonblocking(true).expect("O_NONBLOCK");
@@ -192,9 +177,7 @@ fn segment(src: SocketAddr, dst: SocketAddr, flags: u8) -> Vec<u8> {
 
 /// The Internet's: of an even number of bytes.
 fn checksum(bytes: &[u8]) -> [u8; 2] {
-    let words = bytes
-        .chunks(2)
-        .map(|word| u32::from(u16::from_be_bytes([word[0], word[1]])));
+    let words = bytes.chunks(2).map(|word| u32::from(u16::from_be_bytes([word[0], word[1]])));
     let mut sum: u32 = words.sum();
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);

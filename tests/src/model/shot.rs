@@ -53,19 +53,10 @@ impl Shot {
             0..10 => Kind::Tcp,
             10..14 => Kind::Udp,
             14..18 => Kind::Segment(chance.pick(FLAGS)),
-            18 => Kind::Echo {
-                answer: chance.percent(50),
-            },
+            18 => Kind::Echo { answer: chance.percent(50) },
             _ => Kind::Other,
         };
-        let from = chance.pick(&[
-            Place::Pod,
-            Place::Pod,
-            Place::Pod,
-            Place::Peer,
-            Place::Peer,
-            Place::Vm,
-        ]);
+        let from = chance.pick(&[Place::Pod, Place::Pod, Place::Pod, Place::Peer, Place::Peer, Place::Vm]);
         let dst = destination(chance, from, v6);
         let dport = match kind {
             Kind::Tcp | Kind::Segment(_) => chance.pick(PORTS),
@@ -80,11 +71,7 @@ impl Shot {
             src: source(chance, redirect, from, dst),
             // As some DNS servers ask others. Not of other ports: to connection zones, which are given before
             // anything is known of the flow, the answers would look like queries of the pod.
-            sport: if kind == Kind::Udp && dport == 53 && chance.percent(15) {
-                53
-            } else {
-                0
-            },
+            sport: if kind == Kind::Udp && dport == 53 && chance.percent(15) { 53 } else { 0 },
             dst: SocketAddr::new(dst, dport),
             transparent: false,
         };
@@ -150,13 +137,7 @@ impl Shot {
 
     fn arriving(&self, redirect: &Redirect, iif: &str) -> Judgement {
         let to_this_netns = place_of(self.dst.ip()) == Place::Pod;
-        judge(
-            redirect,
-            &self.packet(Hook::Arriving {
-                iif: iif.into(),
-                to_this_netns,
-            }),
-        )
+        judge(redirect, &self.packet(Hook::Arriving { iif: iif.into(), to_this_netns }))
     }
 
     /// What the model says at each place where the pod's rules see it: one place, or two for what is left
@@ -216,12 +197,8 @@ fn source(chance: &mut Chance, redirect: &Redirect, from: Place, dst: IpAddr) ->
         Place::Peer => PEER.to_vec(),
         Place::Pod if link == "lo" => {
             let mut texts: Vec<&str> = [POD, &["127.0.0.1", "127.0.0.6", "127.0.0.6", "::1"]].concat();
-            let has = |text: &&&str| {
-                redirect
-                    .passthrough_sources
-                    .iter()
-                    .any(|source| source.to_string() == **text)
-            };
+            let has =
+                |text: &&&str| redirect.passthrough_sources.iter().any(|source| source.to_string() == **text);
             if redirect.ipv6 == Ipv6::Capture {
                 let added: Vec<&str> = ADDED.iter().filter(has).copied().collect();
                 for _ in 0..3 {

@@ -23,11 +23,7 @@ pub struct Tally {
 /// keeps it from being diverted.
 pub(super) fn decided(redirect: &Redirect, shot: &Shot, judged: &[Judgement]) -> Vec<RuleId> {
     let counts = |rule: &RuleId| *rule != RuleId::ArrivingLoopback || shot.spared_by_lo(redirect);
-    judged
-        .iter()
-        .map(|judgement| judgement.rule)
-        .filter(counts)
-        .collect()
+    judged.iter().map(|judgement| judgement.rule).filter(counts).collect()
 }
 
 /// Whether something else would become of the packet if the field had its default.
@@ -41,10 +37,7 @@ impl Tally {
         for rule in decided(redirect, shot, judged) {
             *self.rules.entry(rule).or_default() += 1;
         }
-        for field in Field::ALL
-            .iter()
-            .filter(|field| matters(redirect, shot, judged, **field))
-        {
+        for field in Field::ALL.iter().filter(|field| matters(redirect, shot, judged, **field)) {
             *self.fields.entry(*field).or_default() += 1;
         }
     }

@@ -104,18 +104,13 @@ fn choose(
     let rarest = match tally.packets % 4 {
         0 => hand.iter().min_by_key(|shot| {
             let rules: Vec<RuleId> = decided(redirect, shot, &shot.judged(redirect));
-            rules
-                .iter()
-                .map(|rule| tally.of_rule(*rule))
-                .min()
-                .unwrap_or(usize::MAX)
+            rules.iter().map(|rule| tally.of_rule(*rule)).min().unwrap_or(usize::MAX)
         }),
         1 => {
             let mut fields = Field::ALL.to_vec();
             fields.sort_by_key(|field| tally.of_field(*field));
             let mut found = fields.iter().filter_map(|field| {
-                hand.iter()
-                    .find(|shot| matters(redirect, shot, &shot.judged(redirect), *field))
+                hand.iter().find(|shot| matters(redirect, shot, &shot.judged(redirect), *field))
             });
             found.next()
         }

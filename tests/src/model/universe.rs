@@ -31,9 +31,8 @@ impl fmt::Display for Place {
 }
 
 /// Ports that packets go to. The last of them are the proxy's own.
-pub(super) const PORTS: &[u16] = &[
-    53, 80, 443, 5432, 8080, 9090, 9091, 15008, 15020, 22, 53, 80, 8080, 15001, 15006, 15053,
-];
+pub(super) const PORTS: &[u16] =
+    &[53, 80, 443, 5432, 8080, 9090, 9091, 15008, 15020, 22, 53, 80, 8080, 15001, 15006, 15053];
 pub(super) const INBOUND: &[u16] = &[15006, 16006];
 pub(super) const OUTBOUND: &[u16] = &[15001, 16001];
 pub(super) const DNS: &[u16] = &[15053, 16053];
@@ -44,16 +43,8 @@ pub(super) const IDS: &[u32] = &[0, 1000, 1001, 1337, 2102];
 pub(super) const MARKS: &[u32] = &[42, 1337];
 pub(super) const LINKS: &[&str] = &["eth0", "net1", "br0", "lo", "absent0"];
 
-pub(super) const POD: &[&str] = &[
-    "10.66.0.10",
-    "10.77.0.10",
-    "10.88.0.1",
-    "10.55.0.10",
-    "fd66::10",
-    "fd77::10",
-    "fd88::1",
-    "fd55::10",
-];
+pub(super) const POD: &[&str] =
+    &["10.66.0.10", "10.77.0.10", "10.88.0.1", "10.55.0.10", "fd66::10", "fd77::10", "fd88::1", "fd55::10"];
 pub(super) const LOOPBACK: &[&str] = &["127.0.0.1", "127.0.0.53", "::1"];
 pub(super) const PEER: &[&str] = &[
     "10.66.0.1",
@@ -73,14 +64,8 @@ pub(super) const PEER: &[&str] = &[
 pub(super) const VM: &[&str] = &["10.88.0.2", "10.88.0.3", "fd88::2"];
 
 /// Passthrough sources. The pod has the last three only where the plugin gave it the IPv6 ones.
-pub(super) const PASSTHROUGH: &[&str] = &[
-    "127.0.0.6",
-    "10.66.0.10",
-    "10.55.0.10",
-    "fd66::10",
-    "::6",
-    "fd55::6",
-];
+pub(super) const PASSTHROUGH: &[&str] =
+    &["127.0.0.6", "10.66.0.10", "10.55.0.10", "fd66::10", "::6", "fd55::6"];
 /// What the pod has only if it was asked for.
 pub(super) const ADDED: &[&str] = &["::6", "fd55::6"];
 
@@ -128,11 +113,7 @@ pub(super) fn ip(text: &str) -> IpAddr {
 
 /// Of one family.
 pub(super) fn of_family(texts: &[&str], v6: bool) -> Vec<IpAddr> {
-    texts
-        .iter()
-        .map(|text| ip(text))
-        .filter(|address| address.is_ipv6() == v6)
-        .collect()
+    texts.iter().map(|text| ip(text)).filter(|address| address.is_ipv6() == v6).collect()
 }
 
 /// Who has the address.
@@ -149,11 +130,7 @@ pub(super) fn place_of(address: IpAddr) -> Place {
 
 /// The pod's link towards the address.
 pub(super) fn link_to(address: IpAddr) -> &'static str {
-    if place_of(address) == Place::Pod {
-        "lo"
-    } else {
-        cable_of(address)
-    }
+    if place_of(address) == Place::Pod { "lo" } else { cable_of(address) }
 }
 
 /// The pod's link in whose network the address is; `eth0` for those of none.

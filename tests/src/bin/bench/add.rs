@@ -35,24 +35,15 @@ pub(crate) fn measure(ground: &Ground, report: &mut Report) {
     let mut contenders = vec![Contender {
         name: "the echoing plugin".to_owned(),
         shot: Box::new(|ns| {
-            Call::plugin(
-                &ground.echo,
-                "ADD",
-                Kind::Linkerd.request(&plugin, ns, memory, disk),
-            )
-            .time()
+            Call::plugin(&ground.echo, "ADD", Kind::Linkerd.request(&plugin, ns, memory, disk)).time()
         }),
     }];
     for (kind, _) in KINDS {
-        contenders.push(Contender {
-            name: kind.name(),
-            shot: Box::new(shot(kind, memory, disk)),
-        });
+        contenders.push(Contender { name: kind.name(), shot: Box::new(shot(kind, memory, disk)) });
     }
-    for (name, state, log) in [
-        ("state and log on tmpfs", memory, memory),
-        ("state and log on disk", disk, disk),
-    ] {
+    for (name, state, log) in
+        [("state and log on tmpfs", memory, memory), ("state and log on disk", disk, disk)]
+    {
         contenders.push(Contender {
             name: format!("Linkerd, {name}"),
             shot: Box::new(shot(Kind::Linkerd, state, log)),
@@ -71,12 +62,7 @@ pub(crate) fn measure(ground: &Ground, report: &mut Report) {
     contenders.push(Contender {
         name: "the echoing plugin again".to_owned(),
         shot: Box::new(|ns| {
-            Call::plugin(
-                &ground.echo,
-                "ADD",
-                Kind::Linkerd.request(&plugin, ns, memory, disk),
-            )
-            .time()
+            Call::plugin(&ground.echo, "ADD", Kind::Linkerd.request(&plugin, ns, memory, disk)).time()
         }),
     });
     let samples = ground.take_turns(ground.rounds * 3, &mut contenders);
@@ -113,9 +99,7 @@ fn weigh(ground: &Ground, report: &mut Report, plugin: &Plugin) {
     ] {
         let pod = ground.pod();
         let request = kind.request(plugin, &pod, ground.memory(), ground.disk());
-        let footprint = Call::plugin(program, "ADD", request)
-            .footprint()
-            .expect("it reads stdin");
+        let footprint = Call::plugin(program, "ADD", request).footprint().expect("it reads stdin");
         peak = footprint.peak;
         rows.push(vec![
             name.to_owned(),
@@ -124,17 +108,7 @@ fn weigh(ground: &Ground, report: &mut Report, plugin: &Plugin) {
         ]);
     }
     report.table(&["ADD", "peak memory", "page faults"], &rows);
-    report.target(
-        "peak memory at 10 CIDRs",
-        peak as f64 / f64::from(1 << 20),
-        4.0,
-        " MiB",
-    );
+    report.target("peak memory at 10 CIDRs", peak as f64 / f64::from(1 << 20), 4.0, " MiB");
     let size = std::fs::metadata(&ground.sluice).expect("the plugin").len();
-    report.target(
-        "size of the plugin",
-        size as f64 / f64::from(1 << 20),
-        2.0,
-        " MiB",
-    );
+    report.target("size of the plugin", size as f64 / f64::from(1 << 20), 2.0, " MiB");
 }

@@ -19,6 +19,8 @@ const FLOWS: usize = 50;
 struct Flows {
     name: String,
     pod: Pod,
+    /// The other end of its cable.
+    _peer: Netns,
     _proxy: Server,
     tcp: Samples,
     dns: Samples,
@@ -48,25 +50,14 @@ pub(crate) fn measure(ground: &Ground, report: &mut Report) {
             dns.into_iter().for_each(|took| flows.dns.push(took));
         }
     }
-    for (what, samples) in [
-        ("TCP", (|flows| &flows.tcp) as fn(&Flows) -> &Samples),
-        ("DNS over UDP", |flows| &flows.dns),
-    ] {
-        let rows: Vec<_> = pods
-            .iter()
-            .map(|flows| cells(&flows.name, samples(flows), samples(&pods[0])))
-            .collect();
-        report.table(
-            &[&format!("first packet, {what}"), "p10", "median", "p90", "ratio"],
-            &rows,
-        );
+    for (what, samples) in
+        [("TCP", (|flows| &flows.tcp) as fn(&Flows) -> &Samples), ("DNS over UDP", |flows| &flows.dns)]
+    {
+        let rows: Vec<_> =
+            pods.iter().map(|flows| cells(&flows.name, samples(flows), samples(&pods[0]))).collect();
+        report.table(&[&format!("first packet, {what}"), "p10", "median", "p90", "ratio"], &rows);
         let found = ratio(samples(&pods[1]), samples(&pods[0]));
-        report.target(
-            &format!("first packet, {what}: 10,000 CIDRs against 10"),
-            found,
-            1.1,
-            "x",
-        );
+        report.target(&format!("first packet, {what}: 10,000 CIDRs against 10"), found, 1.1, "x");
     }
 }
 
@@ -80,15 +71,13 @@ impl Flows {
         Call::plugin(&ground.sluice, "ADD", request).time();
         let proxy = Server::start(
             &pod,
-            vec![
-                Listen::tcp("proxy", "127.0.0.1:15001"),
-                Listen::udp("dns", "127.0.0.1:15053"),
-            ],
+            vec![Listen::tcp("proxy", "127.0.0.1:15001"), Listen::udp("dns", "127.0.0.1:15053")],
         );
         // The address beyond needs no neighbour: what is diverted never leaves.
         Flows {
             name: name.to_owned(),
             pod,
+            _peer: peer,
             _proxy: proxy,
             tcp: Samples::default(),
             dns: Samples::default(),
@@ -110,9 +99,7 @@ fn connect() -> f64 {
 fn ask() -> f64 {
     let socket = UdpSocket::bind("10.66.0.10:0").expect("a socket");
     socket.connect("10.66.0.1:53").expect("an address");
-    socket
-        .set_read_timeout(Some(Duration::from_secs(2)))
-        .expect("a time-out");
+    socket.set_read_timeout(Some(Duration::from_secs(2))).expect("a time-out");
     let start = Instant::now();
     socket.send(b"?").expect("a question");
     let took = start.elapsed();

@@ -49,9 +49,8 @@ impl Ground {
         need::real_root()?;
         let program = |name: &str, default: &Path| {
             let path = std::env::var_os(name).map_or(default.to_owned(), PathBuf::from);
-            let path = path
-                .canonicalize()
-                .map_err(|_| format!("{} is missing: `make bench`", path.display()))?;
+            let path =
+                path.canonicalize().map_err(|_| format!("{} is missing: `make bench`", path.display()))?;
             Ok::<_, String>(path.to_string_lossy().into_owned())
         };
         let sluice = program("SLUICE_BIN", &root().join("dist/sluice"))?;
@@ -59,10 +58,7 @@ impl Ground {
 
         // Where cargo builds is a disk more often than /tmp is.
         let disk = tempfile::tempdir_in(
-            std::env::current_exe()
-                .ok()
-                .and_then(|exe| exe.parent().map(Path::to_owned))
-                .expect("a folder"),
+            std::env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_owned)).expect("a folder"),
         );
         let disk = disk.map_err(|error| format!("a folder: {error}"))?;
         let memory = disk.path().join("run");
@@ -70,23 +66,9 @@ impl Ground {
         // Nobody else sees the tmpfs, and it ends with this process.
         unshare(CloneFlags::CLONE_NEWNS).expect("a mount namespace");
         let nothing = None::<&str>;
-        mount(
-            nothing,
-            "/",
-            nothing,
-            MsFlags::MS_REC | MsFlags::MS_PRIVATE,
-            nothing,
-        )
-        .expect("private mounts");
+        mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing).expect("private mounts");
         mount(Some("tmpfs"), &memory, Some("tmpfs"), MsFlags::empty(), nothing).expect("a tmpfs");
-        Ok(Ground {
-            sluice,
-            echo,
-            against,
-            rounds,
-            disk,
-            memory,
-        })
+        Ok(Ground { sluice, echo, against, rounds, disk, memory })
     }
 
     /// A folder that survives no reboot, as /run.
@@ -141,14 +123,8 @@ impl Pod {
     pub(crate) fn around(ground: &Ground, ns: Netns) -> Self {
         let file = ground.memory().join(format!("netns-{}", ns.raw()));
         std::fs::write(&file, "").expect("a file");
-        mount(
-            Some(&ns.path()),
-            &file,
-            None::<&str>,
-            MsFlags::MS_BIND,
-            None::<&str>,
-        )
-        .expect("the namespace's mount");
+        mount(Some(&ns.path()), &file, None::<&str>, MsFlags::MS_BIND, None::<&str>)
+            .expect("the namespace's mount");
         Pod { ns, file }
     }
 
@@ -177,9 +153,7 @@ impl Drop for Pod {
 fn shuffled(count: usize, seed: &mut u64) -> Vec<usize> {
     let mut order: Vec<usize> = (0..count).collect();
     for at in (1..count).rev() {
-        *seed = seed
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         order.swap(at, (*seed >> 33) as usize % (at + 1));
     }
     order

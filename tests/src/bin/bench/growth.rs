@@ -22,12 +22,8 @@ pub(crate) fn measure(ground: &Ground, report: &mut Report) {
         Contender {
             name: kind.name(),
             shot: Box::new(move |ns: &Pod| {
-                Call::plugin(
-                    &ground.sluice,
-                    "ADD",
-                    kind.request(plugin, ns, ground.memory(), ground.disk()),
-                )
-                .time()
+                Call::plugin(&ground.sluice, "ADD", kind.request(plugin, ns, ground.memory(), ground.disk()))
+                    .time()
             }),
         }
     };
@@ -38,10 +34,7 @@ pub(crate) fn measure(ground: &Ground, report: &mut Report) {
         let pod = ground.pod();
         let kind = Kind::Cidrs(count);
         let request = kind.request(&plugin, &pod, ground.memory(), ground.disk());
-        let peak = Call::plugin(&ground.sluice, "ADD", request)
-            .footprint()
-            .expect("it reads stdin")
-            .peak;
+        let peak = Call::plugin(&ground.sluice, "ADD", request).footprint().expect("it reads stdin").peak;
         let ruleset = sluice_shared::rules::build(&kind.redirect(&plugin, &pod));
         let bytes = Batch::create(&ruleset).expect("a batch").size();
         rows.push(vec![
@@ -55,22 +48,6 @@ pub(crate) fn measure(ground: &Ground, report: &mut Report) {
         ]);
         report.curve.push((count, samples_of.median()));
     }
-    report.table(
-        &[
-            "CIDRs",
-            "p10",
-            "median",
-            "p90",
-            "ratio",
-            "peak memory",
-            "batch bytes",
-        ],
-        &rows,
-    );
-    report.target(
-        "ADD with 10,000 CIDRs against 10",
-        ratio(&samples[3], &samples[0]),
-        20.0,
-        "x",
-    );
+    report.table(&["CIDRs", "p10", "median", "p90", "ratio", "peak memory", "batch bytes"], &rows);
+    report.target("ADD with 10,000 CIDRs against 10", ratio(&samples[3], &samples[0]), 20.0, "x");
 }

@@ -20,10 +20,7 @@ pub(crate) fn measure(ground: &Ground, report: &mut Report) {
     let plugin = Plugin::new();
     let request = |kind: Kind, ns: &Pod| kind.request(&plugin, ns, ground.memory(), ground.disk());
     let quiet = |request: Request| {
-        request.with(
-            "log",
-            json!({ "level": "error", "file": ground.disk().join("log/sluice.log") }),
-        )
+        request.with("log", json!({ "level": "error", "file": ground.disk().join("log/sluice.log") }))
     };
     let steps: Vec<Step<'_>> = vec![
         (
@@ -49,10 +46,7 @@ pub(crate) fn measure(ground: &Ground, report: &mut Report) {
     ];
     let mut contenders: Vec<Contender<'_>> = steps
         .iter()
-        .map(|(name, call)| Contender {
-            name: (*name).to_owned(),
-            shot: Box::new(move |ns| call(ns).time()),
-        })
+        .map(|(name, call)| Contender { name: (*name).to_owned(), shot: Box::new(move |ns| call(ns).time()) })
         .collect();
     let samples: Vec<Samples> = ground.take_turns(ground.rounds * 3, &mut contenders);
     let mut rows = Vec::new();
@@ -62,24 +56,13 @@ pub(crate) fn measure(ground: &Ground, report: &mut Report) {
             None => String::new(),
         };
         let fresh = ground.pod();
-        let faults = call(&fresh)
-            .footprint()
-            .map_or("-".to_owned(), |footprint| footprint.faults.to_string());
-        let calls = need::program("strace").map_or("SKIPPED".to_owned(), |()| {
-            syscalls(ground, call(&ground.pod())).to_string()
-        });
-        rows.push(vec![
-            (*name).to_owned(),
-            time(samples[at].median()),
-            more,
-            faults,
-            calls,
-        ]);
+        let faults =
+            call(&fresh).footprint().map_or("-".to_owned(), |footprint| footprint.faults.to_string());
+        let calls = need::program("strace")
+            .map_or("SKIPPED".to_owned(), |()| syscalls(ground, call(&ground.pod())).to_string());
+        rows.push(vec![(*name).to_owned(), time(samples[at].median()), more, faults, calls]);
     }
-    report.table(
-        &["process", "median", "more", "page faults", "system calls"],
-        &rows,
-    );
+    report.table(&["process", "median", "more", "page faults", "system calls"], &rows);
 }
 
 /// How many system calls it makes, threads and exec included.

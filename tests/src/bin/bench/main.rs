@@ -67,11 +67,7 @@ fn main() -> ExitCode {
     if args.is_empty() {
         report.write(&ground);
     }
-    if report.summary() || !check {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    if report.summary() || !check { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Takes a flag out of the arguments: where it stood.

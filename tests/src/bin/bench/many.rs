@@ -42,20 +42,14 @@ pub(crate) fn measure(ground: &Ground, report: &mut Report) {
                 .count();
             samples.push(start.elapsed().as_secs_f64() * 1e6);
             // Outside of the clock: each must have its rules.
-            let checks = pods
-                .iter()
-                .map(|pod| Kind::Istio.request(&plugin, pod, ground.memory(), ground.disk()));
+            let checks =
+                pods.iter().map(|pod| Kind::Istio.request(&plugin, pod, ground.memory(), ground.disk()));
             checks.for_each(|request| {
                 Call::plugin(&ground.sluice, "CHECK", request).time();
             });
         }
         let each = samples.median() / count as f64;
-        rows.push(vec![
-            count.to_string(),
-            time(samples.median()),
-            time(each),
-            failed.to_string(),
-        ]);
+        rows.push(vec![count.to_string(), time(samples.median()), time(each), failed.to_string()]);
         failures += failed;
     }
     report.table(&["pods", "all of them", "each", "failures"], &rows);
@@ -66,12 +60,7 @@ impl Call {
     /// Starts it and hands over its stdin.
     fn start(&self) -> Child {
         let mut child = self.command().spawn().expect("a process");
-        child
-            .stdin
-            .take()
-            .expect("its stdin")
-            .write_all(self.stdin())
-            .expect("stdin");
+        child.stdin.take().expect("its stdin").write_all(self.stdin()).expect("stdin");
         child
     }
 }

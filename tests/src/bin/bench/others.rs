@@ -40,24 +40,14 @@ pub(crate) fn measure(ground: &Ground, report: &mut Report) {
     let restore = Call::program("iptables-nft-restore", &restored());
     let eleven = |ns: &Pod| {
         let enter = format!("nsenter --net={} --", ns.file().display());
-        LINKERD_CNI
-            .iter()
-            .map(|line| Call::program(line, "").through(&enter).time())
-            .sum()
+        LINKERD_CNI.iter().map(|line| Call::program(line, "").through(&enter).time()).sum()
     };
 
-    let mut contenders = vec![Contender {
-        name: "sluice, a whole ADD".to_owned(),
-        shot: Box::new(ours),
-    }];
+    let mut contenders = vec![Contender { name: "sluice, a whole ADD".to_owned(), shot: Box::new(ours) }];
     let mut skipped = Vec::new();
     let others: [(&str, &[&str], Shot<'_>); 3] = [
         ("nft -f", &["nft"], Box::new(|ns: &Pod| ns.run(|| nft.time()))),
-        (
-            "iptables-restore",
-            &["iptables-nft-restore"],
-            Box::new(|ns: &Pod| ns.run(|| restore.time())),
-        ),
+        ("iptables-restore", &["iptables-nft-restore"], Box::new(|ns: &Pod| ns.run(|| restore.time()))),
         (
             "eleven times nsenter and iptables",
             &["nsenter", "iptables-nft", "iptables-nft-save"],
@@ -66,10 +56,7 @@ pub(crate) fn measure(ground: &Ground, report: &mut Report) {
     ];
     for (name, programs, shot) in others {
         match programs.iter().try_for_each(|program| need::program(program)) {
-            Ok(()) => contenders.push(Contender {
-                name: name.to_owned(),
-                shot,
-            }),
+            Ok(()) => contenders.push(Contender { name: name.to_owned(), shot }),
             Err(why) => skipped.push(vec![name.to_owned(), format!("SKIPPED: {why}")]),
         }
     }
@@ -80,10 +67,7 @@ pub(crate) fn measure(ground: &Ground, report: &mut Report) {
         .map(|(contender, samples_of)| cells(&contender.name, samples_of, &samples[0]))
         .collect();
     rows.extend(skipped);
-    report.table(
-        &["rules of a Linkerd pod", "p10", "median", "p90", "ratio"],
-        &rows,
-    );
+    report.table(&["rules of a Linkerd pod", "p10", "median", "p90", "ratio"], &rows);
     for (contender, samples_of) in contenders.iter().zip(&samples).skip(1) {
         report.bars.push((contender.name.clone(), samples_of.median()));
         if contender.name.starts_with("eleven") {
@@ -99,9 +83,7 @@ pub(crate) fn measure(ground: &Ground, report: &mut Report) {
 
 /// The rules of those commands, as `iptables-restore` takes them.
 fn restored() -> String {
-    let rules = LINKERD_CNI
-        .iter()
-        .filter_map(|line| line.strip_prefix("iptables-nft -t nat "));
+    let rules = LINKERD_CNI.iter().filter_map(|line| line.strip_prefix("iptables-nft -t nat "));
     let rules = rules.map(|rule| match rule.strip_prefix("-N ") {
         Some(chain) => format!(":{chain} - [0:0]\n"),
         None => format!("{rule}\n"),

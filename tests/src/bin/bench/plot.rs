@@ -17,15 +17,9 @@ struct Axis {
 
 impl Axis {
     fn over(values: impl Iterator<Item = f64>, from: f64, to: f64) -> Self {
-        let (low, high) = values.fold((f64::MAX, 1.0_f64), |(low, high), value| {
-            (low.min(value), high.max(value))
-        });
-        Axis {
-            low: low.min(high).log10().floor(),
-            high: high.log10().ceil(),
-            from,
-            to,
-        }
+        let (low, high) =
+            values.fold((f64::MAX, 1.0_f64), |(low, high), value| (low.min(value), high.max(value)));
+        Axis { low: low.min(high).log10().floor(), high: high.log10().ceil(), from, to }
     }
 
     fn at(&self, value: f64) -> f64 {
@@ -54,25 +48,14 @@ pub(crate) fn draw(bars: &[(String, f64)], curve: &[(usize, f64)]) -> String {
     }
     for (row, (name, micros)) in bars.iter().enumerate() {
         let y = 30.0 + row as f64 * BAR;
-        let ours = !["nft", "iptables", "echo"]
-            .iter()
-            .any(|other| name.contains(other));
-        let (fill, width) = (
-            if ours { "#2b6cb0" } else { "#a0aec0" },
-            across.at(*micros) - LEFT,
-        );
+        let ours = !["nft", "iptables", "echo"].iter().any(|other| name.contains(other));
+        let (fill, width) = (if ours { "#2b6cb0" } else { "#a0aec0" }, across.at(*micros) - LEFT);
         text(&mut svg, LEFT - 8.0, y + 14.0, "end", name);
         let _ = writeln!(
             svg,
             "<rect x=\"{LEFT}\" y=\"{y:.0}\" width=\"{width:.1}\" height=\"17\" fill=\"{fill}\"/>"
         );
-        text(
-            &mut svg,
-            across.at(*micros) + 6.0,
-            y + 14.0,
-            "start",
-            &short(*micros),
-        );
+        text(&mut svg, across.at(*micros) + 6.0, y + 14.0, "start", &short(*micros));
     }
 
     let _ = writeln!(
@@ -84,22 +67,14 @@ pub(crate) fn draw(bars: &[(String, f64)], curve: &[(usize, f64)]) -> String {
     let up = Axis::over(curve.iter().map(|point| point.1), bottom, top);
     for tick in across.ticks() {
         line(&mut svg, (across.at(tick), top), (across.at(tick), bottom));
-        text(
-            &mut svg,
-            across.at(tick),
-            bottom + 16.0,
-            "middle",
-            &format!("{tick}"),
-        );
+        text(&mut svg, across.at(tick), bottom + 16.0, "middle", &format!("{tick}"));
     }
     for tick in up.ticks() {
         line(&mut svg, (LEFT, up.at(tick)), (WIDTH - 80.0, up.at(tick)));
         text(&mut svg, LEFT - 8.0, up.at(tick) + 4.0, "end", &short(tick));
     }
-    let points: Vec<(f64, f64)> = curve
-        .iter()
-        .map(|point| (across.at(point.0 as f64), up.at(point.1)))
-        .collect();
+    let points: Vec<(f64, f64)> =
+        curve.iter().map(|point| (across.at(point.0 as f64), up.at(point.1))).collect();
     let path: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
     let _ = writeln!(
         svg,
@@ -107,10 +82,7 @@ pub(crate) fn draw(bars: &[(String, f64)], curve: &[(usize, f64)]) -> String {
         path.join(" ")
     );
     for ((x, y), (_, micros)) in points.iter().zip(curve) {
-        let _ = writeln!(
-            svg,
-            "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\" fill=\"#2b6cb0\"/>"
-        );
+        let _ = writeln!(svg, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\" fill=\"#2b6cb0\"/>");
         text(&mut svg, *x, y - 9.0, "middle", &short(*micros));
     }
     svg + "</svg>\n"
@@ -125,10 +97,7 @@ fn line(svg: &mut String, from: (f64, f64), to: (f64, f64)) {
 }
 
 fn text(svg: &mut String, x: f64, y: f64, anchor: &str, what: &str) {
-    let _ = writeln!(
-        svg,
-        "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{what}</text>"
-    );
+    let _ = writeln!(svg, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{what}</text>");
 }
 
 /// Microseconds in at most three digits.

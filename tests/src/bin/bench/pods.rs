@@ -46,10 +46,7 @@ impl Kind {
             .env("CNI_NETNS", pod.file())
             .env("CNI_CONTAINERID", container_id(pod))
             .with("stateDir", json!(state.join("sluice")))
-            .with(
-                "log",
-                json!({ "level": "info", "file": log.join("log/sluice.log") }),
-            );
+            .with("log", json!({ "level": "info", "file": log.join("log/sluice.log") }));
         match self {
             Kind::Linkerd => request.linkerd(&[]),
             Kind::Istio => request.istio(&[]),

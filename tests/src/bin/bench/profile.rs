@@ -18,12 +18,7 @@ use crate::pods::Kind;
 use crate::report::Report;
 use crate::stats::{Samples, time};
 
-const KINDS: [Kind; 4] = [
-    Kind::Linkerd,
-    Kind::IstioFull,
-    Kind::Cidrs(10),
-    Kind::Cidrs(10_000),
-];
+const KINDS: [Kind; 4] = [Kind::Linkerd, Kind::IstioFull, Kind::Cidrs(10), Kind::Cidrs(10_000)];
 const TIMEOUT: Duration = Duration::from_secs(10);
 const ROUNDS: usize = 30;
 
@@ -34,35 +29,20 @@ pub(crate) fn measure(ground: &Ground, report: &mut Report) {
          the first allocation) is in the table after this one.",
     );
     let plugin = Plugin::new();
-    let columns: Vec<Vec<(&str, Samples)>> = KINDS
-        .into_iter()
-        .map(|kind| steps(ground, &plugin, kind))
-        .collect();
+    let columns: Vec<Vec<(&str, Samples)>> =
+        KINDS.into_iter().map(|kind| steps(ground, &plugin, kind)).collect();
     let mut rows: Vec<Vec<String>> = (0..columns[0].len())
         .map(|row| {
             let cells = columns.iter().map(|column| time(column[row].1.median()));
-            std::iter::once(columns[0][row].0.to_owned())
-                .chain(cells)
-                .collect()
+            std::iter::once(columns[0][row].0.to_owned()).chain(cells).collect()
         })
         .collect();
-    let added = columns.iter().map(|column| {
-        time(
-            column[..column.len() - 2]
-                .iter()
-                .map(|(_, step)| step.median())
-                .sum(),
-        )
-    });
-    rows.push(
-        std::iter::once("ADD's steps together".to_owned())
-            .chain(added)
-            .collect(),
-    );
+    let added = columns
+        .iter()
+        .map(|column| time(column[..column.len() - 2].iter().map(|(_, step)| step.median()).sum()));
+    rows.push(std::iter::once("ADD's steps together".to_owned()).chain(added).collect());
     let names: Vec<String> = KINDS.iter().map(|kind| kind.name()).collect();
-    let head: Vec<&str> = std::iter::once("step")
-        .chain(names.iter().map(String::as_str))
-        .collect();
+    let head: Vec<&str> = std::iter::once("step").chain(names.iter().map(String::as_str)).collect();
     report.table(&head, &rows);
 }
 
@@ -70,17 +50,10 @@ fn steps(ground: &Ground, plugin: &Plugin, kind: Kind) -> Vec<(&'static str, Sam
     let mut steps: Vec<(&'static str, Samples)> = Vec::new();
     for round in 0..=ROUNDS {
         let pod = ground.pod();
-        let mut clock = Clock {
-            at: Instant::now(),
-            laps: Vec::new(),
-        };
+        let mut clock = Clock { at: Instant::now(), laps: Vec::new() };
         add(ground, plugin, kind, &pod, &mut clock);
         if round == 0 {
-            steps = clock
-                .laps
-                .iter()
-                .map(|(name, _)| (*name, Samples::default()))
-                .collect();
+            steps = clock.laps.iter().map(|(name, _)| (*name, Samples::default())).collect();
             continue;
         }
         for ((_, samples), (_, took)) in steps.iter_mut().zip(clock.laps) {
@@ -118,31 +91,23 @@ fn add(ground: &Ground, plugin: &Plugin, kind: Kind, place: &Pod, clock: &mut Cl
     let annotations: BTreeMap<String, String> =
         request.annotations().expect("annotations").expect("annotations");
     clock.lap("parsing stdin");
-    let pod = dialect::Pod {
-        annotations: &annotations,
-        namespace: "shop",
-        first_address: previous.first_address,
-    };
+    let pod =
+        dialect::Pod { annotations: &annotations, namespace: "shop", first_address: previous.first_address };
     let decision = dialect::decide(&pod, &entry.config).expect("a decision");
-    let Decision::Divert { redirect, .. } = decision else {
-        panic!("{kind:?} is passed over")
-    };
+    let Decision::Divert { redirect, .. } = decision else { panic!("{kind:?} is passed over") };
     clock.lap("deciding");
     let ruleset = rules::build(&redirect);
     clock.lap("building the rules");
     let body = ruleset.encode().expect("a body");
     clock.lap("encoding");
     let digest = body.digest();
-    let batch = body
-        .create(Some(&format!("sluice, digest {digest}")))
-        .expect("a batch");
+    let batch = body.create(Some(&format!("sluice, digest {digest}"))).expect("a batch");
     clock.lap("digest");
     let netns = netns::Netns::open(&path).expect("a namespace");
     let _ = netns::Netns::current().expect("a namespace").identity();
     clock.lap("opening the namespace");
-    let mut connection = netns::within(&netns, || Connection::open(TIMEOUT))
-        .expect("inside")
-        .expect("a socket");
+    let mut connection =
+        netns::within(&netns, || Connection::open(TIMEOUT)).expect("inside").expect("a socket");
     clock.lap("entering it, a socket");
     connection.commit(&batch).expect("a commit");
     clock.lap("commit");

@@ -33,9 +33,7 @@ impl Report {
     /// A table; the first column is words, the others are numbers.
     pub(crate) fn table(&mut self, head: &[&str], rows: &[Vec<String>]) {
         let width = |column: usize| {
-            let cells = rows
-                .iter()
-                .filter_map(|row| row.get(column).map(|cell| cell.chars().count()));
+            let cells = rows.iter().filter_map(|row| row.get(column).map(|cell| cell.chars().count()));
             cells.chain([head[column].chars().count()]).max().unwrap_or(0)
         };
         let widths: Vec<usize> = (0..head.len()).map(width).collect();
@@ -53,12 +51,7 @@ impl Report {
         };
         let mut text = line(head.to_vec()) + "\n|";
         for (column, width) in widths.iter().enumerate() {
-            let _ = write!(
-                text,
-                " {}{} |",
-                "-".repeat(width - 1),
-                if column == 0 { '-' } else { ':' }
-            );
+            let _ = write!(text, " {}{} |", "-".repeat(width - 1), if column == 0 { '-' } else { ':' });
         }
         for row in rows {
             let _ = write!(text, "\n{}", line(row.iter().map(String::as_str).collect()));
@@ -68,16 +61,8 @@ impl Report {
 
     /// A target of the project, and whether it was met.
     pub(crate) fn target(&mut self, what: &str, found: f64, limit: f64, unit: &str) {
-        let number = |value: f64| {
-            format!(
-                "{}{unit}",
-                if value >= 100.0 {
-                    format!("{value:.0}")
-                } else {
-                    format!("{value:.2}")
-                }
-            )
-        };
+        let digits = if limit < 0.1 { 3 } else { 2 };
+        let number = |value: f64| format!("{value:.digits$}{unit}");
         let target = Target {
             what: what.to_owned(),
             found: number(found),
@@ -85,10 +70,7 @@ impl Report {
             pass: found <= limit,
         };
         let word = if target.pass { "PASS" } else { "FAIL" };
-        println!(
-            "{word}: {}: {} (at most {})\n",
-            target.what, target.found, target.limit
-        );
+        println!("{word}: {}: {} (at most {})\n", target.what, target.found, target.limit);
         self.targets.push(target);
     }
 
@@ -111,12 +93,7 @@ impl Report {
             .iter()
             .map(|target| {
                 let word = if target.pass { "PASS" } else { "FAIL" };
-                vec![
-                    target.what.clone(),
-                    target.found.clone(),
-                    target.limit.clone(),
-                    word.to_owned(),
-                ]
+                vec![target.what.clone(), target.found.clone(), target.limit.clone(), word.to_owned()]
             })
             .collect();
         let head = ["target", "found", "at most", ""];

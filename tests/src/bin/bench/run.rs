@@ -53,11 +53,7 @@ impl Call {
         let mut words = line.split(' ').map(str::to_owned);
         let program = words.next().expect("a program");
         let args = words.chain([self.program]).chain(self.args).collect();
-        Call {
-            program,
-            args,
-            ..self
-        }
+        Call { program, args, ..self }
     }
 
     pub(crate) fn stdin(&self) -> &[u8] {
@@ -66,11 +62,7 @@ impl Call {
 
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
-        command
-            .args(&self.args)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null());
+        command.args(&self.args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         if let Some(request) = &self.request {
             command.env_clear().envs(&request.env);
         }
@@ -82,26 +74,13 @@ impl Call {
         let mut command = self.command();
         let mut out = Vec::with_capacity(1 << 16);
         let start = Instant::now();
-        let mut child = command
-            .spawn()
-            .unwrap_or_else(|error| panic!("{}: {error}", self.program));
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", self.program));
         // One that does not read it all is no failure.
         let _ = child.stdin.take().expect("its stdin").write_all(&self.stdin);
-        child
-            .stdout
-            .take()
-            .expect("its stdout")
-            .read_to_end(&mut out)
-            .expect("its answer");
+        child.stdout.take().expect("its stdout").read_to_end(&mut out).expect("its answer");
         let status = child.wait().expect("its end");
         let took = start.elapsed().as_secs_f64() * 1e6;
-        assert!(
-            status.success(),
-            "{} {:?}: {}",
-            self.program,
-            self.args,
-            String::from_utf8_lossy(&out)
-        );
+        assert!(status.success(), "{} {:?}: {}", self.program, self.args, String::from_utf8_lossy(&out));
         took
     }
 
@@ -124,16 +103,9 @@ impl Call {
             }
         }
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("its status");
-        let peak = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmHWM:"))
-            .expect("VmHWM");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("its stat");
-        let faults = stat
-            .rsplit(") ")
-            .next()
-            .and_then(|rest| rest.split(' ').nth(7))
-            .expect("minflt");
+        let faults = stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(7)).expect("minflt");
         let footprint = Footprint {
             peak: peak.trim().trim_end_matches(" kB").parse::<u64>().expect("kB") << 10,
             faults: faults.parse().expect("a number"),

@@ -14,10 +14,7 @@ impl Samples {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);
         let last = sorted.len().saturating_sub(1) as f64;
-        sorted
-            .get((last * part).round() as usize)
-            .copied()
-            .unwrap_or(f64::NAN)
+        sorted.get((last * part).round() as usize).copied().unwrap_or(f64::NAN)
     }
 
     pub(crate) fn p10(&self) -> f64 {
