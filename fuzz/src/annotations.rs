@@ -85,7 +85,8 @@ fn config(record: &[u8]) -> (Config, Option<IpAddr>) {
                 break;
             }
             other => {
-                config.locked.extend(Field::ALL.get(usize::from(other & 0x1f)).copied().map(Lock::Field));
+                let field = Field::ALL.get(usize::from(other & 0x1f));
+                config.locked.extend(field.copied().map(Lock::Field));
             }
         }
     }

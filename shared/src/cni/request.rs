@@ -14,6 +14,9 @@ use super::error::{Code, Error};
 /// The capability by which containerd and CRI-O hand annotations over.
 pub const ANNOTATIONS: &str = "io.kubernetes.cri.pod-annotations";
 
+/// A runtime sends a dozen keys. 4 MiB of them would be compared with each other for minutes.
+const MOST_KEYS: usize = 1000;
+
 /// A key of the object with its value as it came.
 pub type Key<'a> = (Cow<'a, str>, &'a RawValue);
 
@@ -169,6 +172,9 @@ impl<'de> Deserialize<'de> for Keys<'de> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut keys: Vec<Key<'de>> = Vec::with_capacity(12);
                 while let Some(Name(key)) = map.next_key()? {
+                    if keys.len() == MOST_KEYS {
+                        return Err(A::Error::custom(format!("more than {MOST_KEYS} keys")));
+                    }
                     if keys.iter().any(|(seen, _)| *seen == key) {
                         return Err(A::Error::custom(format!("key {key:?} is there twice")));
                     }
@@ -194,6 +200,18 @@ mod tests {
         for stdin in ["", " \n", "[]", "{", "1", "{}x", "{\"a\":1,\"a\":2}", "\0{}", "nonsense"] {
             assert_eq!(Request::parse(stdin.as_bytes()).unwrap_err().code, Code::Decode, "{stdin:?}");
         }
+    }
+
+    #[test]
+    fn more_keys_than_any_runtime_sends_are_a_decode_error() {
+        let object = |count: usize| {
+            let keys: Vec<_> = (0..count).map(|key| format!("\"{key}\":1")).collect();
+            format!("{{{}}}", keys.join(","))
+        };
+        assert!(Request::parse(object(MOST_KEYS).as_bytes()).is_ok());
+        let error = Request::parse(object(400_000).as_bytes()).unwrap_err();
+        assert_eq!(error.code, Code::Decode);
+        assert!(error.msg.contains("more than 1000 keys"), "{}", error.msg);
     }
 
     #[test]
