@@ -9,7 +9,7 @@ OUT     := $(shell $(CARGO) metadata --format-version 1 --no-deps 2>/dev/null | 
 STATIC_FLAGS := -C target-feature=+crt-static -C relocation-model=static
 STATIC  := $(OUT)/$(TARGET)/release
 
-.PHONY: help build demo test test-rootless test-kernel lint bench fuzz fuzz-keep clean
+.PHONY: help build demo test test-kernel lint bench fuzz fuzz-keep clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -23,16 +23,22 @@ demo: build ## a pod, a proxy, the diversion: before and after, in seconds
 	$(CARGO) build --locked -q -p sluice-tests --bin demo
 	@SLUICE_BIN=dist/sluice $(OUT)/debug/demo
 
+# rustables reads back what was written where libclang is there to build it; in CI it must be.
+RUSTABLES = $$({ [ -n "$$CI" ] || ls /usr/lib/llvm-*/lib/libclang.so; } >/dev/null 2>&1 && echo --features sluice-tests/rustables)
+
 test: build ## every test; installs what they need, once
 	tests/setup
-	SLUICE_BIN=$(CURDIR)/dist/sluice $(CARGO) test --locked --workspace
+	SLUICE_BIN=$(CURDIR)/dist/sluice $(CARGO) test --locked --workspace $(RUSTABLES)
 
 test-kernel: build ## the packet tests on Debian's 6.1 kernel under qemu, then its answers without one module or another
 	tests/kernel/run
 
-lint: ## formatting, clippy, licences, shell
+lint: ## formatting, clippy, documentation; licences where cargo-deny is installed
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --locked --workspace --all-targets --features sluice-tests/other-kernels -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps -q -p sluice-shared -p sluice
+	@if command -v cargo-deny >/dev/null; then cargo deny check licenses bans sources; \
+	else echo "SKIPPED: licences (cargo install cargo-deny)"; fi
 
 bench: build ## speed and growth, as ratios in one run; writes docs/benchmarks.md
 	rustc --edition 2024 $(STATIC_FLAGS) -C opt-level=s -C lto=fat -C codegen-units=1 -C panic=abort -C strip=symbols \
