@@ -16,8 +16,11 @@ help: ## this list
 
 build: ## the static programs, in dist/
 	RUSTFLAGS="$(STATIC_FLAGS)" $(CARGO) build --release --locked --target $(TARGET) -p sluice
-	@mkdir -p dist && install -m 0755 $(STATIC)/sluice dist/sluice.tmp && mv dist/sluice.tmp dist/sluice
-	@ls -l dist/sluice | awk '{ print $$NF ": " $$5 " bytes" }'
+	@# Apart from it: one build of both would give the plugin the features that the other asks of their dependencies.
+	RUSTFLAGS="$(STATIC_FLAGS)" $(CARGO) build --release --locked --target $(TARGET) -p sluice-node
+	@mkdir -p dist && for program in sluice sluice-node; do \
+		install -m 0755 $(STATIC)/$$program dist/$$program.tmp && mv dist/$$program.tmp dist/$$program; done
+	@ls -l dist/sluice dist/sluice-node | awk '{ print $$NF ": " $$5 " bytes" }'
 
 demo: build ## a pod, a proxy, the diversion: before and after, in seconds
 	$(CARGO) build --locked -q -p sluice-tests --bin demo

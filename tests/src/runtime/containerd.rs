@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use super::chain::Dirs;
-use super::cri::messages::{ListPodSandboxRequest, StatusRequest, StatusResponse};
-use super::cri::{Answer, Client};
+use sluice_node::cri::messages::{ListPodSandboxRequest, StatusRequest, StatusResponse};
+use sluice_node::cri::{Answer, Client};
 use super::image;
 use super::node::{Daemon, Node, wait_for, words};
 use super::tools::folder;
