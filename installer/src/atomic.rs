@@ -34,6 +34,10 @@ pub fn replace(path: &Path, base: &[u8], new: &[u8]) -> io::Result<Outcome> {
     let path = &path.canonicalize()?;
     let like = File::open(path)?;
     let temporary = Temporary::write(path, new, Some(&like))?;
+    // Most who come in between have done so by now. For those who have not, there is the exchange.
+    if fs::read(path).is_ok_and(|now| now != base) {
+        return Ok(Outcome::Overtaken);
+    }
     match rename(&temporary.0, path, RenameFlags::EXCHANGE) {
         Ok(()) => {
             if fs::read(&temporary.0)? != base {
@@ -46,9 +50,6 @@ pub fn replace(path: &Path, base: &[u8], new: &[u8]) -> io::Result<Outcome> {
         }
         Err(Errno::NOENT) => return Ok(Outcome::Overtaken),
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-            if fs::read(path).is_ok_and(|now| now != base) {
-                return Ok(Outcome::Overtaken);
-            }
             fs::rename(&temporary.0, path)?;
         }
         Err(error) => return Err(error.into()),

@@ -13,6 +13,7 @@
 #![allow(clippy::disallowed_methods)]
 #![allow(missing_docs)]
 
+pub mod installer;
 mod link;
 pub mod mesh;
 pub mod need;
