@@ -54,6 +54,20 @@ pub fn changed_within(path: &Path, time: Duration) -> bool {
     })
 }
 
+/// How long a file has been as it is.
+#[must_use]
+pub fn age(path: &Path) -> Duration {
+    let changed = fs::metadata(path).map(|metadata| {
+        let seconds = u64::try_from(metadata.ctime()).unwrap_or_default();
+        let part = u32::try_from(metadata.ctime_nsec()).unwrap_or_default();
+        SystemTime::UNIX_EPOCH + Duration::new(seconds, part)
+    });
+    changed
+        .ok()
+        .and_then(|changed| SystemTime::now().duration_since(changed).ok())
+        .unwrap_or_default()
+}
+
 /// Which folder this is, and whether it still has a name. A mounted folder that was removed on the node has none.
 #[must_use]
 pub fn identity(path: &Path) -> Option<(u64, u64, bool)> {

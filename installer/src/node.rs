@@ -11,6 +11,7 @@ use crate::binary::{self, Binary, Done};
 use crate::conflist::{File, Note};
 use crate::control::{Command, Reply, Socket, Told};
 use crate::entry;
+use crate::folder::age;
 use crate::lock::Lock;
 use crate::look::{Look, look};
 use crate::mark::Mark;
@@ -192,6 +193,9 @@ impl Node {
             return;
         }
         self.shared.metrics.rewrites.inc();
+        // Since they wrote, not since we saw it; a clock that jumped must not count for hours.
+        let age = age(&self.options.conf_dir.join(&used.name)).min(IDLE);
+        self.unprotected = Instant::now().checked_sub(age);
         tracing::warn!("{}: another program took our entry out", used.name);
         if self.war.rewritten(Instant::now()) {
             tracing::warn!("it does so again and again: writing more slowly");
