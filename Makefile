@@ -9,17 +9,24 @@ OUT     := $(shell $(CARGO) metadata --format-version 1 --no-deps 2>/dev/null | 
 STATIC_FLAGS := -C target-feature=+crt-static -C relocation-model=static
 STATIC  := $(OUT)/$(TARGET)/release
 
-.PHONY: help build demo test test-kernel lint bench fuzz fuzz-keep clean
+.PHONY: help build plugin node demo test test-kernel lint bench fuzz fuzz-keep clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-build: ## the static programs, in dist/
+build: plugin node ## the static programs, in dist/
+	@ls -l dist/sluice dist/sluice-node | awk '{ print $$NF ": " $$5 " bytes" }'
+
+# One at a time: one build of both would give the plugin the features that the other asks of their dependencies.
+plugin:
 	RUSTFLAGS="$(STATIC_FLAGS)" $(CARGO) build --release --locked --target $(TARGET) -p sluice
 	@mkdir -p dist && install -m 0755 $(STATIC)/sluice dist/sluice.tmp && mv dist/sluice.tmp dist/sluice
-	@ls -l dist/sluice | awk '{ print $$NF ": " $$5 " bytes" }'
 
-demo: build ## a pod, a proxy, the diversion: before and after, in seconds
+node:
+	RUSTFLAGS="$(STATIC_FLAGS)" $(CARGO) build --release --locked --target $(TARGET) -p sluice-node
+	@mkdir -p dist && install -m 0755 $(STATIC)/sluice-node dist/sluice-node.tmp && mv dist/sluice-node.tmp dist/sluice-node
+
+demo: plugin ## a pod, a proxy, the diversion: before and after, in seconds
 	$(CARGO) build --locked -q -p sluice-tests --bin demo
 	@SLUICE_BIN=dist/sluice $(OUT)/debug/demo
 
@@ -40,7 +47,7 @@ lint: ## formatting, clippy, documentation; licences where cargo-deny is install
 	@if command -v cargo-deny >/dev/null; then cargo deny check licenses bans sources; \
 	else echo "SKIPPED: licences (cargo install cargo-deny)"; fi
 
-bench: build ## speed and growth, as ratios in one run; writes docs/benchmarks.md
+bench: plugin ## speed and growth, as ratios in one run; writes docs/benchmarks.md
 	rustc --edition 2024 $(STATIC_FLAGS) -C opt-level=s -C lto=fat -C codegen-units=1 -C panic=abort -C strip=symbols \
 		--target $(TARGET) -o $(STATIC)/echo-plugin tests/src/bin/echo-plugin.rs
 	$(CARGO) build --locked --release -q -p sluice-tests --bin bench

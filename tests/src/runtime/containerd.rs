@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use super::chain::Dirs;
-use super::cri::messages::{ListPodSandboxRequest, StatusRequest, StatusResponse};
-use super::cri::{Answer, Client};
 use super::image;
 use super::node::{Daemon, Node, wait_for, words};
 use super::tools::folder;
+use sluice_node::cri::messages::{ListPodSandboxRequest, StatusRequest, StatusResponse};
+use sluice_node::cri::{Answer, Client};
 
 /// Which containerd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

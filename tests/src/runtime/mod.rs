@@ -6,7 +6,6 @@
 pub mod chain;
 pub mod cni;
 pub mod containerd;
-pub mod cri;
 pub mod envoy;
 pub mod image;
 pub mod node;

@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
 
 use super::tools::{folder, run};
 
@@ -109,6 +111,13 @@ impl Daemon {
     /// Kills it, and waits until it is gone.
     pub fn kill(&mut self) {
         let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub fn terminate(&mut self) {
+        let pid = Pid::from_raw(self.0.id().cast_signed());
+        let _ = signal::kill(pid, Signal::SIGTERM);
         let _ = self.0.wait();
     }
 }

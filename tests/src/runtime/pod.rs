@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::containerd::Containerd;
-use super::cri::Answer;
-use super::cri::messages::*;
 use super::image;
 use super::node::wait_for;
+use sluice_node::cri::Answer;
+use sluice_node::cri::messages::*;
 
 /// What a pod is to be.
 #[derive(Clone, Debug)]

@@ -1,0 +1,188 @@
+//! The commands that do one thing and end: install, uninstall, status.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use tokio::time::sleep;
+
+use crate::act::{act, take_out};
+use crate::atomic::{self, Outcome};
+use crate::binary::Binary;
+use crate::conflist::OURS;
+use crate::control::{Command, tell};
+use crate::entry;
+use crate::kick::kick;
+use crate::lock::Lock;
+use crate::look::look;
+use crate::mark::Mark;
+use crate::options::Options;
+use crate::ready::{Question, check, still_loaded};
+
+/// How long the runtime has to follow.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long whoever has the folder has to give it back.
+const LOCK: Duration = Duration::from_secs(5);
+
+/// What a command came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// It is as asked.
+    pub ok: bool,
+    /// One line.
+    pub message: String,
+}
+
+/// The binary, the entry, and the runtime's word for it.
+///
+/// # Errors
+/// Misuse: the entry or a flag cannot be right.
+pub async fn install(options: &Options) -> Result<Report, String> {
+    let entry = entry::load(options.entry.as_deref())?;
+    if let Err(error) = Mark::new(&options.state_dir).clear() {
+        return Ok(bad(format!(
+            "the mark of uninstall in {}: {error}",
+            options.state_dir.display()
+        )));
+    }
+    if let Some(reply) = tell(&options.state_dir, Command::Install).await {
+        if !reply.done {
+            return Ok(bad(reply.text));
+        }
+    } else if let Err(why) = install_here(options, &entry) {
+        return Ok(bad(why));
+    }
+    let end = Instant::now() + PATIENCE;
+    let question = question(options, entry);
+    let mut woken = Instant::now();
+    loop {
+        let now = check(&question).await;
+        if now.ready || !now.written || Instant::now() > end {
+            return Ok(Report {
+                ok: now.ready,
+                message: now.text,
+            });
+        }
+        if woken.elapsed() > Duration::from_secs(3) {
+            woken = Instant::now();
+            let _ = kick(&options.conf_dir);
+        }
+        sleep(Duration::from_millis(200)).await;
+    }
+}
+
+fn install_here(options: &Options, entry: &str) -> Result<(), String> {
+    let _lock = Lock::wait(&options.conf_dir, LOCK)?;
+    atomic::sweep(&options.conf_dir);
+    atomic::sweep(&options.bin_dir);
+    Binary::new(options.plugin(), &options.bin_dir).install()?;
+    for _ in 0..30 {
+        let look = look(&options.conf_dir, entry);
+        for note in &look.notes {
+            tracing::warn!("{note}");
+        }
+        if look.present {
+            return Ok(());
+        }
+        let Some(plan) = look.plan.filter(|_| !look.unsettled) else {
+            if !look.unsettled {
+                let first = look.problems.into_iter().next();
+                return Err(first.map_or("nothing to install into".to_owned(), |problem| problem.text));
+            }
+            std::thread::sleep(Duration::from_millis(100));
+            continue;
+        };
+        match act(&plan) {
+            Ok(Outcome::Written | Outcome::Overtaken) => {}
+            Err(error) => return Err(format!("{}: {error}", options.conf_dir.display())),
+        }
+    }
+    Err(format!("others keep writing {}", options.conf_dir.display()))
+}
+
+/// The mark, the entry out, the runtime's word for it. The binary stays.
+pub async fn uninstall(options: &Options) -> Report {
+    let mark = Mark::new(&options.state_dir);
+    // First of all, so that no restart in between puts the entry back.
+    if !mark.is_set()
+        && let Err(error) = mark.set(options.revision.as_deref())
+    {
+        return bad(format!(
+            "the mark of uninstall in {}: {error}",
+            options.state_dir.display()
+        ));
+    }
+    let said = match tell(&options.state_dir, Command::Uninstall).await {
+        Some(reply) if !reply.done => return bad(reply.text),
+        Some(reply) => reply.text,
+        None if !options.conf_dir.exists() => format!("{} is not there", options.conf_dir.display()),
+        None => match uninstall_here(options) {
+            Ok(count) => format!("the entry is out of {count} files"),
+            Err(why) => return bad(why),
+        },
+    };
+    let good = |more: &str| Report {
+        ok: true,
+        message: format!(
+            "{said}{more}; {} stays, so that pods can end",
+            options.bin_dir.join(OURS).display()
+        ),
+    };
+    let Some(runtime) = &options.runtime_endpoint else {
+        return good("");
+    };
+    let end = Instant::now() + PATIENCE;
+    let mut woken = Instant::now();
+    loop {
+        match still_loaded(runtime).await {
+            Ok(Some(false)) => return good("; the runtime has let go"),
+            Ok(None) => return good("; the runtime does not tell what it has loaded"),
+            Err(why) if Instant::now() > end => return bad(format!("{said}; {why}")),
+            Ok(Some(true)) if Instant::now() > end => {
+                return bad(format!("{said}; the runtime still has it loaded"));
+            }
+            _ => {}
+        }
+        if woken.elapsed() > Duration::from_secs(3) {
+            woken = Instant::now();
+            let _ = kick(&options.conf_dir);
+        }
+        sleep(Duration::from_millis(200)).await;
+    }
+}
+
+fn uninstall_here(options: &Options) -> Result<usize, String> {
+    let _lock = Lock::wait(&options.conf_dir, LOCK)?;
+    atomic::sweep(&options.conf_dir);
+    atomic::sweep(&options.bin_dir);
+    take_out(&options.conf_dir)
+}
+
+/// Whether it is loaded.
+///
+/// # Errors
+/// Misuse: the entry or a flag cannot be right.
+pub async fn status(options: &Options) -> Result<Report, String> {
+    let now = check(&question(options, entry::load(options.entry.as_deref())?)).await;
+    let marked = if Mark::new(&options.state_dir).is_set() {
+        "; it was uninstalled"
+    } else {
+        ""
+    };
+    Ok(Report {
+        ok: now.ready,
+        message: now.text + marked,
+    })
+}
+
+fn question(options: &Options, entry: String) -> Question {
+    Question {
+        conf_dir: options.conf_dir.clone(),
+        binary: options.bin_dir.join(OURS),
+        entry,
+        runtime: options.runtime_endpoint.clone(),
+    }
+}
+
+fn bad(message: String) -> Report {
+    Report { ok: false, message }
+}

@@ -1,0 +1,39 @@
+//! The node program as a library.
+//!
+//! Text to text in the middle, files and sockets at the edges:
+//!
+//! ```text
+//! run, commands   what a person or a DaemonSet starts
+//! node            one pass: lock, mark, binary, entry
+//! look, act       what is there and what would put it right (nothing written); doing it
+//! conflist        a configuration as text, edits as splices (pure)
+//! atomic, binary  files whole or not at all
+//! watch, war      when to look; when to answer more slowly
+//! ready, cri      what the runtime has loaded
+//! serve, control  who asks and who commands
+//! ```
+
+pub mod act;
+pub mod atomic;
+pub mod binary;
+pub mod commands;
+pub mod conflist;
+pub mod control;
+pub mod cri;
+pub mod entry;
+pub mod folder;
+pub mod kick;
+pub mod lock;
+pub mod look;
+pub mod mark;
+pub mod metrics;
+pub mod node;
+pub mod options;
+pub mod problem;
+pub mod ready;
+pub mod run;
+pub mod serve;
+pub mod shared;
+pub mod sweep;
+pub mod war;
+pub mod watch;

@@ -1,0 +1,72 @@
+//! `sluice-node`: puts the CNI plugin sluice on a node and keeps it there.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use sluice_node::commands::{self, Report};
+use sluice_node::options::{Cli, Command, Options, Output};
+use sluice_node::run::run;
+
+/// Not as asked.
+const FAILED: u8 = 1;
+/// The command line or the entry cannot be right. clap ends with the same.
+const MISUSE: u8 = 2;
+
+fn main() -> ExitCode {
+    let Cli { command, options } = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return misuse(&format!("it cannot start: {error}")),
+    };
+    // The log of a daemon is its stdout; that of a command stands beside its answer.
+    match command {
+        Command::Run => start_log(std::io::stdout),
+        _ => start_log(std::io::stderr),
+    }
+    runtime.block_on(async {
+        match command {
+            Command::Run if !options.no_kubernetes => misuse(
+                "this version has no Kubernetes side yet: run it with --no-kubernetes (it then installs, watches and \
+                 serves; taints, Events, the agent and repair are not there)",
+            ),
+            Command::Run => run(options).await.map_or_else(|why| misuse(&why), |()| ExitCode::SUCCESS),
+            Command::Install => report(commands::install(&options).await, &options),
+            Command::Uninstall => report(Ok(commands::uninstall(&options).await), &options),
+            Command::Status => report(commands::status(&options).await, &options),
+        }
+    })
+}
+
+fn start_log<W: std::io::Write + 'static>(writer: fn() -> W) {
+    // It is the only subscriber, so this cannot fail.
+    let _ = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_target(false)
+        .with_writer(writer)
+        .try_init();
+}
+
+// The answer of a command is what stdout is for.
+#[allow(clippy::print_stdout)]
+fn report(report: Result<Report, String>, options: &Options) -> ExitCode {
+    match report {
+        Err(why) => misuse(&why),
+        Ok(report) => {
+            match options.output {
+                Output::Text => println!("{}", report.message),
+                Output::Json => println!("{}", serde_json::json!(report)),
+            }
+            if report.ok {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::from(FAILED)
+            }
+        }
+    }
+}
+
+fn misuse(why: &str) -> ExitCode {
+    eprintln!("sluice-node: {why}");
+    ExitCode::from(MISUSE)
+}

@@ -1,0 +1,123 @@
+//! The command line. Each flag is read from `SLUICE_<FLAG>` too.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+/// Puts the CNI plugin sluice on this node, and keeps it there.
+#[derive(Debug, Parser)]
+#[command(name = "sluice-node", version)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Where and how.
+    #[command(flatten)]
+    pub options: Options,
+}
+
+/// What to do.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum Command {
+    /// Install once: the binary, then the entry. Clears the mark that uninstall left
+    Install,
+    /// Install, watch and serve until SIGTERM, which removes nothing
+    Run,
+    /// Take the entry out and keep it out; the binary stays, so that pods can still end
+    Uninstall,
+    /// Say whether the plugin is loaded: exit 0 if so, 1 if not
+    Status,
+}
+
+/// Where and how.
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// The runtime's folder of CNI plugins
+    #[arg(
+        long,
+        env = "SLUICE_BIN_DIR",
+        global = true,
+        default_value = "/opt/cni/bin",
+        value_name = "DIR"
+    )]
+    pub bin_dir: PathBuf,
+    /// The runtime's folder of CNI configurations
+    #[arg(
+        long,
+        env = "SLUICE_CONF_DIR",
+        global = true,
+        default_value = "/etc/cni/net.d",
+        value_name = "DIR"
+    )]
+    pub conf_dir: PathBuf,
+    /// A file with the entry for the conflist; the smallest entry if none is given
+    #[arg(long, env = "SLUICE_ENTRY", global = true, value_name = "FILE")]
+    pub entry: Option<PathBuf>,
+    /// The runtime's CRI socket, to be asked what it has loaded
+    #[arg(long, env = "SLUICE_RUNTIME_ENDPOINT", global = true, value_name = "SOCKET", value_parser = socket)]
+    pub runtime_endpoint: Option<PathBuf>,
+    /// State of pods, the control socket, the mark of uninstall
+    #[arg(long, env = "SLUICE_STATE_DIR", global = true, default_value = sluice_shared::entry::STATE_DIR, value_name = "DIR")]
+    pub state_dir: PathBuf,
+    /// Where /healthz, /readyz and /metrics are served
+    #[arg(
+        long,
+        env = "SLUICE_LISTEN",
+        global = true,
+        default_value = "127.0.0.1:9810",
+        value_name = "ADDRESS"
+    )]
+    pub listen: SocketAddr,
+    /// This node's name in Kubernetes
+    #[arg(long, env = "SLUICE_NODE_NAME", global = true, value_name = "NAME")]
+    pub node_name: Option<String>,
+    /// Use no Kubernetes API
+    #[arg(long, env = "SLUICE_NO_KUBERNETES", global = true, action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    pub no_kubernetes: bool,
+    /// The plugin to install; the file `sluice` beside this program if not given
+    #[arg(long, env = "SLUICE_PLUGIN", global = true, value_name = "FILE")]
+    pub plugin: Option<PathBuf>,
+    /// The installation's revision: a new one clears the mark that uninstall left
+    #[arg(long, env = "SLUICE_REVISION", global = true, value_name = "TEXT")]
+    pub revision: Option<String>,
+    /// How the answer of install, uninstall and status looks
+    #[arg(long, env = "SLUICE_OUTPUT", global = true, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+}
+
+/// How an answer looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// One line.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+impl Options {
+    /// The plugin to install.
+    #[must_use]
+    pub fn plugin(&self) -> PathBuf {
+        let beside = || {
+            Some(
+                std::env::current_exe()
+                    .ok()?
+                    .parent()?
+                    .join(crate::conflist::OURS),
+            )
+        };
+        self.plugin.clone().or_else(beside).unwrap_or_default()
+    }
+}
+
+/// A path, or a URL as the kubelet takes it.
+fn socket(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text.strip_prefix("unix://").unwrap_or(text));
+    if path.is_absolute() {
+        Ok(path)
+    } else {
+        Err("it must be an absolute path or unix:///path".to_owned())
+    }
+}

@@ -1,0 +1,116 @@
+//! What is wrong, in a line, and what it is about.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// What a problem is about; a label of the metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Topic {
+    /// The folder of configurations.
+    Folder,
+    /// A file that no runtime can take.
+    Broken,
+    /// No configuration yet.
+    Waiting,
+    /// A configuration that our entry must not stand in.
+    Refused,
+    /// A write that failed.
+    Write,
+    /// The plugin's binary.
+    Binary,
+    /// The file with our entry.
+    Entry,
+    /// Another sluice-node has the folder.
+    Second,
+    /// Somebody undoes us again and again.
+    War,
+    /// The kernel cannot tell us of changes.
+    Watch,
+    /// It was uninstalled.
+    Uninstalled,
+}
+
+impl Topic {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Folder,
+        Self::Broken,
+        Self::Waiting,
+        Self::Refused,
+        Self::Write,
+        Self::Binary,
+        Self::Entry,
+        Self::Second,
+        Self::War,
+        Self::Watch,
+        Self::Uninstalled,
+    ];
+
+    /// For metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Folder => "folder",
+            Self::Broken => "broken_file",
+            Self::Waiting => "no_configuration",
+            Self::Refused => "refused",
+            Self::Write => "write",
+            Self::Binary => "binary",
+            Self::Entry => "entry",
+            Self::Second => "second_installer",
+            Self::War => "rewrite_war",
+            Self::Watch => "watch",
+            Self::Uninstalled => "uninstalled",
+        }
+    }
+}
+
+/// One problem.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// What it is about.
+    pub topic: Topic,
+    /// One line for a person.
+    pub text: String,
+}
+
+impl Problem {
+    /// A problem.
+    #[must_use]
+    pub fn new(topic: Topic, text: String) -> Self {
+        Self { topic, text }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// Says each thing once, when it begins, and once more when it ends.
+#[derive(Debug, Default)]
+pub struct Said(BTreeSet<Problem>);
+
+impl Said {
+    /// Logs what is new since the last time, and what is over. The new ones.
+    pub fn say(&mut self, problems: &[Problem]) -> Vec<Problem> {
+        let now: BTreeSet<Problem> = problems.iter().cloned().collect();
+        let fresh: Vec<Problem> = now.difference(&self.0).cloned().collect();
+        for problem in &fresh {
+            match problem.topic {
+                Topic::Waiting | Topic::Second | Topic::Uninstalled => tracing::info!("{problem}"),
+                _ => tracing::warn!("{problem}"),
+            }
+        }
+        for over in self
+            .0
+            .difference(&now)
+            .filter(|over| !now.iter().any(|still| still.topic == over.topic))
+        {
+            tracing::info!("over: {over}");
+        }
+        self.0 = now;
+        fresh
+    }
+}

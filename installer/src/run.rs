@@ -1,0 +1,113 @@
+//! The loop: woken by the watch, the clock or a command, it looks at everything and puts right what is wrong.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+
+use crate::mark::Mark;
+use crate::node::Node;
+use crate::options::Options;
+use crate::ready::Question;
+use crate::shared::Shared;
+use crate::watch::Watch;
+use crate::{entry, kick, serve, sweep};
+
+/// How often the folders are looked at, told or not.
+const TICK: Duration = Duration::from_millis(500);
+/// Quiet for so long means that a writer is done.
+const QUIET: Duration = Duration::from_millis(50);
+/// But no longer than this.
+const AT_MOST: Duration = Duration::from_millis(200);
+/// How often state is swept.
+const SWEEP: Duration = Duration::from_secs(10);
+
+/// Runs until SIGTERM or SIGINT, which remove nothing.
+///
+/// # Errors
+/// One line: what keeps it from starting.
+pub async fn run(options: Options) -> Result<(), String> {
+    let entry = entry::load(options.entry.as_deref())?;
+    if entry::state_dir(&entry) != options.state_dir {
+        tracing::warn!(
+            "the entry says stateDir {}, this program {}: they must lead to the same folder, or state of pods that are gone stays",
+            entry::state_dir(&entry).display(),
+            options.state_dir.display()
+        );
+    }
+    if let Err(error) = Mark::new(&options.state_dir).meet(options.revision.as_deref()) {
+        tracing::warn!(
+            "the mark of uninstall in {}: {error}",
+            options.state_dir.display()
+        );
+    }
+    let stop = |kind| signal(kind).map_err(|error| format!("no signals: {error}"));
+    let (mut term, mut int) = (stop(SignalKind::terminate())?, stop(SignalKind::interrupt())?);
+    let shared = Arc::new(Shared::new(Question {
+        conf_dir: options.conf_dir.clone(),
+        binary: options.bin_dir.join(crate::conflist::OURS),
+        entry: entry.clone(),
+        runtime: options.runtime_endpoint.clone(),
+    }));
+    tracing::info!(
+        "sluice-node {} in {}",
+        env!("CARGO_PKG_VERSION"),
+        options.conf_dir.display()
+    );
+    tokio::spawn(serve::serve(options.listen, Arc::clone(&shared)));
+    tokio::spawn(kick::follow(
+        Arc::clone(&shared),
+        options.conf_dir.clone(),
+        options.runtime_endpoint.is_some(),
+    ));
+
+    let (tell, mut told) = mpsc::channel(8);
+    let mut watch = Watch::new(&options.conf_dir, &options.bin_dir);
+    let state_dir = options.state_dir.clone();
+    let mut node = Node::new(options, entry, Arc::clone(&shared), tell);
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut due, mut sweep_due) = (Instant::now(), Instant::now());
+    loop {
+        tokio::select! {
+            biased;
+            _ = term.recv() => break,
+            _ = int.recv() => break,
+            Some((command, back)) = told.recv() => {
+                // Whoever asked may be gone; it is done all the same.
+                let _ = back.send(node.told(command));
+                due = Instant::now();
+            }
+            () = watch.changed() => {
+                settle(&mut watch).await;
+                due = Instant::now();
+            }
+            () = sleep(due.saturating_duration_since(Instant::now()).min(TICK)), if due.saturating_duration_since(Instant::now()) < TICK => {}
+            _ = ticks.tick() => {
+                let (changed, removed) = watch.tick();
+                shared.turned(removed);
+                node.count();
+                if changed {
+                    due = Instant::now();
+                }
+                if sweep_due <= Instant::now() {
+                    shared.metrics.swept.inc_by(sweep::sweep(&state_dir) as u64);
+                    sweep_due = Instant::now() + SWEEP;
+                }
+            }
+        }
+        if due <= Instant::now() {
+            due = Instant::now() + node.pass(watch.trouble.as_deref());
+        }
+    }
+    tracing::info!("ending; the plugin and its entry stay as they are");
+    Ok(())
+}
+
+/// Waits until a writer is done, so that one rewrite is one pass.
+async fn settle(watch: &mut Watch) {
+    let end = Instant::now() + AT_MOST;
+    while Instant::now() < end && timeout(QUIET, watch.changed()).await.is_ok() {}
+}

@@ -1,0 +1,95 @@
+//! What the loop and those who ask about it share.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use crate::metrics::Metrics;
+use crate::ready::{Question, Readiness, check};
+
+/// The loop turns twice a second. If it has not for so long, it hangs.
+const HANGS: Duration = Duration::from_secs(30);
+/// A folder that was removed on the node while it is mounted here comes back by a restart only. So long it may be a
+/// moment in somebody's script.
+const REMOVED: Duration = Duration::from_secs(10);
+/// containerd runs every plugin's STATUS for each answer.
+const FRESH: Duration = Duration::from_millis(300);
+
+/// Shared between tasks of one thread.
+#[derive(Debug)]
+pub struct Shared {
+    /// Counters.
+    pub metrics: Metrics,
+    question: Mutex<Question>,
+    last: tokio::sync::Mutex<Option<(Instant, Readiness)>>,
+    beat: Mutex<Instant>,
+    removed: Mutex<Option<Instant>>,
+}
+
+impl Shared {
+    /// Nothing known yet.
+    #[must_use]
+    pub fn new(question: Question) -> Self {
+        Self {
+            metrics: Metrics::default(),
+            question: Mutex::new(question),
+            last: tokio::sync::Mutex::new(None),
+            beat: Mutex::new(Instant::now()),
+            removed: Mutex::new(None),
+        }
+    }
+
+    /// The loop turned; `removed`: the folder has lost its name.
+    pub fn turned(&self, removed: bool) {
+        *lock(&self.beat) = Instant::now();
+        let mut since = lock(&self.removed);
+        *since = removed.then(|| since.unwrap_or_else(Instant::now));
+    }
+
+    /// The entry that counts from now on.
+    pub fn expect(&self, entry: &str) {
+        lock(&self.question).entry = entry.to_owned();
+    }
+
+    /// Whether the program is well, and why not.
+    #[must_use]
+    pub fn healthy(&self) -> (bool, String) {
+        if lock(&self.beat).elapsed() > HANGS {
+            return (false, "the watch hangs".to_owned());
+        }
+        match *lock(&self.removed) {
+            Some(since) if since.elapsed() > REMOVED => (
+                false,
+                "the folder of configurations was removed on the node, and this mount still shows the old one: a restart \
+                 mounts the new one"
+                    .to_owned(),
+            ),
+            _ => (true, "well".to_owned()),
+        }
+    }
+
+    /// Whether the runtime has the plugin loaded, asked now.
+    pub async fn readiness(&self) -> Readiness {
+        let mut last = self.last.lock().await;
+        if let Some((when, readiness)) = last.as_ref()
+            && when.elapsed() < FRESH
+        {
+            return readiness.clone();
+        }
+        let question = lock(&self.question).clone();
+        let readiness = check(&question).await;
+        self.metrics.ready.set(i64::from(readiness.ready));
+        *last = Some((Instant::now(), readiness.clone()));
+        readiness
+    }
+
+    /// The same in two words.
+    pub async fn ready(&self) -> (bool, String) {
+        let readiness = self.readiness().await;
+        (readiness.ready, readiness.text)
+    }
+}
+
+/// A panic ends the process, so nobody leaves a lock broken.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
