@@ -129,7 +129,10 @@ fn an_unwritable_state_folder_or_log_never_fails_an_add() {
     let request = plugin.request(&ns).native(&[]);
     for (state, log) in [("/proc/nowhere", "/proc/nowhere/sluice.log"), ("/dev/null/x", "/dev/full")] {
         let request = request.clone().with("stateDir", state.into()).with("log", json!({ "file": log }));
-        plugin.add(&request);
+        let outcome = plugin.call("ADD", &request);
+        assert_eq!(outcome.code, Some(0), "{outcome:#?}");
+        let line = outcome.stderr.lines().find_map(|line| serde_json::from_str::<Value>(line).ok());
+        assert_eq!(line.expect("stderr takes the line")["pod"], "shop/web-0", "{outcome:#?}");
         assert_ne!(ns.table(), "");
         plugin.check(&request);
         plugin.del(&request);

@@ -1,0 +1,52 @@
+//! Where the lines go: a file for each day and a link to the newest.
+//!
+//! tracing-appender's writer is used directly; its `non_blocking` would cost more than the whole call.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tracing_appender::rolling::{RollingFileAppender, Rotation};
+
+/// How many days are kept.
+const DAYS: usize = 7;
+
+/// Opens the log at that path; none if it cannot be written.
+pub(super) fn open(file: &Path) -> Option<Box<dyn Write + Send>> {
+    let link = fs::symlink_metadata(file);
+    if link.as_ref().is_ok_and(|found| !found.file_type().is_symlink()) {
+        // Somebody put a file or device there: it is theirs, and grows as it is.
+        let append =
+            OpenOptions::new().append(true).custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits()).open(file);
+        return Some(Box::new(append.ok()?));
+    }
+    let folder = file.parent()?;
+    let (prefix, suffix) =
+        (file.file_stem()?.to_str()?, file.extension().map_or(Some("log"), |suffix| suffix.to_str())?);
+    let daily = || {
+        let builder = RollingFileAppender::builder().rotation(Rotation::DAILY);
+        builder.filename_prefix(prefix).filename_suffix(suffix)
+    };
+    // Once a day is enough for looking through the folder and for moving the link.
+    if !link.is_ok_and(|link| day(link.mtime()) == today()) {
+        fs::create_dir_all(folder).ok()?;
+        let linked = daily().max_log_files(DAYS).latest_symlink(file.file_name()?.to_str()?);
+        // Of several calls at once, one makes the link; the others find it made under their hands.
+        if let Ok(appender) = linked.build(folder) {
+            return Some(Box::new(appender));
+        }
+    }
+    Some(Box::new(daily().build(folder).ok()?))
+}
+
+/// The day in UTC, as the rolling writer counts.
+fn day(seconds: i64) -> i64 {
+    seconds.div_euclid(86_400)
+}
+
+fn today() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    day(i64::try_from(now.as_secs()).unwrap_or_default())
+}
