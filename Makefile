@@ -9,7 +9,7 @@ OUT     := $(shell $(CARGO) metadata --format-version 1 --no-deps 2>/dev/null | 
 STATIC_FLAGS := -C target-feature=+crt-static -C relocation-model=static
 STATIC  := $(OUT)/$(TARGET)/release
 
-.PHONY: help build demo test test-rootless test-kernel lint bench fuzz clean
+.PHONY: help build demo test test-kernel lint bench fuzz fuzz-keep clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -26,18 +26,55 @@ demo: build ## a pod, a proxy, the diversion: before and after, in seconds
 	$(CARGO) build --locked -q -p sluice-tests --bin demo
 	@SLUICE_BIN=dist/sluice $(OUT)/debug/demo
 
+# rustables reads back what was written where libclang is there to build it; in CI it must be.
+RUSTABLES = $$({ [ -n "$$CI" ] || ls /usr/lib/llvm-*/lib/libclang.so; } >/dev/null 2>&1 && echo --features sluice-tests/rustables)
+
 test: build ## every test; installs what they need, once
 	tests/setup
-	SLUICE_BIN=$(CURDIR)/dist/sluice $(CARGO) test --locked --workspace
+	SLUICE_BIN=$(CURDIR)/dist/sluice $(CARGO) test --locked --workspace $(RUSTABLES)
 
-lint: ## formatting, clippy, licences, shell
+test-kernel: build ## the packet tests on Debian's 6.1 kernel under qemu, then its answers without one module or another
+	tests/kernel/run
+
+lint: ## formatting, clippy, documentation; licences where cargo-deny is installed
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --locked --workspace --all-targets --features sluice-tests/other-kernels -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps -q -p sluice-shared -p sluice -p sluice-node
+	@if command -v cargo-deny >/dev/null; then cargo deny check licenses bans sources; \
+	else echo "SKIPPED: licences (cargo install cargo-deny)"; fi
 
 bench: build ## speed and growth, as ratios in one run; writes docs/benchmarks.md
-	tests/setup
-	$(CARGO) build --locked --release -q -p sluice-tests --bins
-	SLUICE_BIN=$(CURDIR)/dist/sluice $(OUT)/release/bench
+	rustc --edition 2024 $(STATIC_FLAGS) -C opt-level=s -C lto=fat -C codegen-units=1 -C panic=abort -C strip=symbols \
+		--target $(TARGET) -o $(STATIC)/echo-plugin tests/src/bin/echo-plugin.rs
+	$(CARGO) build --locked --release -q -p sluice-tests --bin bench
+	SLUICE_BIN=$(CURDIR)/dist/sluice ECHO_BIN=$(STATIC)/echo-plugin chrt -f 1 $(OUT)/release/bench $(BENCH)
+
+# What cargo-fuzz gives rustc, but for the sanitizer: there is no unsafe code to watch. So stable Rust will do.
+FUZZ_FLAGS := --cfg fuzzing -Cpasses=sancov-module $(addprefix -Cllvm-args=-sanitizer-coverage-,\
+	level=4 inline-8bit-counters pc-table trace-compares stack-depth)
+FUZZERS := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
+SECONDS ?= 60
+
+fuzz: ## any bytes into every parser and decoder, SECONDS=60 each; needs g++
+	RUSTFLAGS="$(FUZZ_FLAGS)" $(CARGO) build --locked --profile fuzz --target $(TARGET) -p sluice-fuzz --features libfuzzer
+	@for fuzzer in $(FUZZERS); do \
+		mkdir -p $(OUT)/corpus/$$fuzzer fuzz/crashes/$$fuzzer; log=$(OUT)/corpus/$$fuzzer.log; \
+		$(OUT)/$(TARGET)/fuzz/$$fuzzer -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=2048 -max_len=32768 \
+			-dict=fuzz/words.dict -artifact_prefix=fuzz/crashes/$$fuzzer/ -print_final_stats=1 \
+			$(OUT)/corpus/$$fuzzer fuzz/corpus/$$fuzzer >$$log 2>&1 || { tail -n 60 $$log; exit 1; }; \
+		echo "$$fuzzer: $(SECONDS) s, $$(sed -n 's/stat::number_of_executed_units: //p' $$log) inputs," \
+			"$$(grep -o 'cov: [0-9]*' $$log | tail -n 1)"; \
+	done
+
+fuzz-keep: ## the fewest inputs that reach all that `make fuzz` ever reached, into fuzz/corpus
+	@for fuzzer in $(FUZZERS); do \
+		mkdir -p $(OUT)/corpus/$$fuzzer; rm -rf $(OUT)/kept; mkdir $(OUT)/kept; \
+		$(OUT)/$(TARGET)/fuzz/$$fuzzer -set_cover_merge=1 -use_counters=0 -max_len=32768 $(OUT)/kept \
+			fuzz/corpus/$$fuzzer $(OUT)/corpus/$$fuzzer 2>&1 | tail -n 1; \
+		[ "$$(ls $(OUT)/kept)" ] || exit 1; \
+		rm -rf fuzz/corpus/$$fuzzer; mv $(OUT)/kept fuzz/corpus/$$fuzzer; \
+	done
+	@du -sh fuzz/corpus
 
 clean: ## what was built here; caches of tools stay
 	$(CARGO) clean

@@ -15,13 +15,7 @@ use crate::look::Plan;
 pub fn act(plan: &Plan) -> io::Result<Outcome> {
     match plan {
         Plan::Replace { path, base, new } => atomic::replace(path, base.as_bytes(), new.as_bytes()),
-        Plan::Convert {
-            from,
-            base,
-            to,
-            was,
-            new,
-        } => {
+        Plan::Convert { from, base, to, was, new } => {
             let list = match was {
                 Some(was) if was == new => Outcome::Written,
                 Some(was) => atomic::replace(to, was.as_bytes(), new.as_bytes())?,
@@ -52,11 +46,7 @@ pub fn take_out(conf_dir: &Path) -> Result<usize, String> {
             Err(why) => failures.push(format!("{}: {why}", path.display())),
         }
     }
-    if failures.is_empty() {
-        Ok(taken)
-    } else {
-        Err(failures.join("; "))
-    }
+    if failures.is_empty() { Ok(taken) } else { Err(failures.join("; ")) }
 }
 
 fn take_out_of(path: &Path) -> Result<bool, String> {

@@ -138,11 +138,7 @@ fn settle(path: &Path, new: &[u8]) -> io::Result<Outcome> {
     if let Some(folder) = path.parent() {
         File::open(folder)?.sync_all()?;
     }
-    Ok(if fs::read(path)? == new {
-        Outcome::Written
-    } else {
-        Outcome::Overtaken
-    })
+    Ok(if fs::read(path)? == new { Outcome::Written } else { Outcome::Overtaken })
 }
 
 fn rename(from: &Path, to: &Path, flags: RenameFlags) -> Result<(), Errno> {
@@ -164,13 +160,7 @@ impl Temporary {
 
     fn write(path: &Path, text: &[u8], like: Option<&File>) -> io::Result<Self> {
         let this = Self::name(path)?;
-        let open = |path| {
-            OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(path)
-        };
+        let open = |path| OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
         let mut file = match open(&this.0) {
             // The same process number in an earlier life: nobody else's name begins so.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -208,12 +198,8 @@ fn look_like(file: &File, like: &File) -> io::Result<()> {
         if let Ok(name) = std::str::from_utf8(name)
             && !name.is_empty()
             && let Ok(length) = fgetxattr(like, name, &mut value[..])
-            && let Err(error) = fsetxattr(
-                file,
-                name,
-                value.get(..length).unwrap_or_default(),
-                XattrFlags::empty(),
-            )
+            && let Err(error) =
+                fsetxattr(file, name, value.get(..length).unwrap_or_default(), XattrFlags::empty())
         {
             tracing::debug!("the attribute {name} could not be kept: {error}");
         }
@@ -232,10 +218,7 @@ pub fn read(path: &Path) -> Result<String, String> {
         .custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed())
         .open(path);
     let file = open.map_err(|error| match path.read_link() {
-        Ok(to) => format!(
-            "it is a link to {}, which cannot be opened from here: {error}",
-            to.display()
-        ),
+        Ok(to) => format!("it is a link to {}, which cannot be opened from here: {error}", to.display()),
         Err(_) => error.to_string(),
     })?;
     if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {

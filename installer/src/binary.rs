@@ -42,11 +42,7 @@ impl Binary {
     /// The plugin at `source` for the folder `bin_dir`.
     #[must_use]
     pub fn new(source: PathBuf, bin_dir: &Path) -> Self {
-        Self {
-            source,
-            target: bin_dir.join(OURS),
-            known: None,
-        }
+        Self { source, target: bin_dir.join(OURS), known: None }
     }
 
     /// Puts it in place if it is not, by rename, and runs it once from where it lies.
@@ -61,18 +57,13 @@ impl Binary {
             return Ok(Done::Nothing);
         }
         let new = fs::read(&self.source).map_err(|error| {
-            format!(
-                "the plugin to install, {}: {error}; give it by --plugin",
-                self.source.display()
-            )
+            format!("the plugin to install, {}: {error}; give it by --plugin", self.source.display())
         })?;
         let there = fs::read(&self.target).is_ok_and(|old| old == new) && is_executable(&self.target);
         if !there {
             let target = &self.target;
-            atomic::put(target, &new, 0o755, |fresh| {
-                version(fresh).map_err(io::Error::other)
-            })
-            .map_err(|error| format!("the plugin {}: {error}", target.display()))?;
+            atomic::put(target, &new, 0o755, |fresh| version(fresh).map_err(io::Error::other))
+                .map_err(|error| format!("the plugin {}: {error}", target.display()))?;
         }
         version(&self.target)?;
         if let [Some(source), Some(target)] = [stamp(&self.source), stamp(&self.target)] {
@@ -95,12 +86,10 @@ pub fn version(binary: &Path) -> Result<(), String> {
     let refuse = |why: String| format!("{} does not answer VERSION: {why}", binary.display());
     let output = run(binary).map_err(|error| refuse(error.to_string()))?;
     let answer: Answer = serde_json::from_slice(&output).map_err(|error| refuse(error.to_string()))?;
-    match Version::ALL.iter().find(|known| {
-        !answer
-            .supported_versions
-            .iter()
-            .any(|found| found == known.as_str())
-    }) {
+    match Version::ALL
+        .iter()
+        .find(|known| !answer.supported_versions.iter().any(|found| found == known.as_str()))
+    {
         None => Ok(()),
         Some(missing) => Err(refuse(format!("it does not speak {}", missing.as_str()))),
     }
@@ -139,11 +128,5 @@ fn is_executable(path: &Path) -> bool {
 
 fn stamp(path: &Path) -> Option<Stamp> {
     let metadata = fs::metadata(path).ok()?;
-    Some((
-        metadata.dev(),
-        metadata.ino(),
-        metadata.size(),
-        metadata.ctime(),
-        metadata.ctime_nsec(),
-    ))
+    Some((metadata.dev(), metadata.ino(), metadata.size(), metadata.ctime(), metadata.ctime_nsec()))
 }

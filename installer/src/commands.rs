@@ -39,10 +39,7 @@ pub struct Report {
 pub async fn install(options: &Options) -> Result<Report, String> {
     let entry = entry::load(options.entry.as_deref())?;
     if let Err(error) = Mark::new(&options.state_dir).clear() {
-        return Ok(bad(format!(
-            "the mark of uninstall in {}: {error}",
-            options.state_dir.display()
-        )));
+        return Ok(bad(format!("the mark of uninstall in {}: {error}", options.state_dir.display())));
     }
     if let Some(reply) = tell(&options.state_dir, Command::Install).await {
         if !reply.done {
@@ -57,10 +54,7 @@ pub async fn install(options: &Options) -> Result<Report, String> {
     loop {
         let now = check(&question).await;
         if now.ready || !now.written || Instant::now() > end {
-            return Ok(Report {
-                ok: now.ready,
-                message: now.text,
-            });
+            return Ok(Report { ok: now.ready, message: now.text });
         }
         if woken.elapsed() > Duration::from_secs(3) {
             woken = Instant::now();
@@ -106,10 +100,7 @@ pub async fn uninstall(options: &Options) -> Report {
     if !mark.is_set()
         && let Err(error) = mark.set(options.revision.as_deref())
     {
-        return bad(format!(
-            "the mark of uninstall in {}: {error}",
-            options.state_dir.display()
-        ));
+        return bad(format!("the mark of uninstall in {}: {error}", options.state_dir.display()));
     }
     let said = match tell(&options.state_dir, Command::Uninstall).await {
         Some(reply) if !reply.done => return bad(reply.text),
@@ -163,15 +154,8 @@ fn uninstall_here(options: &Options) -> Result<usize, String> {
 /// Misuse: the entry or a flag cannot be right.
 pub async fn status(options: &Options) -> Result<Report, String> {
     let now = check(&question(options, entry::load(options.entry.as_deref())?)).await;
-    let marked = if Mark::new(&options.state_dir).is_set() {
-        "; it was uninstalled"
-    } else {
-        ""
-    };
-    Ok(Report {
-        ok: now.ready,
-        message: now.text + marked,
-    })
+    let marked = if Mark::new(&options.state_dir).is_set() { "; it was uninstalled" } else { "" };
+    Ok(Report { ok: now.ready, message: now.text + marked })
 }
 
 fn question(options: &Options, entry: String) -> Question {

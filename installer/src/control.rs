@@ -124,8 +124,5 @@ fn at(state_dir: &Path) -> PathBuf {
 }
 
 fn failed(text: &str) -> Reply {
-    Reply {
-        done: false,
-        text: text.to_owned(),
-    }
+    Reply { done: false, text: text.to_owned() }
 }

@@ -36,13 +36,7 @@ fn smallest() -> String {
 
 fn judge(text: &str) -> Result<(), String> {
     let request = Request::parse(text.as_bytes()).map_err(|_| "it is not one JSON object".to_owned())?;
-    let get = |name: &str| {
-        request
-            .keys()
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| *value)
-    };
+    let get = |name: &str| request.keys().iter().find(|(key, _)| key == name).map(|(_, value)| *value);
     if get("type").map(RawValue::get) != Some("\"sluice\"") {
         return Err("its type must be \"sluice\"".to_owned());
     }
@@ -68,9 +62,7 @@ mod tests {
     #[test]
     fn what_add_would_refuse_is_refused_here_by_name() {
         let with = |more: &str| {
-            judge(&format!(
-                r#"{{"type":"sluice","capabilities":{{"{ANNOTATIONS}":true}}{more}}}"#
-            ))
+            judge(&format!(r#"{{"type":"sluice","capabilities":{{"{ANNOTATIONS}":true}}{more}}}"#))
         };
         assert_eq!(with(""), Ok(()));
         assert_eq!(with(r#","own":1"#), Ok(()), "somebody's own key");
@@ -86,10 +78,6 @@ mod tests {
         assert!(judge("[]").is_err());
         assert!(judge("{").is_err());
         assert!(judge(r#"{"type":"sluce"}"#).unwrap_err().contains("type"));
-        assert!(
-            judge(r#"{"type":"sluice"}"#)
-                .unwrap_err()
-                .contains("capabilities")
-        );
+        assert!(judge(r#"{"type":"sluice"}"#).unwrap_err().contains("capabilities"));
     }
 }

@@ -28,17 +28,9 @@ impl Folder {
             .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
             .collect::<io::Result<Vec<_>>>()?;
         names.sort();
-        let files = names
-            .iter()
-            .filter(|name| counts(name) && !path.join(name).is_dir());
-        let files = files.map(|name| File {
-            name: name.clone(),
-            text: atomic::read(&path.join(name)),
-        });
-        Ok(Self {
-            files: files.collect(),
-            names,
-        })
+        let files = names.iter().filter(|name| counts(name) && !path.join(name).is_dir());
+        let files = files.map(|name| File { name: name.clone(), text: atomic::read(&path.join(name)) });
+        Ok(Self { files: files.collect(), names })
     }
 }
 
@@ -47,11 +39,7 @@ impl Folder {
 pub fn changed_within(path: &Path, time: Duration) -> bool {
     let changed = fs::metadata(path).and_then(|metadata| metadata.modified());
     // A clock that jumped gives no answer, and counts as long ago: nothing may wait for ever.
-    changed.is_ok_and(|changed| {
-        SystemTime::now()
-            .duration_since(changed)
-            .is_ok_and(|age| age < time)
-    })
+    changed.is_ok_and(|changed| SystemTime::now().duration_since(changed).is_ok_and(|age| age < time))
 }
 
 /// How long a file has been as it is.
@@ -62,10 +50,7 @@ pub fn age(path: &Path) -> Duration {
         let part = u32::try_from(metadata.ctime_nsec()).unwrap_or_default();
         SystemTime::UNIX_EPOCH + Duration::new(seconds, part)
     });
-    changed
-        .ok()
-        .and_then(|changed| SystemTime::now().duration_since(changed).ok())
-        .unwrap_or_default()
+    changed.ok().and_then(|changed| SystemTime::now().duration_since(changed).ok()).unwrap_or_default()
 }
 
 /// Which folder this is, and whether it still has a name. A mounted folder that was removed on the node has none.

@@ -22,14 +22,10 @@ impl Lock {
         let identity = identity(folder);
         let file = File::open(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
         match file.try_lock() {
-            Ok(()) => Ok(Self {
-                _folder: file,
-                identity,
-            }),
-            Err(TryLockError::WouldBlock) => Err(format!(
-                "another sluice-node works in {}: standing by until it ends",
-                folder.display()
-            )),
+            Ok(()) => Ok(Self { _folder: file, identity }),
+            Err(TryLockError::WouldBlock) => {
+                Err(format!("another sluice-node works in {}: standing by until it ends", folder.display()))
+            }
             Err(TryLockError::Error(error)) => Err(format!("{}: no lock: {error}", folder.display())),
         }
     }

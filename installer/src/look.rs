@@ -60,10 +60,7 @@ pub fn look(conf_dir: &Path, entry: &str) -> Look {
     match Folder::read(conf_dir) {
         Ok(folder) => look_at(conf_dir, &folder, entry),
         Err(error) => Look {
-            problems: vec![Problem::new(
-                Topic::Folder,
-                format!("{}: {error}", conf_dir.display()),
-            )],
+            problems: vec![Problem::new(Topic::Folder, format!("{}: {error}", conf_dir.display()))],
             ..Look::default()
         },
     }
@@ -72,9 +69,7 @@ pub fn look(conf_dir: &Path, entry: &str) -> Look {
 fn look_at(conf_dir: &Path, folder: &Folder, entry: &str) -> Look {
     let Picked { used, broken } = pick(&folder.files);
     let mut look = Look {
-        unsettled: broken
-            .iter()
-            .any(|(name, _)| changed_within(&conf_dir.join(name), HALF)),
+        unsettled: broken.iter().any(|(name, _)| changed_within(&conf_dir.join(name), HALF)),
         ..Look::default()
     };
     for (name, why) in &broken {
@@ -89,19 +84,13 @@ fn look_at(conf_dir: &Path, folder: &Folder, entry: &str) -> Look {
     let Some((file, conf)) = used else {
         look.problems.push(Problem::new(
             Topic::Waiting,
-            format!(
-                "no network configuration in {} yet: waiting for the main plugin's",
-                conf_dir.display()
-            ),
+            format!("no network configuration in {} yet: waiting for the main plugin's", conf_dir.display()),
         ));
         return look;
     };
     let path = conf_dir.join(&file.name);
     let base = file.text.clone().unwrap_or_default();
-    let drop_ins = conf_dir
-        .join(&conf.name)
-        .read_dir()
-        .is_ok_and(|mut inside| inside.next().is_some());
+    let drop_ins = conf_dir.join(&conf.name).read_dir().is_ok_and(|mut inside| inside.next().is_some());
     look.notes = notes(&conf, &folder.names, drop_ins);
     look.used = Some(file.clone());
     match with_entry(&conf, entry) {
@@ -109,17 +98,11 @@ fn look_at(conf_dir: &Path, folder: &Folder, entry: &str) -> Look {
         Edit::Write(new) => look.plan = Some(Plan::Replace { path, base, new }),
         Edit::Convert(new) => {
             let (to, was) = list_for(conf_dir, &file.name, &conf, folder);
-            look.plan = Some(Plan::Convert {
-                from: path,
-                base,
-                to,
-                was,
-                new,
-            });
+            look.plan = Some(Plan::Convert { from: path, base, to, was, new });
         }
-        Edit::Leave(why) => look
-            .problems
-            .push(Problem::new(Topic::Refused, format!("{}: {why}", path.display()))),
+        Edit::Leave(why) => {
+            look.problems.push(Problem::new(Topic::Refused, format!("{}: {why}", path.display())))
+        }
     }
     look
 }

@@ -40,11 +40,7 @@ fn main() -> ExitCode {
 
 fn start_log<W: std::io::Write + 'static>(writer: fn() -> W) {
     // It is the only subscriber, so this cannot fail.
-    let _ = tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_target(false)
-        .with_writer(writer)
-        .try_init();
+    let _ = tracing_subscriber::fmt().with_ansi(false).with_target(false).with_writer(writer).try_init();
 }
 
 // The answer of a command is what stdout is for.
@@ -57,11 +53,7 @@ fn report(report: Result<Report, String>, options: &Options) -> ExitCode {
                 Output::Text => println!("{}", report.message),
                 Output::Json => println!("{}", serde_json::json!(report)),
             }
-            if report.ok {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::from(FAILED)
-            }
+            if report.ok { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
         }
     }
 }

@@ -37,9 +37,7 @@ impl Mark {
         if let Some(folder) = self.0.parent() {
             fs::create_dir_all(folder)?;
         }
-        let content = Content {
-            revision: revision.map(str::to_owned),
-        };
+        let content = Content { revision: revision.map(str::to_owned) };
         crate::atomic::put(&self.0, &serde_json::to_vec(&content)?, 0o644, |_| Ok(()))
     }
 
@@ -63,10 +61,8 @@ impl Mark {
         let (Some(own), true) = (revision, self.is_set()) else {
             return Ok(());
         };
-        let content: Content = fs::read(&self.0)
-            .ok()
-            .and_then(|text| serde_json::from_slice(&text).ok())
-            .unwrap_or_default();
+        let content: Content =
+            fs::read(&self.0).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
         match content.revision {
             Some(marked) if marked != own => {
                 tracing::info!("revision {own} was uninstalled as {marked}: installing again");
@@ -89,13 +85,9 @@ mod tests {
         mark.meet(Some("1")).unwrap();
         assert!(!mark.is_set());
         mark.set(None).unwrap();
-        for (revision, obeyed) in [
-            (None, true),
-            (Some("1"), true),
-            (Some("1"), true),
-            (None, true),
-            (Some("2"), false),
-        ] {
+        for (revision, obeyed) in
+            [(None, true), (Some("1"), true), (Some("1"), true), (None, true), (Some("2"), false)]
+        {
             mark.meet(revision).unwrap();
             assert_eq!(mark.is_set(), obeyed, "{revision:?}");
         }

@@ -57,11 +57,7 @@ impl Default for Metrics {
             "Times the plugin's binary was put into the runtime's folder",
             this.installs.clone(),
         );
-        registry.register(
-            "conflist_writes",
-            "Writes to the runtime's configuration",
-            this.writes.clone(),
-        );
+        registry.register("conflist_writes", "Writes to the runtime's configuration", this.writes.clone());
         registry.register(
             "foreign_rewrites",
             "Times another program took our entry out",
@@ -77,16 +73,8 @@ impl Default for Metrics {
             "State files removed because their pod was gone",
             this.swept.clone(),
         );
-        registry.register(
-            "ready",
-            "1 while the runtime has the plugin loaded",
-            this.ready.clone(),
-        );
-        registry.register(
-            "problems",
-            "Problems that began, by what they are about",
-            this.problems.clone(),
-        );
+        registry.register("ready", "1 while the runtime has the plugin loaded", this.ready.clone());
+        registry.register("problems", "Problems that began, by what they are about", this.problems.clone());
         registry.register(
             "conf_errors",
             "Files before the one in use that no runtime can take",
@@ -102,15 +90,9 @@ impl Default for Metrics {
             "1 while changes are polled for, inotify having failed",
             this.polling.clone(),
         );
-        registry.register(
-            "standby",
-            "1 while another sluice-node works on this node",
-            this.standby.clone(),
-        );
+        registry.register("standby", "1 while another sluice-node works on this node", this.standby.clone());
         let build: Family<Labels, Gauge> = Family::default();
-        build
-            .get_or_create(&vec![("version", env!("CARGO_PKG_VERSION"))])
-            .set(1);
+        build.get_or_create(&vec![("version", env!("CARGO_PKG_VERSION"))]).set(1);
         registry.register("build", "The version of this program", build);
         for topic in Topic::ALL {
             drop(this.problems.get_or_create(&label(topic)));
@@ -127,8 +109,7 @@ impl Metrics {
         }
         let count = |topic| now.iter().filter(|problem| problem.topic == topic).count();
         let flag = |topic| i64::from(count(topic) > 0);
-        self.broken
-            .set(i64::try_from(count(Topic::Broken)).unwrap_or(i64::MAX));
+        self.broken.set(i64::try_from(count(Topic::Broken)).unwrap_or(i64::MAX));
         self.war.set(flag(Topic::War));
         self.polling.set(flag(Topic::Watch));
         self.standby.set(flag(Topic::Second));

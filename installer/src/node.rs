@@ -106,11 +106,7 @@ impl Node {
 
     /// The folder's lock, and the socket that goes with it.
     fn hold(&mut self) -> Result<(), String> {
-        if self
-            .held
-            .as_ref()
-            .is_some_and(|(lock, _)| lock.is_on(&self.options.conf_dir))
-        {
+        if self.held.as_ref().is_some_and(|(lock, _)| lock.is_on(&self.options.conf_dir)) {
             return Ok(());
         }
         // A folder that is away has no lock to hold; the look will say so.
@@ -124,10 +120,7 @@ impl Node {
         let socket = socket.or_else(|| {
             Socket::open(&self.options.state_dir, self.told.clone())
                 .inspect_err(|error| {
-                    tracing::warn!(
-                        "no control socket in {}: {error}",
-                        self.options.state_dir.display()
-                    );
+                    tracing::warn!("no control socket in {}: {error}", self.options.state_dir.display());
                 })
                 .ok()
         });
@@ -144,10 +137,9 @@ impl Node {
                 self.good = None;
             }
             Ok(_) => {}
-            Err(why) => problems.push(Problem::new(
-                Topic::Entry,
-                format!("{why}; the last good entry stays"),
-            )),
+            Err(why) => {
+                problems.push(Problem::new(Topic::Entry, format!("{why}; the last good entry stays")))
+            }
         }
     }
 
@@ -162,11 +154,8 @@ impl Node {
             }
             Err(why) => {
                 let older = binary::version(&self.binary.target).is_ok();
-                let rest = if older {
-                    "the one that lies there stays in use"
-                } else {
-                    "no conflist will name it"
-                };
+                let rest =
+                    if older { "the one that lies there stays in use" } else { "no conflist will name it" };
                 problems.push(Problem::new(Topic::Binary, format!("{why}; {rest}")));
                 older
             }
@@ -226,10 +215,7 @@ impl Node {
                 self.shared.metrics.writes.inc();
                 self.good = crate::look::look(&self.options.conf_dir, &self.entry).used;
                 if let Some(good) = &self.good {
-                    tracing::info!(
-                        "our entry is in {}",
-                        self.options.conf_dir.join(&good.name).display()
-                    );
+                    tracing::info!("our entry is in {}", self.options.conf_dir.join(&good.name).display());
                 }
                 self.protected();
                 IDLE
@@ -250,10 +236,7 @@ impl Node {
     fn exposed(&mut self) {
         let now = Instant::now();
         let since = self.unprotected.replace(now).unwrap_or(now);
-        self.shared
-            .metrics
-            .unprotected
-            .inc_by(now.duration_since(since).as_secs_f64());
+        self.shared.metrics.unprotected.inc_by(now.duration_since(since).as_secs_f64());
     }
 
     fn protected(&mut self) {

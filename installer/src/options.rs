@@ -35,13 +35,7 @@ pub enum Command {
 #[derive(Clone, Debug, Args)]
 pub struct Options {
     /// The runtime's folder of CNI plugins
-    #[arg(
-        long,
-        env = "SLUICE_BIN_DIR",
-        global = true,
-        default_value = "/opt/cni/bin",
-        value_name = "DIR"
-    )]
+    #[arg(long, env = "SLUICE_BIN_DIR", global = true, default_value = "/opt/cni/bin", value_name = "DIR")]
     pub bin_dir: PathBuf,
     /// The runtime's folder of CNI configurations
     #[arg(
@@ -100,14 +94,7 @@ impl Options {
     /// The plugin to install.
     #[must_use]
     pub fn plugin(&self) -> PathBuf {
-        let beside = || {
-            Some(
-                std::env::current_exe()
-                    .ok()?
-                    .parent()?
-                    .join(crate::conflist::OURS),
-            )
-        };
+        let beside = || Some(std::env::current_exe().ok()?.parent()?.join(crate::conflist::OURS));
         self.plugin.clone().or_else(beside).unwrap_or_default()
     }
 }
@@ -115,9 +102,5 @@ impl Options {
 /// A path, or a URL as the kubelet takes it.
 fn socket(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text.strip_prefix("unix://").unwrap_or(text));
-    if path.is_absolute() {
-        Ok(path)
-    } else {
-        Err("it must be an absolute path or unix:///path".to_owned())
-    }
+    if path.is_absolute() { Ok(path) } else { Err("it must be an absolute path or unix:///path".to_owned()) }
 }

@@ -103,10 +103,7 @@ impl Said {
                 _ => tracing::warn!("{problem}"),
             }
         }
-        for over in self
-            .0
-            .difference(&now)
-            .filter(|over| !now.iter().any(|still| still.topic == over.topic))
+        for over in self.0.difference(&now).filter(|over| !now.iter().any(|still| still.topic == over.topic))
         {
             tracing::info!("over: {over}");
         }

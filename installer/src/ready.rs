@@ -40,38 +40,21 @@ pub struct Readiness {
 /// Looks at the file, then asks the runtime.
 pub async fn check(question: &Question) -> Readiness {
     let look = look(&question.conf_dir, &question.entry);
-    let not = |written, text| Readiness {
-        ready: false,
-        written,
-        text,
-    };
+    let not = |written, text| Readiness { ready: false, written, text };
     if !look.present {
-        let file = look
-            .used
-            .map(|file| question.conf_dir.join(file.name).display().to_string());
+        let file = look.used.map(|file| question.conf_dir.join(file.name).display().to_string());
         let first = look.problems.into_iter().next().map(|problem| problem.text);
         let missing = || format!("the entry of sluice is not in {}", file.unwrap_or_default());
         return not(false, first.unwrap_or_else(missing));
     }
-    let file = look
-        .used
-        .map(|file| question.conf_dir.join(file.name))
-        .unwrap_or_default();
+    let file = look.used.map(|file| question.conf_dir.join(file.name)).unwrap_or_default();
     if !question.binary.is_file() {
         return not(
             true,
-            format!(
-                "{} names sluice, but {} is missing",
-                file.display(),
-                question.binary.display()
-            ),
+            format!("{} names sluice, but {} is missing", file.display(), question.binary.display()),
         );
     }
-    let ready = |text| Readiness {
-        ready: true,
-        written: true,
-        text,
-    };
+    let ready = |text| Readiness { ready: true, written: true, text };
     let Some(runtime) = &question.runtime else {
         return ready(format!("sluice stands in {}", file.display()));
     };
@@ -104,18 +87,12 @@ pub async fn still_loaded(runtime: &Path) -> Result<Option<bool>, String> {
 /// Each loaded network's plugin types, as `Status(verbose)` tells; `None` where it does not.
 async fn networks(runtime: &Path) -> Result<Option<Vec<Vec<String>>>, String> {
     let ask = async {
-        let client = Client::connect(runtime)
-            .await
-            .map_err(|error| innermost(&error))?;
-        let status = client
-            .within(PATIENCE)
-            .status(StatusRequest { verbose: true })
-            .await;
+        let client = Client::connect(runtime).await.map_err(|error| innermost(&error))?;
+        let status = client.within(PATIENCE).status(StatusRequest { verbose: true }).await;
         status.map_err(|error| error.message().to_owned())
     };
-    let answer = tokio::time::timeout(PATIENCE, ask)
-        .await
-        .unwrap_or_else(|_| Err("no answer within 2 s".to_owned()));
+    let answer =
+        tokio::time::timeout(PATIENCE, ask).await.unwrap_or_else(|_| Err("no answer within 2 s".to_owned()));
     let status = answer.map_err(|why| format!("the runtime at {}: {why}", runtime.display()))?;
     Ok(read(&status.info))
 }
@@ -157,23 +134,15 @@ fn read(info: &HashMap<String, String>) -> Option<Vec<Vec<String>>> {
     let info: Option<Info> = serde_json::from_str(info.get("cniconfig")?).ok()?;
     let networks = info.and_then(|info| info.networks).unwrap_or_default();
     let types = |network: Network| {
-        let plugins = network
-            .config
-            .and_then(|config| config.plugins)
-            .unwrap_or_default();
-        plugins
-            .into_iter()
-            .filter_map(|plugin| Some(plugin.network?.r#type))
-            .collect()
+        let plugins = network.config.and_then(|config| config.plugins).unwrap_or_default();
+        plugins.into_iter().filter_map(|plugin| Some(plugin.network?.r#type)).collect()
     };
     Some(networks.into_iter().map(types).collect())
 }
 
 /// The pods' network: the first that is more than loopback.
 fn default(networks: &[Vec<String>]) -> Option<&Vec<String>> {
-    networks
-        .iter()
-        .find(|types| types.iter().any(|found| found != "loopback"))
+    networks.iter().find(|types| types.iter().any(|found| found != "loopback"))
 }
 
 #[cfg(test)]

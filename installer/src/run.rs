@@ -38,10 +38,7 @@ pub async fn run(options: Options) -> Result<(), String> {
         );
     }
     if let Err(error) = Mark::new(&options.state_dir).meet(options.revision.as_deref()) {
-        tracing::warn!(
-            "the mark of uninstall in {}: {error}",
-            options.state_dir.display()
-        );
+        tracing::warn!("the mark of uninstall in {}: {error}", options.state_dir.display());
     }
     let stop = |kind| signal(kind).map_err(|error| format!("no signals: {error}"));
     let (mut term, mut int) = (stop(SignalKind::terminate())?, stop(SignalKind::interrupt())?);
@@ -51,11 +48,7 @@ pub async fn run(options: Options) -> Result<(), String> {
         entry: entry.clone(),
         runtime: options.runtime_endpoint.clone(),
     }));
-    tracing::info!(
-        "sluice-node {} in {}",
-        env!("CARGO_PKG_VERSION"),
-        options.conf_dir.display()
-    );
+    tracing::info!("sluice-node {} in {}", env!("CARGO_PKG_VERSION"), options.conf_dir.display());
     tokio::spawn(serve::serve(options.listen, Arc::clone(&shared)));
     tokio::spawn(kick::follow(
         Arc::clone(&shared),

@@ -14,11 +14,7 @@ pub fn sweep(state_dir: &Path) -> usize {
     let gone = store.all().filter(|state| is_gone(&state.netns));
     gone.filter(|state| match store.remove(state.key()) {
         Ok(()) => {
-            tracing::debug!(
-                "state of {}/{} removed: its namespace is gone",
-                state.namespace,
-                state.pod
-            );
+            tracing::debug!("state of {}/{} removed: its namespace is gone", state.namespace, state.pod);
             true
         }
         Err(error) => {
@@ -60,9 +56,7 @@ mod tests {
                 "uid": "", "dialect": "sluice", "redirect": [], "firstAddress": null, "digest": "", "version": "",
                 "added": 0, "took": 0,
             });
-            store
-                .put(&serde_json::from_value::<State>(json).unwrap())
-                .unwrap();
+            store.put(&serde_json::from_value::<State>(json).unwrap()).unwrap();
         }
         assert_eq!(sweep(folder.path()), 1);
         let mut left: Vec<_> = store.all().map(|state| state.container_id).collect();

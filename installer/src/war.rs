@@ -27,9 +27,7 @@ impl War {
             return false;
         }
         let begins = self.patience.is_none();
-        let patience = self
-            .patience
-            .map_or(Duration::from_secs(1), |last| (last * 2).min(LONGEST));
+        let patience = self.patience.map_or(Duration::from_secs(1), |last| (last * 2).min(LONGEST));
         self.patience = Some(patience);
         self.not_before = Some(now + patience);
         begins
@@ -38,9 +36,7 @@ impl War {
     /// When we may write again; `None`: now.
     pub fn wait(&mut self, now: Instant) -> Option<Duration> {
         self.forget(now);
-        self.not_before
-            .and_then(|then| then.checked_duration_since(now))
-            .filter(|left| !left.is_zero())
+        self.not_before.and_then(|then| then.checked_duration_since(now)).filter(|left| !left.is_zero())
     }
 
     /// It goes on.
@@ -51,11 +47,7 @@ impl War {
 
     /// Peace is a whole window without a rewrite.
     fn forget(&mut self, now: Instant) {
-        while self
-            .rewrites
-            .front()
-            .is_some_and(|then| now.duration_since(*then) > WINDOW)
-        {
+        while self.rewrites.front().is_some_and(|then| now.duration_since(*then) > WINDOW) {
             self.rewrites.pop_front();
         }
         if self.rewrites.is_empty() {

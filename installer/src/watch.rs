@@ -111,10 +111,7 @@ impl Watch {
             match inotify.watches().add(folder, MASK) {
                 // It comes later: `tick` will see it.
                 Err(error)
-                    if matches!(
-                        error.kind(),
-                        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-                    ) => {}
+                    if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
                 other => drop(other?),
             }
         }

@@ -54,21 +54,13 @@ pub(crate) fn ask(
             ),
         )
     };
-    let question = Question {
-        namespace: &pod.namespace,
-        name: &pod.name,
-        uid: &pod.uid,
-        container_id,
-    };
+    let question = Question { namespace: &pod.namespace, name: &pod.name, uid: &pod.uid, container_id };
     let reply = talk(&socket, &question).map_err(|error| unknown(error.to_string()))?;
     match reply {
-        Reply {
-            annotations: Some(annotations),
-            ..
-        } => Ok(annotations),
-        Reply { error, .. } => Err(unknown(
-            error.unwrap_or_else(|| "the agent does not know the pod".to_owned()),
-        )),
+        Reply { annotations: Some(annotations), .. } => Ok(annotations),
+        Reply { error, .. } => {
+            Err(unknown(error.unwrap_or_else(|| "the agent does not know the pod".to_owned())))
+        }
     }
 }
 
@@ -86,10 +78,7 @@ fn talk(socket: &Path, question: &Question<'_>) -> std::io::Result<Reply> {
     while !answer.ends_with(b"\n") {
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(std::io::Error::new(
-                std::io::ErrorKind::TimedOut,
-                "no answer within 2 s",
-            ));
+            return Err(std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer within 2 s"));
         }
         stream.set_read_timeout(Some(left))?;
         let chunk = match reader.fill_buf() {

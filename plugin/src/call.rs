@@ -62,12 +62,7 @@ fn dispatch(
         Err(_) if call.command == Command::Del => {}
         Err(error) => return Err(error),
     }
-    let context = Context {
-        call,
-        request: &request,
-        version: *version,
-        deadline,
-    };
+    let context = Context { call, request: &request, version: *version, deadline };
     match call.command {
         Command::Add => add::add(&context).map(Some),
         Command::Del => {

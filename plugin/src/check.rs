@@ -21,20 +21,13 @@ pub(crate) fn check(context: &Context<'_>) -> Result<(), Error> {
     let entry = Entry::parse(context.request)?;
     let network = context.request.network()?;
     let raw = context.request.prev_result().ok_or_else(|| {
-        Error::new(
-            Code::InvalidConfig,
-            "prevResult is missing: CHECK needs the result of ADD",
-        )
+        Error::new(Code::InvalidConfig, "prevResult is missing: CHECK needs the result of ADD")
     })?;
     let prev_result = PrevResult::parse(raw, &call.ifname)?;
     let netns = netns::open(call)?;
 
     let store = Store::new(&entry.state_dir);
-    let own = store.get(Key {
-        network: &network,
-        container_id: &call.container_id,
-        ifname: &call.ifname,
-    });
+    let own = store.get(Key { network: &network, container_id: &call.container_id, ifname: &call.ifname });
     let wanted: Option<Redirect> = match source::annotations(context, &entry)? {
         Annotations::Passed(_) => None,
         Annotations::Known(annotations) => {
@@ -51,16 +44,13 @@ pub(crate) fn check(context: &Context<'_>) -> Result<(), Error> {
             Some(state) => Some(state.redirect().map_err(|error| {
                 Error::new(
                     Code::Io,
-                    format!(
-                        "the state of the attachment in {}: {error}",
-                        entry.state_dir.display()
-                    ),
+                    format!("the state of the attachment in {}: {error}", entry.state_dir.display()),
                 )
             })?),
         },
     };
     match wanted {
         None => Ok(()),
-        Some(redirect) => program::check(&Plan::new(&redirect)?, &netns, context.deadline),
+        Some(redirect) => program::check(&Plan::new(&redirect), &netns, context.deadline),
     }
 }

@@ -14,9 +14,7 @@ pub(crate) struct Deadline {
 impl Deadline {
     /// The clock starts now.
     pub(crate) fn start() -> Self {
-        Self {
-            start: Instant::now(),
-        }
+        Self { start: Instant::now() }
     }
 
     /// How long the call has taken.

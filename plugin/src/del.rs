@@ -13,25 +13,16 @@ pub(crate) fn del(context: &Context<'_>) {
     let entry = Entry::parse_leniently(context.request);
     let store = Store::new(&entry.state_dir);
     let network = context.request.network().unwrap_or_default();
-    let key = Key {
-        network: &network,
-        container_id: &call.container_id,
-        ifname: &call.ifname,
-    };
+    let key = Key { network: &network, container_id: &call.container_id, ifname: &call.ifname };
 
-    let (own, others): (Vec<State>, Vec<State>) = store
-        .of_container(&call.container_id)
-        .partition(|state| state.key() == key);
+    let (own, others): (Vec<State>, Vec<State>) =
+        store.of_container(&call.container_id).partition(|state| state.key() == key);
     // Rules serve every interface of the pod: the last one takes them along.
     if others.is_empty() {
         clean(context, own.first());
     }
     if let Err(error) = store.remove(key) {
-        tracing::warn!(
-            pod = log::pod(call),
-            "state in {}: {error}",
-            entry.state_dir.display()
-        );
+        tracing::warn!(pod = log::pod(call), "state in {}: {error}", entry.state_dir.display());
     }
 }
 
@@ -43,10 +34,7 @@ fn clean(context: &Context<'_>, state: Option<&State>) {
     };
     let own = Netns::current().is_ok_and(|own| netns.identity() == own.identity());
     if own && !call.netns_override {
-        tracing::warn!(
-            pod = log::pod(call),
-            "CNI_NETNS is the caller's own namespace; it is left untouched"
-        );
+        tracing::warn!(pod = log::pod(call), "CNI_NETNS is the caller's own namespace; it is left untouched");
         return;
     }
     let asked = state.and_then(|state| state.redirect().ok());

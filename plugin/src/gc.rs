@@ -31,11 +31,7 @@ pub(crate) fn gc(context: &Context<'_>) -> Result<(), Error> {
         [] => Ok(()),
         _ => Err(Error::new(
             Code::Io,
-            format!(
-                "state in {} could not be removed: {}",
-                entry.state_dir.display(),
-                failures.join("; ")
-            ),
+            format!("state in {} could not be removed: {}", entry.state_dir.display(), failures.join("; ")),
         )),
     }
 }

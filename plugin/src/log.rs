@@ -1,20 +1,22 @@
 //! The log: JSON lines in a file that rolls over each day, seven of them kept.
 //!
-//! Nothing is opened before the first line: most calls are about pods that are not ours and have
-//! nothing to say. tracing-appender's writer is used directly; its `non_blocking` would cost more
+//! Nothing is made or opened before the first line: most calls are about pods that are not ours and
+//! have nothing to say, and a subscriber touches more memory than all the rest of such a call. tracing-appender's writer is used directly; its `non_blocking` would cost more
 //! than the whole call. A log that cannot be written never fails a call: stderr takes the line.
 
 use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use sluice_shared::cni::{Call, Error};
 use sluice_shared::entry;
+use tracing::level_filters::LevelFilter;
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
-use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 /// How many days are kept.
@@ -23,24 +25,15 @@ const DAYS: usize = 7;
 /// Starts the log as the conflist entry wants it. Lines before this are lost.
 pub(crate) fn start(log: &entry::Log) {
     let level = match log.level {
-        entry::Level::Error => tracing::Level::ERROR,
-        entry::Level::Warn => tracing::Level::WARN,
-        entry::Level::Info => tracing::Level::INFO,
-        entry::Level::Debug => tracing::Level::DEBUG,
-        entry::Level::Trace => tracing::Level::TRACE,
+        entry::Level::Error => LevelFilter::ERROR,
+        entry::Level::Warn => LevelFilter::WARN,
+        entry::Level::Info => LevelFilter::INFO,
+        entry::Level::Debug => LevelFilter::DEBUG,
+        entry::Level::Trace => LevelFilter::TRACE,
     };
-    let writer = BoxMakeWriter::new(Lazy {
-        file: log.file.clone(),
-        opened: OnceLock::new(),
-    });
+    let lazy = Lazy { file: log.file.as_path().into(), level, made: OnceLock::new() };
     // A second start is a bug that tests would show; the first one stays.
-    let _ = tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_target(false)
-        .with_max_level(level)
-        .with_writer(writer)
-        .try_init();
+    let _ = tracing::subscriber::set_global_default(lazy);
 }
 
 /// Says what went wrong where the call goes on all the same.
@@ -63,45 +56,59 @@ pub(crate) fn pod(call: &Call) -> String {
     }
 }
 
-/// Opens the file at the first line.
+/// Makes the log at the first line.
 struct Lazy {
-    file: PathBuf,
-    opened: OnceLock<Option<Output>>,
+    file: Box<Path>,
+    level: LevelFilter,
+    made: OnceLock<Box<dyn Subscriber + Send + Sync>>,
 }
 
-/// Where lines go.
-enum Output {
-    Rolling(RollingFileAppender),
-    Plain(fs::File),
-}
-
-impl<'a> MakeWriter<'a> for Lazy {
-    type Writer = Box<dyn Write + 'a>;
-
-    fn make_writer(&'a self) -> Self::Writer {
-        match self.opened.get_or_init(|| open(&self.file)) {
-            Some(Output::Rolling(appender)) => Box::new(appender.make_writer()),
-            Some(Output::Plain(file)) => Box::new(file),
-            None => Box::new(io::stderr()),
-        }
+impl Lazy {
+    fn make(&self) -> Box<dyn Subscriber + Send + Sync> {
+        let writer = open(&self.file).unwrap_or_else(|| BoxMakeWriter::new(io::stderr));
+        let json = tracing_subscriber::fmt().json().flatten_event(true).with_target(false);
+        Box::new(json.with_max_level(self.level).with_writer(writer).finish())
     }
 }
 
-fn open(file: &Path) -> Option<Output> {
+impl Subscriber for Lazy {
+    fn enabled(&self, line: &Metadata<'_>) -> bool {
+        *line.level() <= self.level
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(self.level)
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        self.made.get_or_init(|| self.make()).event(event);
+    }
+
+    // One call is one span: there are no others.
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+fn open(file: &Path) -> Option<BoxMakeWriter> {
     let link = fs::symlink_metadata(file);
     if link.as_ref().is_ok_and(|found| !found.file_type().is_symlink()) {
         // Somebody put a file or device there: it is theirs, and grows as it is.
-        let append = OpenOptions::new()
-            .append(true)
-            .custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits())
-            .open(file);
-        return append.ok().map(Output::Plain);
+        let append =
+            OpenOptions::new().append(true).custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits()).open(file);
+        return append.ok().map(|file| BoxMakeWriter::new(Arc::new(file)));
     }
     let folder = file.parent()?;
-    let (prefix, suffix) = (
-        file.file_stem()?.to_str()?,
-        file.extension().map_or(Some("log"), |suffix| suffix.to_str())?,
-    );
+    let (prefix, suffix) =
+        (file.file_stem()?.to_str()?, file.extension().map_or(Some("log"), |suffix| suffix.to_str())?);
     let daily = || {
         let builder = RollingFileAppender::builder().rotation(Rotation::DAILY);
         builder.filename_prefix(prefix).filename_suffix(suffix)
@@ -109,15 +116,13 @@ fn open(file: &Path) -> Option<Output> {
     // Once a day is enough for looking through the folder and for moving the link.
     if !link.is_ok_and(|link| day(link.mtime()) == today()) {
         fs::create_dir_all(folder).ok()?;
-        let linked = daily()
-            .max_log_files(DAYS)
-            .latest_symlink(file.file_name()?.to_str()?);
+        let linked = daily().max_log_files(DAYS).latest_symlink(file.file_name()?.to_str()?);
         // Of several calls at once, one makes the link; the others find it made under their hands.
         if let Ok(appender) = linked.build(folder) {
-            return Some(Output::Rolling(appender));
+            return Some(BoxMakeWriter::new(appender));
         }
     }
-    daily().build(folder).ok().map(Output::Rolling)
+    daily().build(folder).ok().map(BoxMakeWriter::new)
 }
 
 /// The day in UTC, as the rolling writer counts.

@@ -29,10 +29,7 @@ use sluice_shared::cni::{Code, Error, Version};
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|panic| {
         // The process aborts after this; the runtime must still get its one object.
-        let error = Error::new(
-            Code::Internal,
-            format!("a bug in sluice, please report it: {panic}"),
-        );
+        let error = Error::new(Code::Internal, format!("a bug in sluice, please report it: {panic}"));
         stdio::answer(&error.to_json(Version::NEWEST.as_str()));
     }));
     deadline::backstop();
@@ -43,9 +40,5 @@ fn main() -> ExitCode {
         Ok(Some(result)) => stdio::answer(result),
         Err(error) => stdio::answer(&error.to_json(answer.version.as_str())),
     };
-    if printed && answer.result.is_ok() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    if printed && answer.result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -12,12 +12,8 @@ pub(crate) fn open(call: &Call) -> Result<Netns, Error> {
     let path = call.netns.as_deref().unwrap_or_else(|| std::path::Path::new(""));
     let fail = |reason: String| Error::new(Code::InvalidNetns, format!("CNI_NETNS {reason}"));
     let netns = Netns::open(path).map_err(|error| fail(error.to_string()))?;
-    let own = Netns::current().map_err(|error| {
-        fail(format!(
-            "{}: telling it from the caller's own: {error}",
-            path.display()
-        ))
-    })?;
+    let own = Netns::current()
+        .map_err(|error| fail(format!("{}: telling it from the caller's own: {error}", path.display())))?;
     if netns.identity() == own.identity() && !call.netns_override {
         return Err(fail(format!(
             "{}: it is the caller's own namespace, and rules there would divert the node's traffic; \

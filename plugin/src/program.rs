@@ -8,7 +8,7 @@ use std::time::Instant;
 use sluice_shared::cni::{Code, Error};
 use sluice_shared::net::netlink::{Protocol, Socket};
 use sluice_shared::net::netns::{self, Netns};
-use sluice_shared::nft::{self, Batch, Connection, Ruleset, compare};
+use sluice_shared::nft::{self, Batch, Body, Connection, Ruleset, compare};
 use sluice_shared::redirect::Redirect;
 use sluice_shared::route::Routing;
 use sluice_shared::rules;
@@ -18,8 +18,15 @@ use crate::deadline::Deadline;
 /// What a redirect means for the kernel.
 pub(crate) struct Plan {
     ruleset: Ruleset,
-    digest: String,
     routing: Routing,
+}
+
+/// A plan's ruleset in netlink messages. A long list is long to encode: it is done once.
+struct Encoded<'p> {
+    body: Body<'p>,
+    digest: String,
+    /// The table's comment, which carries the digest.
+    comment: String,
 }
 
 /// What was done.
@@ -33,26 +40,15 @@ pub(crate) struct Programmed {
 
 impl Plan {
     /// Pure.
-    ///
-    /// # Errors
-    /// Code 102 if the ruleset cannot be written as netlink messages.
-    pub(crate) fn new(redirect: &Redirect) -> Result<Self, Error> {
-        let mut ruleset = rules::build(redirect);
-        let digest = ruleset.digest().map_err(refused)?;
-        ruleset.comment = Some(format!("sluice {}, digest {digest}", env!("CARGO_PKG_VERSION")));
-        Ok(Self {
-            ruleset,
-            digest,
-            routing: rules::routing(redirect),
-        })
+    pub(crate) fn new(redirect: &Redirect) -> Self {
+        Self { ruleset: rules::build(redirect), routing: rules::routing(redirect) }
     }
 
-    fn done(&self, what: &'static str, new: bool) -> Programmed {
-        Programmed {
-            what,
-            new,
-            digest: self.digest.clone(),
-        }
+    fn encode(&self) -> Result<Encoded<'_>, Error> {
+        let body = self.ruleset.encode().map_err(refused)?;
+        let digest = body.digest();
+        let comment = format!("sluice {}, digest {digest}", env!("CARGO_PKG_VERSION"));
+        Ok(Encoded { body, digest, comment })
     }
 }
 
@@ -66,11 +62,12 @@ pub(crate) fn create(
     ifname: &str,
     deadline: Deadline,
 ) -> Result<Option<Programmed>, Error> {
-    let batch = Batch::create(&plan.ruleset).map_err(refused)?;
+    let Encoded { body, digest, comment } = plan.encode()?;
+    let batch = body.create(Some(&comment)).map_err(refused)?;
     let mut sockets = enter(netns, plan, deadline, Some(ifname))?;
     sockets.route(plan, deadline)?;
     match sockets.nft.commit(&batch) {
-        Ok(()) => Ok(Some(plan.done("diverted", true))),
+        Ok(()) => Ok(Some(Programmed { what: "diverted", new: true, digest })),
         Err(nft::Error::Exists { .. }) => Ok(None),
         Err(error) => Err(sockets.give_up(plan, deadline, error)),
     }
@@ -82,20 +79,20 @@ pub(crate) fn create(
 /// # Errors
 /// As [`create`].
 pub(crate) fn replace(plan: &Plan, netns: &Netns, deadline: Deadline) -> Result<Programmed, Error> {
-    let batch = Batch::replace(&plan.ruleset).map_err(refused)?;
+    let Encoded { body, digest, comment } = plan.encode()?;
+    let batch = body.replace(Some(&comment)).map_err(refused)?;
     let mut sockets = enter(netns, plan, deadline, None)?;
     sockets.route(plan, deadline)?;
     let found = sockets.nft.dump(rules::names::TABLE).map_err(refused)?;
     let same = found.is_some_and(|found| {
-        digest(&found) == digest(&plan.ruleset) && compare(&plan.ruleset, &found).is_empty()
+        let comment = found.comment.as_deref().unwrap_or_default();
+        comment.ends_with(&digest) && compare(&plan.ruleset, &found).is_empty()
     });
-    if same {
-        return Ok(plan.done("diverted already", false));
+    if !same {
+        sockets.nft.commit(&batch).map_err(refused)?;
     }
-    match sockets.nft.commit(&batch) {
-        Ok(()) => Ok(plan.done("diverted anew", true)),
-        Err(error) => Err(refused(error)),
-    }
+    sockets.forget_others(plan, deadline)?;
+    Ok(Programmed { what: if same { "diverted already" } else { "diverted anew" }, new: !same, digest })
 }
 
 /// Compares the kernel with the plan.
@@ -114,9 +111,7 @@ pub(crate) fn check(plan: &Plan, netns: &Netns, deadline: Deadline) -> Result<()
             1 => String::new(),
             count => format!(" (and {} more)", count - 1),
         };
-        return differs(format!(
-            "table inet sluice is not what the pod asks for: {first}{more}"
-        ));
+        return differs(format!("table inet sluice is not what the pod asks for: {first}{more}"));
     }
     if let Some(route) = &mut sockets.route
         && let Some(missing) = plan.routing.missing(route, end(deadline)).map_err(not_routed)?
@@ -133,11 +128,7 @@ pub(crate) fn check(plan: &Plan, netns: &Netns, deadline: Deadline) -> Result<()
 pub(crate) fn clean(netns: &Netns, asked: Option<&Redirect>, deadline: Deadline) -> Result<(), Error> {
     // Without state nobody knows whether there is a policy route; asking to remove it does no harm.
     let routing = asked.map_or_else(Routing::any, rules::routing);
-    let plan = Plan {
-        ruleset: Ruleset::default(),
-        digest: String::new(),
-        routing,
-    };
+    let plan = Plan { ruleset: Ruleset::default(), routing };
     let mut sockets = enter(netns, &plan, deadline, None)?;
     let batch = Batch::delete(rules::names::TABLE).map_err(refused)?;
     match sockets.nft.commit(&batch) {
@@ -153,13 +144,14 @@ pub(crate) fn clean(netns: &Netns, asked: Option<&Redirect>, deadline: Deadline)
 /// Sockets of the pod's namespace, usable from outside of it.
 struct Sockets {
     nft: Connection,
-    /// Only where there is something to route.
+    /// Only where there is something to route, or may have been.
     route: Option<Socket>,
 }
 
 /// Enters the namespace once, on a thread of its own, and comes back with sockets.
 fn enter(netns: &Netns, plan: &Plan, deadline: Deadline, ifname: Option<&str>) -> Result<Sockets, Error> {
-    let routes = !plan.routing.is_empty();
+    // A pod that has a table may have the policy route of an earlier redirect: only a fresh one surely has none.
+    let routes = !plan.routing.is_empty() || ifname.is_none();
     let sockets = netns::within(netns, || {
         if let Some(ifname) = ifname {
             nix::net::if_::if_nametoindex(ifname).map_err(|_| {
@@ -173,10 +165,7 @@ fn enter(netns: &Netns, plan: &Plan, deadline: Deadline, ifname: Option<&str>) -
             })?;
         }
         let nft = Connection::open(deadline.left()).map_err(refused)?;
-        let route = routes
-            .then(|| Socket::open(Protocol::Route))
-            .transpose()
-            .map_err(not_routed)?;
+        let route = routes.then(|| Socket::open(Protocol::Route)).transpose().map_err(not_routed)?;
         Ok(Sockets { nft, route })
     });
     sockets.map_err(|error| Error::new(Code::InvalidNetns, format!("CNI_NETNS {error}")))?
@@ -187,6 +176,14 @@ impl Sockets {
     fn route(&mut self, plan: &Plan, deadline: Deadline) -> Result<(), Error> {
         match &mut self.route {
             Some(route) => plan.routing.ensure(route, end(deadline)).map_err(not_routed),
+            None => Ok(()),
+        }
+    }
+
+    /// What an earlier redirect needed goes out after its rules.
+    fn forget_others(&mut self, plan: &Plan, deadline: Deadline) -> Result<(), Error> {
+        match &mut self.route {
+            Some(route) => plan.routing.remove_others(route, end(deadline)).map_err(not_routed),
             None => Ok(()),
         }
     }
@@ -204,16 +201,8 @@ fn end(deadline: Deadline) -> Instant {
     Instant::now() + deadline.left()
 }
 
-/// The digest at the end of a table's comment.
-fn digest(ruleset: &Ruleset) -> Option<&str> {
-    ruleset.comment.as_deref()?.rsplit(' ').next()
-}
-
 fn refused(error: nft::Error) -> Error {
-    Error::new(
-        Code::KernelRefused,
-        format!("the kernel refused the pod's nftables rules: {error}"),
-    )
+    Error::new(Code::KernelRefused, format!("the kernel refused the pod's nftables rules: {error}"))
 }
 
 fn not_routed(error: impl std::fmt::Display) -> Error {

@@ -57,19 +57,11 @@ pub(crate) fn decide(
     entry: &Entry,
     first_address: Option<IpAddr>,
 ) -> Result<Decision, Error> {
-    let pod = Pod {
-        annotations,
-        namespace: &context.call.pod.namespace,
-        first_address,
-    };
+    let pod = Pod { annotations, namespace: &context.call.pod.namespace, first_address };
     dialect::decide(&pod, &entry.config).map_err(refused)
 }
 
 fn refused(refusal: Refusal) -> Error {
-    let code = if refusal.code == Refusal::LOCKED {
-        Code::Locked
-    } else {
-        Code::BadAnnotation
-    };
+    let code = if refusal.code == Refusal::LOCKED { Code::Locked } else { Code::BadAnnotation };
     Error::new(code, refusal.to_string())
 }

@@ -26,23 +26,14 @@ pub(crate) fn status(context: &Context<'_>) -> Result<(), Error> {
             "Linux {release} is too old: sluice needs {major}.{minor} or newer"
         )));
     }
-    let mut connection = Connection::open(context.deadline.left()).map_err(|error| {
-        not_available(format!(
-            "no netlink socket to nf_tables: {error}; load the module nf_tables"
-        ))
-    })?;
-    connection.generation().map_err(|error| {
-        not_available(format!(
-            "nf_tables does not answer: {error}; the runtime needs CAP_NET_ADMIN, and the kernel the module nf_tables"
-        ))
-    })?;
+    // The error itself says which module or capability is missing.
+    Connection::open(context.deadline.left())
+        .and_then(|mut connection| connection.generation())
+        .map_err(|error| not_available(format!("nf_tables does not answer: {error}")))?;
     if let Err(error) = std::fs::read_dir(&entry.state_dir)
         && error.kind() != std::io::ErrorKind::NotFound
     {
-        tracing::warn!(
-            "state in {}: {error}; pods are diverted all the same",
-            entry.state_dir.display()
-        );
+        tracing::warn!("state in {}: {error}; pods are diverted all the same", entry.state_dir.display());
     }
     Ok(())
 }

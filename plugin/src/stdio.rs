@@ -1,6 +1,6 @@
 //! stdin and stdout, with time-outs. stdout gets the answer and never anything else.
 
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::errno::Errno;
@@ -20,24 +20,23 @@ const CHUNK: usize = 4096;
 /// Code 5 if it does not end in time, 6 if it is larger than any request.
 pub(crate) fn read(deadline: Deadline) -> Result<Vec<u8>, Error> {
     let failed = |reason: &str| Error::new(Code::Io, format!("reading stdin: {reason}"));
-    let mut stdin = io::stdin().lock();
-    let mut bytes = Vec::with_capacity(16 << 10);
-    let mut buffer = vec![0; 64 << 10];
+    // Not std's stdin, which would buffer once more.
+    let stdin = io::stdin();
+    let mut bytes = Vec::new();
+    // Small: memory that is touched for the first time costs more than one read more.
+    let mut buffer = [0; CHUNK];
     loop {
         if !ready(stdin.as_fd(), PollFlags::POLLIN, deadline) {
             return Err(failed("the runtime did not close it within 10 s"));
         }
-        match stdin.read(&mut buffer) {
+        match nix::unistd::read(&stdin, &mut buffer) {
             Ok(0) => return Ok(bytes),
             Ok(read) => bytes.extend_from_slice(buffer.get(..read).unwrap_or_default()),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(Errno::EINTR) => {}
             Err(error) => return Err(failed(&error.to_string())),
         }
         if bytes.len() > LARGEST {
-            return Err(Error::new(
-                Code::Decode,
-                "stdin is larger than 4 MiB; no CNI request is",
-            ));
+            return Err(Error::new(Code::Decode, "stdin is larger than 4 MiB; no CNI request is"));
         }
     }
 }

@@ -10,15 +10,8 @@ use crate::dialect::{Config, ConfigError, Defaults, Dialect, Lock};
 use crate::redirect::spelling::{distance, nearest};
 
 /// The keys that are ours.
-const KEYS: [&str; 7] = [
-    "dialects",
-    "onMissingAnnotations",
-    "excludeNamespaces",
-    "defaults",
-    "locked",
-    "stateDir",
-    "log",
-];
+const KEYS: [&str; 7] =
+    ["dialects", "onMissingAnnotations", "excludeNamespaces", "defaults", "locked", "stateDir", "log"];
 /// The keys that CNI and the runtimes put beside them.
 const FOREIGN: [&str; 12] = [
     "cniVersion",
@@ -105,10 +98,7 @@ impl Default for Entry {
             on_missing: OnMissing::default(),
             exclude_namespaces: Vec::new(),
             state_dir: STATE_DIR.into(),
-            log: Log {
-                level: Level::default(),
-                file: LOG_FILE.into(),
-            },
+            log: Log { level: Level::default(), file: LOG_FILE.into() },
             ignored: Vec::new(),
         }
     }
@@ -124,9 +114,7 @@ impl Entry {
         for (key, value) in request.keys() {
             if !entry.take(key, value)? && !is_foreign(key) {
                 if let Some(meant) = nearest(key, KEYS).filter(|meant| distance(key, meant) <= NEAR) {
-                    return Err(invalid(format!(
-                        "{key:?} is no key of sluice; {meant:?} is the nearest"
-                    )));
+                    return Err(invalid(format!("{key:?} is no key of sluice; {meant:?} is the nearest")));
                 }
                 entry.ignored.push(key.to_string());
             }
@@ -187,11 +175,7 @@ fn log(value: &RawValue) -> Result<Log, Error> {
     for (key, value) in keys {
         match key.as_str() {
             "level" => {
-                level = read(
-                    "log.level",
-                    value,
-                    "\"error\", \"warn\", \"info\", \"debug\" or \"trace\"",
-                )?;
+                level = read("log.level", value, "\"error\", \"warn\", \"info\", \"debug\" or \"trace\"")?;
             }
             "file" => file = path("log.file", value)?,
             _ => {
@@ -215,10 +199,7 @@ fn path(key: &str, value: &RawValue) -> Result<PathBuf, Error> {
     if path.is_absolute() {
         Ok(path)
     } else {
-        Err(invalid(format!(
-            "{key} is {}; it must be an absolute path",
-            short(value)
-        )))
+        Err(invalid(format!("{key} is {}; it must be an absolute path", short(value))))
     }
 }
 
@@ -229,21 +210,14 @@ fn words<T>(
     parse: impl Fn(&str) -> Result<T, ConfigError>,
 ) -> Result<Vec<T>, Error> {
     let names: Vec<String> = read(key, value, "a list of strings")?;
-    names
-        .iter()
-        .map(|name| parse(name).map_err(|error| invalid(error.to_string())))
-        .collect()
+    names.iter().map(|name| parse(name).map_err(|error| invalid(error.to_string()))).collect()
 }
 
 /// A value as it stands, cut for an error's one line.
 fn short(value: &RawValue) -> String {
     let text = value.get();
     let cut: String = text.chars().take(60).collect();
-    if cut.len() < text.len() {
-        format!("{cut}…")
-    } else {
-        cut
-    }
+    if cut.len() < text.len() { format!("{cut}…") } else { cut }
 }
 
 fn invalid(reason: String) -> Error {

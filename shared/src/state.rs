@@ -81,19 +81,13 @@ impl State {
     #[must_use]
     pub fn keep(redirect: &Redirect) -> Vec<(String, String, String)> {
         let fields = redirect.fields();
-        fields
-            .map(|(field, value, source)| (field.name().to_owned(), value, source.to_owned()))
-            .collect()
+        fields.map(|(field, value, source)| (field.name().to_owned(), value, source.to_owned())).collect()
     }
 
     /// The attachment's name.
     #[must_use]
     pub fn key(&self) -> Key<'_> {
-        Key {
-            network: &self.network,
-            container_id: &self.container_id,
-            ifname: &self.ifname,
-        }
+        Key { network: &self.network, container_id: &self.container_id, ifname: &self.ifname }
     }
 }
 
@@ -107,12 +101,7 @@ impl Key<'_> {
         }
         let mut hash = fnv::FnvHasher::default();
         hash.write(self.network.as_bytes());
-        format!(
-            "{:016x}@{}@{}.json",
-            hash.finish(),
-            self.container_id,
-            self.ifname
-        )
+        format!("{:016x}@{}@{}.json", hash.finish(), self.container_id, self.ifname)
     }
 }
 
@@ -120,9 +109,7 @@ impl Store {
     /// The store below a state folder. Nothing is made yet.
     #[must_use]
     pub fn new(state_dir: &Path) -> Self {
-        Self {
-            folder: state_dir.join("attachments"),
-        }
+        Self { folder: state_dir.join("attachments") }
     }
 
     /// Writes an attachment's file, whole or not at all.
@@ -140,12 +127,10 @@ impl Store {
             }
             _ => Err(error),
         });
-        written
-            .and_then(|()| fs::rename(&temporary, self.folder.join(name)))
-            .inspect_err(|_| {
-                // What could not be written must not stay behind either.
-                let _ = fs::remove_file(&temporary);
-            })
+        written.and_then(|()| fs::rename(&temporary, self.folder.join(name))).inspect_err(|_| {
+            // What could not be written must not stay behind either.
+            let _ = fs::remove_file(&temporary);
+        })
     }
 
     /// An attachment's state; `None` if there is none that can be read.
@@ -160,12 +145,7 @@ impl Store {
     /// Whatever keeps the file from being removed.
     pub fn remove(&self, key: Key<'_>) -> io::Result<()> {
         match fs::remove_file(self.folder.join(key.file())) {
-            Err(error)
-                if !matches!(
-                    error.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-                ) =>
-            {
+            Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 Err(error)
             }
             _ => Ok(()),
@@ -187,15 +167,9 @@ impl Store {
     }
 
     fn files(&self) -> impl Iterator<Item = PathBuf> + use<> {
-        let entries = fs::read_dir(&self.folder)
-            .into_iter()
-            .flatten()
-            .filter_map(Result::ok);
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().filter_map(Result::ok);
         entries.map(|entry| entry.path()).filter(|path| {
-            let name = path
-                .file_name()
-                .and_then(|name| name.to_str())
-                .unwrap_or_default();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             name.ends_with(".json") && !name.starts_with('.')
         })
     }

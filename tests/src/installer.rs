@@ -22,8 +22,7 @@ pub const LIST: &str = "{\n  \"name\": \"cbr0\",\n  \"cniVersion\": \"1.0.0\",\n
 pub fn program() -> PathBuf {
     let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../dist/sluice-node");
     let path = std::env::var_os("SLUICE_NODE_BIN").map_or(built, PathBuf::from);
-    path.canonicalize()
-        .unwrap_or_else(|_| panic!("no program at {}: run `make build`", path.display()))
+    path.canonicalize().unwrap_or_else(|_| panic!("no program at {}: run `make build`", path.display()))
 }
 
 /// Folders for it to work in.
@@ -123,23 +122,13 @@ impl Place {
     /// `sluice-node VERB`, ready to be started.
     pub fn command(&self, verb: &str) -> Command {
         let mut command = Command::new(program());
-        command
-            .env_clear()
-            .arg(verb)
-            .arg("--no-kubernetes")
-            .args(&self.flags);
-        for (flag, path) in [
-            ("--bin-dir", &self.bin),
-            ("--conf-dir", &self.conf),
-            ("--state-dir", &self.state),
-        ] {
+        command.env_clear().arg(verb).arg("--no-kubernetes").args(&self.flags);
+        for (flag, path) in
+            [("--bin-dir", &self.bin), ("--conf-dir", &self.conf), ("--state-dir", &self.state)]
+        {
             command.arg(flag).arg(path);
         }
-        command
-            .arg("--listen")
-            .arg(&self.listen)
-            .arg("--plugin")
-            .arg(sluice());
+        command.arg("--listen").arg(&self.listen).arg("--plugin").arg(sluice());
         command
     }
 
@@ -156,20 +145,9 @@ impl Place {
     /// Starts `run` by another command line.
     pub fn start(&self, mut command: Command) -> Running {
         let log = self.beside("log");
-        let file = std::fs::File::options()
-            .create(true)
-            .append(true)
-            .open(&log)
-            .unwrap();
-        let child = command
-            .stdout(file.try_clone().unwrap())
-            .stderr(file)
-            .stdin(Stdio::null());
-        Running {
-            child: child.spawn().unwrap(),
-            listen: self.listen.clone(),
-            log,
-        }
+        let file = std::fs::File::options().create(true).append(true).open(&log).unwrap();
+        let child = command.stdout(file.try_clone().unwrap()).stderr(file).stdin(Stdio::null());
+        Running { child: child.spawn().unwrap(), listen: self.listen.clone(), log }
     }
 }
 
@@ -230,27 +208,19 @@ impl Drop for Running {
 /// Exit code and all that was said.
 pub fn ended(output: Output) -> (i32, String) {
     let text = [output.stdout, output.stderr].concat();
-    (
-        output.status.code().unwrap_or(-1),
-        String::from_utf8_lossy(&text).into_owned(),
-    )
+    (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&text).into_owned())
 }
 
 /// The types in a conflist's text; none if it is broken.
 pub fn types(text: &str) -> Vec<String> {
     let list: Value = serde_json::from_str(text).unwrap_or_default();
     let plugins = list["plugins"].as_array().cloned().unwrap_or_default();
-    plugins
-        .iter()
-        .map(|plugin| plugin["type"].as_str().unwrap_or_default().to_owned())
-        .collect()
+    plugins.iter().map(|plugin| plugin["type"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
 /// A metric in a text.
 pub fn metric(text: &str, name: &str) -> Option<f64> {
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.and_then(|value| value.parse().ok())
 }
 
@@ -273,9 +243,5 @@ pub fn get(address: &str, path: &str) -> Result<(u16, String), String> {
 fn free_port() -> u16 {
     static UP: Once = Once::new();
     UP.call_once(|| drop(run(&mut words(&["ip", "link", "set", "lo", "up"]))));
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

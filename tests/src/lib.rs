@@ -14,8 +14,10 @@
 #![allow(missing_docs)]
 
 pub mod installer;
+pub mod istio;
 mod link;
 pub mod mesh;
+pub mod model;
 pub mod need;
 pub mod ns;
 pub mod plugin;
@@ -26,8 +28,9 @@ pub mod serve;
 pub mod table;
 pub mod world;
 
+pub use istio::Injected;
 pub use mesh::Mesh;
 pub use ns::{Netns, Who};
 pub use plugin::{Outcome, Plugin, Request};
-pub use probe::{Answer, Probe, Seen};
+pub use probe::{Answer, Probe, Seen, patience};
 pub use serve::{Listen, Server};

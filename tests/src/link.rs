@@ -26,34 +26,19 @@ fn index(name: &str) -> u32 {
 
 /// `10.0.0.1/24` in its two parts.
 fn prefix(text: &str) -> (IpAddr, u8) {
-    let (address, length) = text
-        .split_once('/')
-        .unwrap_or_else(|| panic!("{text} is no prefix"));
-    (
-        address.parse().expect("an address"),
-        length.parse().expect("a length"),
-    )
+    let (address, length) = text.split_once('/').unwrap_or_else(|| panic!("{text} is no prefix"));
+    (address.parse().expect("an address"), length.parse().expect("a length"))
 }
 
 impl Links {
     pub async fn up(&self, name: &str) {
         let message = LinkUnspec::new_with_index(index(name)).up().build();
-        self.0
-            .link()
-            .set(message)
-            .execute()
-            .await
-            .unwrap_or_else(|error| panic!("{name} up: {error}"));
+        self.0.link().set(message).execute().await.unwrap_or_else(|error| panic!("{name} up: {error}"));
     }
 
     pub async fn down(&self, name: &str) {
         let message = LinkUnspec::new_with_index(index(name)).down().build();
-        self.0
-            .link()
-            .set(message)
-            .execute()
-            .await
-            .unwrap_or_else(|error| panic!("{name} down: {error}"));
+        self.0.link().set(message).execute().await.unwrap_or_else(|error| panic!("{name} down: {error}"));
     }
 
     pub async fn delete(&self, name: &str) {
@@ -67,29 +52,16 @@ impl Links {
 
     pub async fn veth(&self, name: &str, peer: &str) {
         let message = LinkVeth::new(name, peer).build();
-        self.0
-            .link()
-            .add(message)
-            .execute()
-            .await
-            .unwrap_or_else(|error| panic!("veth {name}: {error}"));
+        self.0.link().add(message).execute().await.unwrap_or_else(|error| panic!("veth {name}: {error}"));
     }
 
     pub async fn bridge(&self, name: &str) {
         let message = LinkBridge::new(name).build();
-        self.0
-            .link()
-            .add(message)
-            .execute()
-            .await
-            .unwrap_or_else(|error| panic!("bridge {name}: {error}"));
+        self.0.link().add(message).execute().await.unwrap_or_else(|error| panic!("bridge {name}: {error}"));
     }
 
     pub async fn enslave(&self, name: &str, bridge: &str) {
-        let message = LinkUnspec::new_with_index(index(name))
-            .controller(index(bridge))
-            .up()
-            .build();
+        let message = LinkUnspec::new_with_index(index(name)).controller(index(bridge)).up().build();
         self.0
             .link()
             .set(message)
@@ -100,26 +72,15 @@ impl Links {
 
     pub async fn move_to(&self, name: &str, fd: i32) {
         let message = LinkUnspec::new_with_index(index(name)).setns_by_fd(fd).build();
-        self.0
-            .link()
-            .set(message)
-            .execute()
-            .await
-            .unwrap_or_else(|error| panic!("{name} away: {error}"));
+        self.0.link().set(message).execute().await.unwrap_or_else(|error| panic!("{name} away: {error}"));
     }
 
     pub async fn address(&self, name: &str, address: &str) {
         let (ip, length) = prefix(address);
         let mut request = self.0.address().add(index(name), ip, length);
         // Usable at once.
-        request
-            .message_mut()
-            .attributes
-            .push(AddressAttribute::Flags(AddressFlags::Nodad));
-        request
-            .execute()
-            .await
-            .unwrap_or_else(|error| panic!("{address} on {name}: {error}"));
+        request.message_mut().attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
+        request.execute().await.unwrap_or_else(|error| panic!("{address} on {name}: {error}"));
     }
 
     /// `to` is a prefix, or `default`.
@@ -145,10 +106,8 @@ impl Netns {
     /// Works on the links inside.
     pub fn link<T: Send>(&self, work: impl FnOnce(Links) -> Work<T> + Send) -> T {
         self.run(|| {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .expect("a runtime");
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
                 let (connection, handle, _) = rtnetlink::new_connection().expect("rtnetlink");
                 let driver = tokio::spawn(connection);
@@ -234,9 +193,7 @@ impl Netns {
         let value = if on { "1" } else { "0" };
         self.run(|| {
             let set = |key| std::fs::write(format!("/proc/sys/net/bridge/bridge-nf-call-{key}"), value);
-            set("iptables")
-                .and(set("ip6tables"))
-                .map_err(|error| format!("no br_netfilter here: {error}"))
+            set("iptables").and(set("ip6tables")).map_err(|error| format!("no br_netfilter here: {error}"))
         })
     }
 

@@ -29,15 +29,18 @@ impl Mesh {
     /// The same before its ADD.
     #[must_use]
     pub fn unprogrammed(fields: &[(&str, &str)]) -> Self {
-        let world = World::istio(fields.contains(&("mode", "tproxy")));
+        Self::of(fields.contains(&("mode", "tproxy")), |request| {
+            request.native(fields).with("prevResult", prev_result(&["10.1.0.2/24", "fd00:1::2/64"]))
+        })
+    }
+
+    /// Any request, before its ADD.
+    #[must_use]
+    pub fn of(tproxy: bool, configure: impl FnOnce(Request) -> Request) -> Self {
+        let world = World::istio(tproxy);
         let plugin = Plugin::new();
-        let request = plugin.request(&world.pod).native(fields);
-        let request = request.with("prevResult", prev_result(&["10.1.0.2/24", "fd00:1::2/64"]));
-        Mesh {
-            world,
-            plugin,
-            request,
-        }
+        let request = configure(plugin.request(&world.pod));
+        Mesh { world, plugin, request }
     }
 
     /// Who takes TCP that someone in the pod sends.

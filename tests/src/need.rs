@@ -30,6 +30,16 @@ pub fn ids() -> Result<(), String> {
     }
 }
 
+/// User ids of any size: root of the machine, as a user namespace has some thousands at most.
+pub fn all_ids() -> Result<(), String> {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    if map.split_whitespace().next_back() == Some("4294967295") {
+        ids()
+    } else {
+        Err("only some user ids here (root of the machine has all)".into())
+    }
+}
+
 /// The supplementary groups that must not count. For the whole process: no test relies on their absence.
 pub fn supplementary(groups: &[u32]) -> Result<(), String> {
     let groups: Vec<Gid> = groups.iter().copied().map(Gid::from_raw).collect();
@@ -48,9 +58,5 @@ pub fn program(name: &str) -> Result<(), String> {
 pub fn real_root() -> Result<(), String> {
     let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
     let whole = map.split_whitespace().eq(["0", "0", "4294967295"]);
-    if whole && Uid::effective().is_root() {
-        Ok(())
-    } else {
-        Err("not the machine's root".into())
-    }
+    if whole && Uid::effective().is_root() { Ok(()) } else { Err("not the machine's root".into()) }
 }

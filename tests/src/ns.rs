@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -37,10 +37,7 @@ impl Who {
         // CAP_SYS_PTRACE: root in a container, for one.
         let _ = prctl::set_dumpable(true);
         // An invalid id changes nothing and answers with the present one.
-        let now = (
-            setfsuid(Uid::from_raw(u32::MAX)).as_raw(),
-            setfsgid(Gid::from_raw(u32::MAX)).as_raw(),
-        );
+        let now = (setfsuid(Uid::from_raw(u32::MAX)).as_raw(), setfsgid(Gid::from_raw(u32::MAX)).as_raw());
         assert_eq!(now, (self.uid, self.gid), "this lab cannot take the ids {self:?}");
     }
 }
@@ -59,10 +56,7 @@ impl Netns {
             unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace (root, or `unshare -rn`)");
             File::open("/proc/thread-self/ns/net").expect("own namespace")
         });
-        Netns {
-            handle: handle.join().expect("thread of the namespace"),
-        }
-        .ready()
+        Netns { handle: handle.join().expect("thread of the namespace") }.ready()
     }
 
     /// Makes one that is just made ready for use.
@@ -105,8 +99,29 @@ impl Netns {
     /// Our table as `nft` shows it, handles included; empty if it is not there.
     #[must_use]
     pub fn table(&self) -> String {
-        self.try_output("nft", &["-a", "list", "table", "inet", "sluice"], "")
-            .unwrap_or_default()
+        self.try_output("nft", &["-a", "list", "table", "inet", "sluice"], "").unwrap_or_default()
+    }
+
+    /// The namespace of a pod with `hostUsers: false`: it belongs to a user namespace whose ids 0 to 65535
+    /// are those from `first` outside. Only for the machine's root.
+    #[must_use]
+    pub fn with_own_users(first: u32) -> Self {
+        let mut pause = Command::new("unshare")
+            .args(["--user", "--net", "--", "sh", "-c", "echo in; exec sleep 60"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("unshare");
+        let mut line = [0; 3];
+        let out = pause.stdout.as_mut().expect("its stdout");
+        out.read_exact(&mut line).expect("a user namespace");
+        for map in ["uid_map", "gid_map"] {
+            let path = format!("/proc/{}/{map}", pause.id());
+            fs::write(path, format!("0 {first} 65536")).expect("a map of ids");
+        }
+        let handle = File::open(format!("/proc/{}/ns/net", pause.id())).expect("its namespace");
+        pause.kill().expect("its end");
+        pause.wait().expect("its end");
+        Netns { handle }
     }
 
     /// One that someone else made.
@@ -175,8 +190,7 @@ impl Netns {
     /// Runs a program inside and gives its output; it must succeed.
     #[must_use]
     pub fn output(&self, program: &str, args: &[&str], stdin: &str) -> String {
-        self.try_output(program, args, stdin)
-            .unwrap_or_else(|error| panic!("{program} {args:?}: {error}"))
+        self.try_output(program, args, stdin).unwrap_or_else(|error| panic!("{program} {args:?}: {error}"))
     }
 
     /// Runs a program inside: its output, or what it complained about.

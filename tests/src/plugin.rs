@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
 use crate::ns::Netns;
+use crate::probe::patience;
 
 /// The capability by which runtimes hand over a pod's annotations.
 pub const ANNOTATIONS: &str = "io.kubernetes.cri.pod-annotations";
@@ -52,15 +53,8 @@ impl Plugin {
     pub fn new() -> Self {
         let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../dist/sluice");
         let binary = std::env::var_os("SLUICE_BIN").map_or(built, PathBuf::from);
-        assert!(
-            binary.exists(),
-            "{} is missing: `make build`, or set SLUICE_BIN",
-            binary.display()
-        );
-        Plugin {
-            binary,
-            home: tempfile::tempdir().expect("a folder"),
-        }
+        assert!(binary.exists(), "{} is missing: `make build`, or set SLUICE_BIN", binary.display());
+        Plugin { binary, home: tempfile::tempdir().expect("a folder") }
     }
 
     /// Its folder: state and log are in here and nowhere else.
@@ -81,13 +75,7 @@ impl Plugin {
             return Vec::new();
         };
         let mut names: Vec<String> = entries
-            .map(|entry| {
-                entry
-                    .expect("an entry")
-                    .file_name()
-                    .to_string_lossy()
-                    .into_owned()
-            })
+            .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
             .collect();
         names.sort();
         names
@@ -112,13 +100,8 @@ impl Plugin {
             "runtimeConfig": { ANNOTATIONS: {} },
             "prevResult": prev_result(&["10.66.0.10/24"]),
         });
-        let Value::Object(config) = config else {
-            unreachable!()
-        };
-        let request = Request {
-            env: BTreeMap::new(),
-            config,
-        };
+        let Value::Object(config) = config else { unreachable!() };
+        let request = Request { env: BTreeMap::new(), config };
         request
             .env("CNI_CONTAINERID", "c0ffee")
             .env("CNI_NETNS", netns)
@@ -154,7 +137,7 @@ impl Plugin {
         let pid = Pid::from_raw(child.id().cast_signed());
         let (ended, end) = mpsc::channel::<()>();
         let watchdog = thread::spawn(move || {
-            if end.recv_timeout(Duration::from_secs(30)) == Err(mpsc::RecvTimeoutError::Timeout) {
+            if end.recv_timeout(patience(Duration::from_secs(30))) == Err(mpsc::RecvTimeoutError::Timeout) {
                 let _ = kill(pid, Signal::SIGKILL);
             }
         });
@@ -174,10 +157,7 @@ impl Plugin {
     pub fn command(&self, request: &Request) -> Command {
         let mut command = Command::new(&self.binary);
         command.env_clear().envs(&request.env);
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 
@@ -249,10 +229,8 @@ impl Request {
     /// The pod's annotations, all of them.
     #[must_use]
     pub fn annotations(self, annotations: &[(&str, &str)]) -> Self {
-        let map: Map<String, Value> = annotations
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), Value::from(*value)))
-            .collect();
+        let map: Map<String, Value> =
+            annotations.iter().map(|(name, value)| ((*name).to_owned(), Value::from(*value))).collect();
         self.with("runtimeConfig", json!({ ANNOTATIONS: map }))
     }
 
@@ -336,25 +314,15 @@ impl Outcome {
     /// The error's code; the whole shape of a failure is checked on the way.
     #[must_use]
     pub fn error(&self) -> u64 {
-        assert!(
-            self.code.is_some_and(|code| code != 0),
-            "should have failed: {self:#?}"
-        );
+        assert!(self.code.is_some_and(|code| code != 0), "should have failed: {self:#?}");
         let error = self.json();
         assert!(
-            error["cniVersion"]
-                .as_str()
-                .is_some_and(|version| !version.is_empty()),
+            error["cniVersion"].as_str().is_some_and(|version| !version.is_empty()),
             "no cniVersion: {error}"
         );
         let message = error["msg"].as_str().unwrap_or_default();
-        assert!(
-            !message.is_empty() && !message.contains('\n'),
-            "msg is to be one line: {error}"
-        );
-        error["code"]
-            .as_u64()
-            .unwrap_or_else(|| panic!("no code: {error}"))
+        assert!(!message.is_empty() && !message.contains('\n'), "msg is to be one line: {error}");
+        error["code"].as_u64().unwrap_or_else(|| panic!("no code: {error}"))
     }
 
     /// `msg` and `details`, for looking into.
@@ -374,10 +342,7 @@ impl Outcome {
         assert_eq!(self.error(), code, "{self:#?}");
         let message = self.message();
         for name in names {
-            assert!(
-                message.contains(name),
-                "the message should name {name:?}: {message}"
-            );
+            assert!(message.contains(name), "the message should name {name:?}: {message}");
         }
     }
 
@@ -392,10 +357,8 @@ impl Outcome {
 /// The result of the plugins before us: `eth0` with these addresses.
 #[must_use]
 pub fn prev_result(addresses: &[&str]) -> Value {
-    let ips: Vec<Value> = addresses
-        .iter()
-        .map(|address| json!({ "address": address, "interface": 1 }))
-        .collect();
+    let ips: Vec<Value> =
+        addresses.iter().map(|address| json!({ "address": address, "interface": 1 })).collect();
     json!({
         "cniVersion": "1.1.0",
         "interfaces": [

@@ -12,6 +12,13 @@ use crate::ns::{Netns, Who};
 /// Long enough for a loaded machine; only a packet that stays without an answer ever waits for it.
 const PATIENCE: Duration = Duration::from_secs(4);
 
+/// A time to wait, on a machine that may be slower than others by the factor in `SLUICE_PATIENCE`.
+#[must_use]
+pub fn patience(usual: Duration) -> Duration {
+    let factor = std::env::var("SLUICE_PATIENCE").map_or(1, |factor| factor.parse().expect("a factor"));
+    usual * factor
+}
+
 /// What to send, and as whom.
 #[derive(Clone, Debug)]
 pub struct Probe {
@@ -59,61 +66,43 @@ impl Probe {
             from: None,
             mark: None,
             transparent: false,
-            patience: PATIENCE,
+            patience: patience(PATIENCE),
         }
     }
 
     #[must_use]
     pub fn udp(who: Who, to: &str) -> Self {
-        Probe {
-            udp: true,
-            ..Self::tcp(who, to)
-        }
+        Probe { udp: true, ..Self::tcp(who, to) }
     }
 
     /// Sent from this address, whose port may be 0.
     #[must_use]
     pub fn from(self, from: &str) -> Self {
         let from = from.parse().unwrap_or_else(|error| panic!("{from}: {error}"));
-        Probe {
-            from: Some(from),
-            ..self
-        }
+        Probe { from: Some(from), ..self }
     }
 
     #[must_use]
     pub fn mark(self, mark: u32) -> Self {
-        Probe {
-            mark: Some(mark),
-            ..self
-        }
+        Probe { mark: Some(mark), ..self }
     }
 
     #[must_use]
     pub fn transparent(self) -> Self {
-        Probe {
-            transparent: true,
-            ..self
-        }
+        Probe { transparent: true, ..self }
     }
 
     /// For a packet that should stay without an answer.
     #[must_use]
     pub fn briefly(self) -> Self {
-        Probe {
-            patience: Duration::from_millis(700),
-            ..self
-        }
+        Probe { patience: patience(Duration::from_millis(700)), ..self }
     }
 
     /// The socket, ready to connect; for those who want to keep it.
     pub fn open(&self, ns: &Netns) -> std::io::Result<Socket> {
         ns.run_as(self.who, || {
-            let (kind, protocol) = if self.udp {
-                (Type::DGRAM, Protocol::UDP)
-            } else {
-                (Type::STREAM, Protocol::TCP)
-            };
+            let (kind, protocol) =
+                if self.udp { (Type::DGRAM, Protocol::UDP) } else { (Type::STREAM, Protocol::TCP) };
             let socket = Socket::new(Domain::for_address(self.to), kind, Some(protocol))?;
             socket.set_reuse_address(true)?;
             if let Some(mark) = self.mark {
@@ -144,9 +133,7 @@ impl Probe {
 
     /// Connects and keeps the connection.
     pub fn connect(&self, ns: &Netns) -> Result<(Answer, Socket), Seen> {
-        let socket = self
-            .open(ns)
-            .map_err(|error| Seen::Unsendable(error.to_string()))?;
+        let socket = self.open(ns).map_err(|error| Seen::Unsendable(error.to_string()))?;
         let answer = ns.run(|| self.ask(&socket)).map_err(|error| match error.kind() {
             ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset => Seen::Refused,
             ErrorKind::TimedOut | ErrorKind::WouldBlock => Seen::Silent,
@@ -216,9 +203,7 @@ impl Seen {
 impl fmt::Display for Seen {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Seen::Taken(Answer {
-                by, orig: Some(orig), ..
-            }) => write!(out, "{by} orig={orig}"),
+            Seen::Taken(Answer { by, orig: Some(orig), .. }) => write!(out, "{by} orig={orig}"),
             Seen::Unsendable(why) => write!(out, "n/a ({why})"),
             other => out.write_str(other.by()),
         }

@@ -31,10 +31,7 @@ pub fn rules(ns: &Netns) -> Vec<RuleAt> {
 /// The chains of our table.
 #[must_use]
 pub fn chains(ns: &Netns) -> Vec<String> {
-    objects(ns, "chain")
-        .iter()
-        .map(|chain| chain["name"].as_str().expect("a name").into())
-        .collect()
+    objects(ns, "chain").iter().map(|chain| chain["name"].as_str().expect("a name").into()).collect()
 }
 
 /// The named sets and maps of our table, each with its elements as nft would read them.
@@ -68,10 +65,7 @@ fn element_text(element: &Value) -> String {
             if let Some(prefix) = object.get("prefix") {
                 return format!("{}/{}", element_text(&prefix["addr"]), prefix["len"]);
             }
-            let parts = object
-                .get("concat")
-                .and_then(Value::as_array)
-                .expect("a known kind of element");
+            let parts = object.get("concat").and_then(Value::as_array).expect("a known kind of element");
             parts.iter().map(element_text).collect::<Vec<_>>().join(" . ")
         }
         number => number.to_string(),

@@ -27,37 +27,23 @@ impl Listen {
     #[must_use]
     pub fn tcp(name: &str, addr: &str) -> Self {
         let addr = addr.parse().unwrap_or_else(|error| panic!("{addr}: {error}"));
-        Listen {
-            name: name.into(),
-            addr,
-            udp: false,
-            transparent: false,
-        }
+        Listen { name: name.into(), addr, udp: false, transparent: false }
     }
 
     #[must_use]
     pub fn udp(name: &str, addr: &str) -> Self {
-        Listen {
-            udp: true,
-            ..Self::tcp(name, addr)
-        }
+        Listen { udp: true, ..Self::tcp(name, addr) }
     }
 
     #[must_use]
     pub fn transparent(self) -> Self {
-        Listen {
-            transparent: true,
-            ..self
-        }
+        Listen { transparent: true, ..self }
     }
 
     /// `<who>:<port>` for each port, on one address.
     #[must_use]
     pub fn ports(who: &str, ip: &str, ports: &[u16]) -> Vec<Self> {
-        ports
-            .iter()
-            .map(|port| Self::tcp(&format!("{who}:{port}"), &format!("{ip}:{port}")))
-            .collect()
+        ports.iter().map(|port| Self::tcp(&format!("{who}:{port}"), &format!("{ip}:{port}"))).collect()
     }
 
     fn open(&self) -> Socket {
@@ -89,11 +75,7 @@ impl Listen {
 /// What SO_ORIGINAL_DST says of a connection.
 #[must_use]
 pub fn original_dst(socket: &SockRef<'_>, local: SocketAddr) -> Option<SocketAddr> {
-    let answer = if local.is_ipv4() {
-        socket.original_dst_v4()
-    } else {
-        socket.original_dst_v6()
-    };
+    let answer = if local.is_ipv4() { socket.original_dst_v4() } else { socket.original_dst_v6() };
     answer.ok()?.as_socket()
 }
 
@@ -109,17 +91,9 @@ impl Server {
     #[must_use]
     pub fn start(ns: &Netns, listeners: Vec<Listen>) -> Self {
         let (stop, stopped) = UnixStream::pair().expect("a pair");
-        let open: Vec<_> = ns.run(|| {
-            listeners
-                .into_iter()
-                .map(|listen| (listen.open(), listen))
-                .collect()
-        });
+        let open: Vec<_> = ns.run(|| listeners.into_iter().map(|listen| (listen.open(), listen)).collect());
         let thread = ns.spawn(move || serve(&open, &stopped));
-        Server {
-            stop,
-            thread: Some(thread),
-        }
+        Server { stop, thread: Some(thread) }
     }
 }
 
@@ -144,18 +118,12 @@ fn serve(listeners: &[(Socket, Listen)], stopped: &UnixStream) {
             if poll(&mut fds, PollTimeout::NONE).is_err() {
                 continue;
             }
-            fds.iter()
-                .filter(|fd| fd.any().unwrap_or(true))
-                .map(|fd| fd.as_fd().as_raw_fd())
-                .collect()
+            fds.iter().filter(|fd| fd.any().unwrap_or(true)).map(|fd| fd.as_fd().as_raw_fd()).collect()
         };
         if ready.contains(&stopped.as_raw_fd()) {
             return;
         }
-        for (socket, listen) in listeners
-            .iter()
-            .filter(|(socket, _)| ready.contains(&socket.as_raw_fd()))
-        {
+        for (socket, listen) in listeners.iter().filter(|(socket, _)| ready.contains(&socket.as_raw_fd())) {
             if listen.udp {
                 answer_datagram(socket, listen);
             } else if let Ok((connection, _)) = socket.accept() {
@@ -193,9 +161,10 @@ fn answer_datagram(socket: &Socket, listen: &Listen) {
     let mut buffer = [0; 512];
     while let Ok((count, peer)) = socket.recv_from(&mut buffer) {
         let asked = String::from_utf8_lossy(&buffer[..count]).into_owned();
-        let _ = socket.send_to(
-            format!("{}||{peer}|{}|{asked}", listen.name, listen.addr).as_bytes(),
-            peer,
-        );
+        // Two listeners would answer each other for ever.
+        if asked.contains('|') {
+            continue;
+        }
+        let _ = socket.send_to(format!("{}||{peer}|{}|{asked}", listen.name, listen.addr).as_bytes(), peer);
     }
 }

@@ -21,10 +21,7 @@ impl Table {
     /// Reads `tests/verdicts/<name>.tsv`.
     #[must_use]
     pub fn read(name: &str) -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("verdicts")
-            .join(name)
-            .with_extension("tsv");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("verdicts").join(name).with_extension("tsv");
         let text = std::fs::read_to_string(&path).expect("the table");
         let mut lines = text.lines().map(|line| line.split('\t').collect::<Vec<_>>());
         let head = lines.next().expect("a head");
@@ -33,12 +30,7 @@ impl Table {
             Row {
                 id: cells[0].into(),
                 what: cells[1].into(),
-                verdicts: head
-                    .iter()
-                    .zip(&cells)
-                    .skip(2)
-                    .map(|(a, b)| ((*a).into(), (*b).into()))
-                    .collect(),
+                verdicts: head.iter().zip(&cells).skip(2).map(|(a, b)| ((*a).into(), (*b).into())).collect(),
             }
         });
         Table { rows: rows.collect() }

@@ -37,15 +37,7 @@ impl World {
         pod.route("default", "fd66::1");
         inner.route("default", "172.17.0.1");
         peer.route("172.17.0.0/16", "10.66.0.10");
-        peer.addresses(
-            "lo",
-            &[
-                "10.96.0.10/32",
-                "10.96.0.99/32",
-                "169.254.169.254/32",
-                "172.31.5.5/32",
-            ],
-        );
+        peer.addresses("lo", &["10.96.0.10/32", "10.96.0.99/32", "169.254.169.254/32", "172.31.5.5/32"]);
 
         let mut in_pod = Listen::ports("POD", "0.0.0.0", &[4143, 8080, 9090, 4191, 4190, 4567, 5432, 80]);
         in_pod.extend(Listen::ports("POD", "127.0.0.1", &[4140, 7777]));
@@ -54,31 +46,15 @@ impl World {
         in_pod.push(Listen::udp("POD:udp8080", "10.66.0.10:8080"));
 
         let mut outside = Vec::new();
-        for ip in [
-            "10.66.0.1",
-            "10.66.0.20",
-            "10.77.0.1",
-            "10.96.0.10",
-            "169.254.169.254",
-            "172.31.5.5",
-        ] {
-            outside.extend(Listen::ports(
-                "EXT",
-                ip,
-                &[53, 80, 443, 4140, 4191, 4567, 5432, 8080],
-            ));
+        for ip in ["10.66.0.1", "10.66.0.20", "10.77.0.1", "10.96.0.10", "169.254.169.254", "172.31.5.5"] {
+            outside.extend(Listen::ports("EXT", ip, &[53, 80, 443, 4140, 4191, 4567, 5432, 8080]));
             outside.push(Listen::udp("EXT:udp53", &format!("{ip}:53")));
         }
         outside.extend(Listen::ports("EXT", "[fd66::20]", &[8080]));
 
         let servers = vec![Server::start(&pod, in_pod), Server::start(&peer, outside)];
         hairpin(&peer, "10.96.0.99:80", "10.66.0.10:8080");
-        World {
-            pod,
-            peer,
-            inner,
-            servers,
-        }
+        World { pod, peer, inner, servers }
     }
 
     /// The topology of `istio.tsv`; the inbound listener is IP_TRANSPARENT where TPROXY brings it packets.
@@ -93,13 +69,7 @@ impl World {
         let (peer, inner) = (Netns::new(), Netns::new());
         pod.forwards();
         peer.forwards();
-        pod.cable(
-            "eth0",
-            &["10.1.0.2/24", "fd00:1::2/64"],
-            &peer,
-            "pod0",
-            &["10.1.0.1/24", "fd00:1::1/64"],
-        );
+        pod.cable("eth0", &["10.1.0.2/24", "fd00:1::2/64"], &peer, "pod0", &["10.1.0.1/24", "fd00:1::1/64"]);
         pod.cable("net1", &["10.2.0.2/24"], &peer, "pod1", &["10.2.0.1/24"]);
         pod.cable("tap0", &[], &inner, "eth0", &["10.0.2.2/24"]);
         pod.bridge("k6t0", "tap0", &["10.0.2.1/24"]);
@@ -135,19 +105,11 @@ impl World {
             in_pod.extend([8080, 9090, 22].map(|port| Listen::tcp("A", &format!("{ip}:{port}"))));
         }
         for ip in ["127.0.0.1", "[::1]"] {
-            in_pod.extend([
-                Listen::tcp("D", &format!("{ip}:15053")),
-                Listen::udp("D", &format!("{ip}:15053")),
-            ]);
+            in_pod
+                .extend([Listen::tcp("D", &format!("{ip}:15053")), Listen::udp("D", &format!("{ip}:15053"))]);
         }
-        in_pod.extend([
-            Listen::tcp("A", "127.0.0.53:53"),
-            Listen::udp("A", "127.0.0.53:53"),
-        ]);
-        in_pod.extend([
-            Listen::udp("A", "127.0.0.1:8125"),
-            Listen::udp("A", "10.1.0.2:8125"),
-        ]);
+        in_pod.extend([Listen::tcp("A", "127.0.0.53:53"), Listen::udp("A", "127.0.0.53:53")]);
+        in_pod.extend([Listen::udp("A", "127.0.0.1:8125"), Listen::udp("A", "10.1.0.2:8125")]);
 
         let mut outside = Vec::new();
         for ip in ["0.0.0.0", "[::]"] {
@@ -156,22 +118,12 @@ impl World {
                     .map(|port| Listen::tcp("W", &format!("{ip}:{port}"))),
             );
         }
-        for addr in [
-            "10.96.0.10:53",
-            "169.254.20.10:53",
-            "9.9.9.9:53",
-            "192.0.2.10:443",
-            "[fd00:96::10]:53",
-        ] {
+        for addr in ["10.96.0.10:53", "169.254.20.10:53", "9.9.9.9:53", "192.0.2.10:443", "[fd00:96::10]:53"]
+        {
             outside.push(Listen::udp("W", addr));
         }
         let servers = vec![Server::start(&pod, in_pod), Server::start(&peer, outside)];
-        World {
-            pod,
-            peer,
-            inner,
-            servers,
-        }
+        World { pod, peer, inner, servers }
     }
 
     /// More listeners in the pod.

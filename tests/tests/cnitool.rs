@@ -1,11 +1,5 @@
 //! Chains as the CNI project's own tool calls them: bridge, host-local and portmap beside Sluice.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    missing_docs
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 use serde_json::{Value, json};
 use sluice_tests::runtime::chain::{bridge, conflist, entry, portmap, replace, witness};
@@ -63,10 +57,7 @@ fn the_result_is_the_main_plugins_in_every_version() {
     }
     let tool = Cnitool::new();
     for version in VERSIONS {
-        tool.cni.write(
-            "10-pods.conflist",
-            &conflist(version, &[bridge(), witness(), entry()]),
-        );
+        tool.cni.write("10-pods.conflist", &conflist(version, &[bridge(), witness(), entry()]));
         let netns = tool.netns(&format!("v{}", version.replace('.', "-")));
         let result: Value = serde_json::from_str(&tool.ok("add", &netns, Some(&meshed()))).unwrap();
         let before = witness::calls_of(&tool.cni.record, "ADD").pop().unwrap();
@@ -87,8 +78,7 @@ fn a_drop_in_file_puts_sluice_into_the_chain() {
         return;
     }
     let tool = Cnitool::new();
-    tool.cni
-        .write("10-pods.conflist", &conflist("1.1.0", &[bridge()]));
+    tool.cni.write("10-pods.conflist", &conflist("1.1.0", &[bridge()]));
     let folder = tool.cni.conf.join("pods");
     std::fs::create_dir(&folder).unwrap();
     replace(&folder.join("50-sluice.conf"), &entry().to_string());
@@ -106,8 +96,7 @@ fn without_annotations_a_pod_is_left_alone() {
         return;
     }
     let tool = Cnitool::new();
-    tool.cni
-        .write("10-pods.conflist", &conflist("1.1.0", &[bridge(), entry()]));
+    tool.cni.write("10-pods.conflist", &conflist("1.1.0", &[bridge(), entry()]));
     for (name, annotations) in [("none", None), ("empty", Some(json!({})))] {
         let netns = tool.netns(name);
         tool.ok("add", &netns, annotations.as_ref());
@@ -123,16 +112,12 @@ fn a_bad_annotation_fails_add_with_its_name_and_value_and_programs_nothing() {
         return;
     }
     let tool = Cnitool::new();
-    tool.cni
-        .write("10-pods.conflist", &conflist("1.1.0", &[bridge(), entry()]));
+    tool.cni.write("10-pods.conflist", &conflist("1.1.0", &[bridge(), entry()]));
     let mut bad = meshed();
     bad["sluice-cni.dev/exclude-outbound-ports"] = json!("5432,mysql");
     let netns = tool.netns("bad");
     let said = tool.fails("add", &netns, Some(&bad));
-    assert!(
-        said.contains("exclude-outbound-ports") && said.contains("mysql"),
-        "{said}"
-    );
+    assert!(said.contains("exclude-outbound-ports") && said.contains("mysql"), "{said}");
     assert_eq!(tool.node.ruleset(&netns), "");
     tool.ok("del", &netns, Some(&bad));
 }
@@ -143,34 +128,16 @@ fn check_names_what_somebody_changed() {
         return;
     }
     let tool = Cnitool::new();
-    tool.cni
-        .write("10-pods.conflist", &conflist("1.1.0", &[bridge(), entry()]));
+    tool.cni.write("10-pods.conflist", &conflist("1.1.0", &[bridge(), entry()]));
     let netns = tool.netns("changed");
     tool.ok("add", &netns, Some(&meshed()));
-    tool.node.run(words(&[
-        "ip",
-        "netns",
-        "exec",
-        "changed",
-        "nft",
-        "add table ip other",
-    ]));
+    tool.node.run(words(&["ip", "netns", "exec", "changed", "nft", "add table ip other"]));
     tool.ok("check", &netns, Some(&meshed()));
-    tool.node.run(words(&[
-        "ip",
-        "netns",
-        "exec",
-        "changed",
-        "nft",
-        "delete table inet sluice",
-    ]));
+    tool.node.run(words(&["ip", "netns", "exec", "changed", "nft", "delete table inet sluice"]));
     let said = tool.fails("check", &netns, Some(&meshed()));
     assert!(said.contains("sluice"), "{said}");
     tool.ok("del", &netns, Some(&meshed()));
-    assert!(
-        tool.node.ruleset(&netns).contains("table ip other"),
-        "another's table was touched"
-    );
+    assert!(tool.node.ruleset(&netns).contains("table ip other"), "another's table was touched");
 }
 
 #[test]
@@ -179,8 +146,7 @@ fn del_succeeds_when_the_namespace_is_gone_and_when_repeated() {
         return;
     }
     let tool = Cnitool::new();
-    tool.cni
-        .write("10-pods.conflist", &conflist("1.1.0", &[bridge(), entry()]));
+    tool.cni.write("10-pods.conflist", &conflist("1.1.0", &[bridge(), entry()]));
     let netns = tool.netns("gone");
     tool.ok("add", &netns, Some(&meshed()));
     tool.node.run(words(&["ip", "netns", "del", "gone"]));
@@ -194,22 +160,13 @@ fn status_and_gc_pass_through_the_chain() {
         return;
     }
     let tool = Cnitool::new();
-    tool.cni.write(
-        "10-pods.conflist",
-        &conflist("1.1.0", &[bridge(), entry(), witness()]),
-    );
+    tool.cni.write("10-pods.conflist", &conflist("1.1.0", &[bridge(), entry(), witness()]));
     tool.ok("status", "/run/netns/none", None);
     let netns = tool.netns("kept");
     tool.ok("add", &netns, Some(&meshed()));
     // cnitool names no attachments, so libcni itself deletes all that it has cached and GC has nothing left to find.
     tool.ok("gc", &netns, None);
-    let verbs: Vec<_> = witness::calls(&tool.cni.record)
-        .iter()
-        .map(|call| call.verb().to_string())
-        .collect();
-    assert!(
-        verbs.contains(&"STATUS".to_string()) && verbs.contains(&"GC".to_string()),
-        "{verbs:?}"
-    );
+    let verbs: Vec<_> = witness::calls(&tool.cni.record).iter().map(|call| call.verb().to_string()).collect();
+    assert!(verbs.contains(&"STATUS".to_string()) && verbs.contains(&"GC".to_string()), "{verbs:?}");
     assert!(!ours(&tool, &netns), "libcni's own DEL had to reach us");
 }

@@ -1,10 +1,5 @@
 //! What belongs to a container's several attachments, and to the node's agent.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::disallowed_methods)]
 
 use std::io::{BufRead, BufReader, Write};
@@ -20,10 +15,7 @@ fn two_attachments() -> (Plugin, Netns, Request, Request) {
     let (plugin, ns) = (Plugin::new(), Netns::pod());
     ns.link(|net| Box::pin(async move { net.veth("net1", "far1").await }));
     let eth0 = plugin.request(&ns).native(&[]);
-    let net1 = eth0
-        .clone()
-        .env("CNI_IFNAME", "net1")
-        .with("name", "second".into());
+    let net1 = eth0.clone().env("CNI_IFNAME", "net1").with("name", "second".into());
     (plugin, ns, eth0, net1)
 }
 
@@ -37,11 +29,7 @@ fn the_table_stays_until_the_last_attachment_of_the_container_goes() {
         plugin.add(&net1);
         assert_eq!(ns.table(), table, "one table for the pod");
         assert_eq!(plugin.attachments().len(), 2);
-        let (first, last) = if net1_first {
-            (&net1, &eth0)
-        } else {
-            (&eth0, &net1)
-        };
+        let (first, last) = if net1_first { (&net1, &eth0) } else { (&eth0, &net1) };
         plugin.del(first);
         plugin.del(first);
         assert_eq!(ns.table(), table);
@@ -58,12 +46,7 @@ fn another_containers_attachment_in_the_same_network_keeps_nothing() {
     let (plugin, ns, eth0, _) = two_attachments();
     let elsewhere = Netns::pod();
     plugin.add(&eth0);
-    plugin.add(
-        &plugin
-            .request(&elsewhere)
-            .native(&[])
-            .env("CNI_CONTAINERID", "another"),
-    );
+    plugin.add(&plugin.request(&elsewhere).native(&[]).env("CNI_CONTAINERID", "another"));
     plugin.del(&eth0);
     assert_eq!(ns.table(), "");
     assert_ne!(elsewhere.table(), "");
@@ -76,10 +59,7 @@ fn gc_of_one_network_keeps_the_table_for_the_other() {
     plugin.add(&eth0);
     plugin.add(&net1);
     let table = ns.table();
-    let gc = plugin
-        .node_request()
-        .with("name", "second".into())
-        .with("cni.dev/valid-attachments", json!([]));
+    let gc = plugin.node_request().with("name", "second".into()).with("cni.dev/valid-attachments", json!([]));
     plugin.call("GC", &gc).silent("GC");
     assert_eq!(plugin.attachments().len(), 1);
     assert_eq!(ns.table(), table);
@@ -106,10 +86,7 @@ fn agent(plugin: &Plugin, answer: Option<Value>) -> JoinHandle<Value> {
 
 fn asks_the_agent() -> (Plugin, Netns, Request) {
     let (plugin, ns) = (Plugin::new(), Netns::pod());
-    let request = plugin
-        .request(&ns)
-        .without("runtimeConfig")
-        .with("onMissingAnnotations", "agent".into());
+    let request = plugin.request(&ns).without("runtimeConfig").with("onMissingAnnotations", "agent".into());
     (plugin, ns, request)
 }
 
@@ -148,9 +125,7 @@ fn no_agent_a_silent_one_or_one_that_does_not_know_the_pod_is_code_11() {
     let (plugin, ns, request) = asks_the_agent();
     plugin.call("ADD", &request).fails(11, &[]);
     let unknown = agent(&plugin, Some(json!({ "error": "no such pod: shop/web-0" })));
-    plugin
-        .call("ADD", &request)
-        .fails(11, &["no such pod: shop/web-0"]);
+    plugin.call("ADD", &request).fails(11, &["no such pod: shop/web-0"]);
     unknown.join().unwrap();
     let silent = agent(&plugin, None);
     plugin.call("ADD", &request).fails(11, &[]);

@@ -1,10 +1,5 @@
 //! CNI conformance, environment and framing: checks 1 to 14.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::disallowed_methods)]
 
 use std::ffi::OsString;
@@ -40,9 +35,7 @@ fn check_02_an_unknown_command_is_code_4() {
         if verb.is_empty() {
             continue;
         }
-        plugin
-            .call(verb, &request)
-            .fails(4, &[verb.trim(), "CNI_COMMAND"]);
+        plugin.call(verb, &request).fails(4, &[verb.trim(), "CNI_COMMAND"]);
     }
 }
 
@@ -55,11 +48,7 @@ fn check_03_missing_variables_are_code_4_and_exactly_they_are_named() {
             for empty in [false, true] {
                 let mut request = request.clone();
                 for name in missing {
-                    request = if empty {
-                        request.env(name, "")
-                    } else {
-                        request.no_env(name)
-                    };
+                    request = if empty { request.env(name, "") } else { request.no_env(name) };
                 }
                 let outcome = plugin.call(verb, &request);
                 outcome.fails(4, missing);
@@ -96,9 +85,7 @@ fn check_06_a_hostile_container_id_is_code_4_and_leaves_no_file() {
     let (plugin, _ns, request) = lab();
     let long = "a".repeat(300);
     for id in ["a/b", "..", "../../x", ".", "a b", "a\nb", "-a", "_a", "ä", &long] {
-        plugin
-            .call("ADD", &request.clone().env("CNI_CONTAINERID", id))
-            .fails(4, &["CNI_CONTAINERID"]);
+        plugin.call("ADD", &request.clone().env("CNI_CONTAINERID", id)).fails(4, &["CNI_CONTAINERID"]);
     }
     assert!(plugin.attachments().is_empty());
     plugin.add(&request.env("CNI_CONTAINERID", "a"));
@@ -108,9 +95,7 @@ fn check_06_a_hostile_container_id_is_code_4_and_leaves_no_file() {
 fn check_07_a_bad_interface_name_is_code_4() {
     let (plugin, ns, request) = lab();
     for name in ["abcdefghijklmnop", ".", "..", "a/b", "a:b", "a\tb", "a b"] {
-        plugin
-            .call("ADD", &request.clone().env("CNI_IFNAME", name))
-            .fails(4, &["CNI_IFNAME"]);
+        plugin.call("ADD", &request.clone().env("CNI_IFNAME", name)).fails(4, &["CNI_IFNAME"]);
     }
     ns.link(|net| Box::pin(async move { net.veth("abcdefghijklmno", "x").await }));
     plugin.add(&request.env("CNI_IFNAME", "abcdefghijklmno"));
@@ -127,19 +112,12 @@ fn check_08_a_hostile_environment_changes_nothing() {
         .env("RUST_BACKTRACE", "full")
         .env("TMPDIR", "/nonexistent")
         .env("NOT_UTF8", OsString::from_vec(vec![0xff, 0xfe, b'=', b'\n']));
-    hostile
-        .env
-        .insert(OsString::from_vec(vec![b'N', 0xff]), "x".into());
+    hostile.env.insert(OsString::from_vec(vec![b'N', 0xff]), "x".into());
     for number in 0..20 {
         hostile = hostile.env(&format!("BIG_{number}"), "x".repeat(10_000));
     }
     let outcome = plugin.call("ADD", &hostile);
-    assert_eq!(
-        (outcome.code, &outcome.stdout),
-        (Some(0), &clean.stdout),
-        "{}",
-        outcome.stderr
-    );
+    assert_eq!((outcome.code, &outcome.stdout), (Some(0), &clean.stdout), "{}", outcome.stderr);
     assert_eq!(ns.table(), rules);
 }
 
@@ -151,27 +129,11 @@ fn check_09_bad_stdin_is_code_6_or_5_and_never_a_panic() {
     let large = format!("{{\"x\":\"{}\"", "y".repeat(8 << 20));
     let nul = good.replace("pods", "po\0ds");
     let twice = good.replacen('{', "{\"name\":\"other\",", 1);
-    for stdin in [
-        "",
-        " ",
-        &good[..good.len() / 2],
-        "hello",
-        "[]",
-        "null",
-        "7",
-        &deep,
-        &large,
-        &nul,
-        &twice,
-    ] {
+    for stdin in ["", " ", &good[..good.len() / 2], "hello", "[]", "null", "7", &deep, &large, &nul, &twice] {
         let outcome = plugin.call_raw(&request.clone().env("CNI_COMMAND", "ADD"), stdin.as_bytes());
         let shown: String = stdin.chars().take(40).collect();
         assert!([5, 6].contains(&outcome.error()), "{shown:?}: {outcome:?}");
-        assert!(
-            !outcome.stderr.contains("panicked"),
-            "{shown:?}: {}",
-            outcome.stderr
-        );
+        assert!(!outcome.stderr.contains("panicked"), "{shown:?}: {}", outcome.stderr);
     }
     let outcome = plugin.call_raw(&request.env("CNI_COMMAND", "ADD"), &[0xff, 0xfe, 0]);
     assert!([5, 6].contains(&outcome.error()));
@@ -182,18 +144,12 @@ fn check_09_bad_stdin_is_code_6_or_5_and_never_a_panic() {
 fn check_10_stdin_that_is_never_closed_ends_by_itself_with_code_5() {
     let (plugin, ns, request) = lab();
     let started = Instant::now();
-    let mut child = plugin
-        .command(&request.env("CNI_COMMAND", "ADD"))
-        .spawn()
-        .unwrap();
+    let mut child = plugin.command(&request.env("CNI_COMMAND", "ADD")).spawn().unwrap();
     let open = child.stdin.take();
     let outcome = Plugin::outcome(child);
     drop(open);
     assert_eq!(outcome.error(), 5, "{outcome:?}");
-    assert!(
-        started.elapsed() < Duration::from_secs(29),
-        "it did not end by itself"
-    );
+    assert!(started.elapsed() < Duration::from_secs(29), "it did not end by itself");
     assert_eq!(ns.table(), "");
 }
 
@@ -221,15 +177,9 @@ fn check_12_a_closed_stderr_changes_nothing() {
     let file = plugin.home().join("stdin");
     std::fs::write(&file, Value::from(request.config.clone()).to_string()).unwrap();
     let mut command = std::process::Command::new("/bin/sh");
-    command
-        .args(["-c", "exec \"$0\" 2>&-"])
-        .arg(&plugin.binary)
-        .env_clear();
+    command.args(["-c", "exec \"$0\" 2>&-"]).arg(&plugin.binary).env_clear();
     command.envs(&request.clone().env("CNI_COMMAND", "ADD").env);
-    command
-        .stdin(std::fs::File::open(&file).unwrap())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null());
+    command.stdin(std::fs::File::open(&file).unwrap()).stdout(Stdio::piped()).stderr(Stdio::null());
     let outcome = Plugin::outcome(command.spawn().unwrap());
     assert_eq!(outcome.code, Some(0), "{outcome:?}");
     assert_eq!(outcome.json(), request.config["prevResult"]);
@@ -244,10 +194,7 @@ fn check_13_a_failure_is_one_json_object_and_other_verbs_say_nothing() {
         plugin.call("ADD", &request.clone().env("CNI_NETNS", "/nonexistent")),
         plugin.call("ADD", &request.clone().without("prevResult")),
         plugin.call("ADD", &request.clone().with("cniVersion", "9.9.9".into())),
-        plugin.call(
-            "ADD",
-            &request.clone().annotate("sluice-cni.dev/inbound-port", "x"),
-        ),
+        plugin.call("ADD", &request.clone().annotate("sluice-cni.dev/inbound-port", "x")),
         plugin.call("CHECK", &request),
     ];
     for outcome in failures {
@@ -266,10 +213,6 @@ fn check_14_nothing_follows_the_result() {
     for request in [request.clone(), request.annotations(&[])] {
         let outcome = plugin.call("ADD", &request);
         assert_eq!(outcome.json(), request.config["prevResult"]);
-        assert!(
-            outcome.stdout.trim_end_matches('\n').ends_with('}'),
-            "{:?}",
-            outcome.stdout
-        );
+        assert!(outcome.stdout.trim_end_matches('\n').ends_with('}'), "{:?}", outcome.stdout);
     }
 }

@@ -1,10 +1,5 @@
 //! CNI conformance, GC and STATUS: checks 45 to 50.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::disallowed_methods)]
 
 use std::os::unix::fs::PermissionsExt;
@@ -29,15 +24,11 @@ fn lab() -> (Plugin, Vec<Netns>) {
 }
 
 fn gc(plugin: &Plugin, keys: &[(&str, Value)]) -> Request {
-    keys.iter().fold(plugin.node_request(), |request, (key, value)| {
-        request.with(key, value.clone())
-    })
+    keys.iter().fold(plugin.node_request(), |request, (key, value)| request.with(key, value.clone()))
 }
 
 fn valid(ids: &[&str]) -> Value {
-    ids.iter()
-        .map(|id| json!({ "containerID": id, "ifname": "eth0" }))
-        .collect()
+    ids.iter().map(|id| json!({ "containerID": id, "ifname": "eth0" })).collect()
 }
 
 const KEY: &str = "cni.dev/valid-attachments";
@@ -56,19 +47,13 @@ fn check_45_gc_before_1_1_0_is_code_1() {
 #[test]
 fn check_46_gc_removes_what_is_stale_of_its_own_network_only() {
     let (plugin, pods) = lab();
-    plugin
-        .call("GC", &gc(&plugin, &[(KEY, valid(&["a", "c", "zzz"]))]))
-        .silent("GC");
+    plugin.call("GC", &gc(&plugin, &[(KEY, valid(&["a", "c", "zzz"]))])).silent("GC");
     assert_eq!(plugin.attachments().len(), 3);
     // The interface counts as well.
     let wrong = json!([{ "containerID": "a", "ifname": "net1" }, { "containerID": "c", "ifname": "eth0" }]);
     plugin.call("GC", &gc(&plugin, &[(KEY, wrong)])).silent("GC");
     assert_eq!(plugin.attachments().len(), 2);
-    let other = plugin
-        .request(&pods[3])
-        .native(&[])
-        .env("CNI_CONTAINERID", "d")
-        .with("name", "other".into());
+    let other = plugin.request(&pods[3]).native(&[]).env("CNI_CONTAINERID", "d").with("name", "other".into());
     plugin.check(&other.without("runtimeConfig"));
 }
 
@@ -85,16 +70,9 @@ fn check_47_null_and_empty_mean_all_and_no_key_means_nothing() {
 #[test]
 fn check_48_the_new_key_wins_over_the_old_one() {
     let (plugin, _pods) = lab();
-    plugin
-        .call(
-            "GC",
-            &gc(&plugin, &[(KEY, valid(&["a", "b"])), (OLD_KEY, valid(&[]))]),
-        )
-        .silent("GC");
+    plugin.call("GC", &gc(&plugin, &[(KEY, valid(&["a", "b"])), (OLD_KEY, valid(&[]))])).silent("GC");
     assert_eq!(plugin.attachments().len(), 3);
-    plugin
-        .call("GC", &gc(&plugin, &[(OLD_KEY, valid(&["a"]))]))
-        .silent("GC");
+    plugin.call("GC", &gc(&plugin, &[(OLD_KEY, valid(&["a"]))])).silent("GC");
     assert_eq!(plugin.attachments().len(), 2);
 }
 
@@ -119,22 +97,12 @@ fn check_49_one_entry_that_cannot_go_does_not_keep_the_others() {
 fn check_50_status_needs_no_daemon_and_1_1_0() {
     let plugin = Plugin::new();
     plugin.call("STATUS", &plugin.node_request()).silent("STATUS");
-    plugin
-        .call("STATUS", &plugin.node_request().no_env("CNI_PATH"))
-        .silent("STATUS");
+    plugin.call("STATUS", &plugin.node_request().no_env("CNI_PATH")).silent("STATUS");
     for version in ["0.3.1", "0.4.0", "1.0.0"] {
-        plugin
-            .call(
-                "STATUS",
-                &plugin.node_request().with("cniVersion", version.into()),
-            )
-            .fails(1, &[version]);
+        plugin.call("STATUS", &plugin.node_request().with("cniVersion", version.into())).fails(1, &[version]);
     }
     let lost = json!({ "level": "info", "file": "/proc/nowhere/sluice.log" });
-    let request = plugin
-        .node_request()
-        .with("stateDir", "/proc/nowhere".into())
-        .with("log", lost);
+    let request = plugin.node_request().with("stateDir", "/proc/nowhere".into()).with("log", lost);
     plugin.call("STATUS", &request).silent("STATUS");
 }
 
@@ -150,10 +118,7 @@ fn check_50_status_says_50_where_the_kernel_cannot() {
     std::fs::write(&file, Value::from(request.config.clone()).to_string()).unwrap();
     let mut command = Command::new(copy);
     command.env_clear().envs(&request.env).uid(65534).gid(65534);
-    command
-        .stdin(std::fs::File::open(file).unwrap())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.stdin(std::fs::File::open(file).unwrap()).stdout(Stdio::piped()).stderr(Stdio::piped());
     Plugin::outcome(command.spawn().unwrap()).fails(50, &[]);
 }
 
@@ -162,14 +127,8 @@ fn an_unwritable_state_folder_or_log_never_fails_an_add() {
     need!(need::program("nft"));
     let (plugin, ns) = (Plugin::new(), Netns::pod());
     let request = plugin.request(&ns).native(&[]);
-    for (state, log) in [
-        ("/proc/nowhere", "/proc/nowhere/sluice.log"),
-        ("/dev/null/x", "/dev/full"),
-    ] {
-        let request = request
-            .clone()
-            .with("stateDir", state.into())
-            .with("log", json!({ "file": log }));
+    for (state, log) in [("/proc/nowhere", "/proc/nowhere/sluice.log"), ("/dev/null/x", "/dev/full")] {
+        let request = request.clone().with("stateDir", state.into()).with("log", json!({ "file": log }));
         plugin.add(&request);
         assert_ne!(ns.table(), "");
         plugin.check(&request);

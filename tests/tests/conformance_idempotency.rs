@@ -1,10 +1,5 @@
 //! CNI conformance, repetition and order: checks 36 to 41, 43 and 44.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::disallowed_methods)]
 
 use std::io::Write;
@@ -66,15 +61,9 @@ fn check_36_adding_twice_leaves_the_table_as_it_is() {
 fn check_36_another_add_replaces_everything_and_doubles_nothing() {
     need!(need::program("nft"));
     let (plugin, ns, request) = lab();
-    let without_handles = |ns: &Netns| {
-        ns.try_output("nft", &["list", "table", "inet", "sluice"], "")
-            .unwrap()
-    };
-    plugin.add(
-        &plugin
-            .request(&ns)
-            .native(&[("exclude-outbound-ports", "1-1000")]),
-    );
+    let without_handles =
+        |ns: &Netns| ns.try_output("nft", &["list", "table", "inet", "sluice"], "").unwrap();
+    plugin.add(&plugin.request(&ns).native(&[("exclude-outbound-ports", "1-1000")]));
     let other = without_handles(&ns);
     plugin.add(&request);
     let (fresh_plugin, fresh, fresh_request) = lab();
@@ -99,11 +88,7 @@ fn check_36_what_others_did_to_the_table_is_put_right() {
     ] {
         ns.nft(&tamper);
         plugin.add(&request);
-        assert_eq!(
-            ns.output("nft", &["list", "table", "inet", "sluice"], ""),
-            right,
-            "{tamper}"
-        );
+        assert_eq!(ns.output("nft", &["list", "table", "inet", "sluice"], ""), right, "{tamper}");
         plugin.del(&request);
         plugin.add(&request);
     }
@@ -130,10 +115,7 @@ fn check_38_del_succeeds_whatever_came_before() {
     for request in [
         request.clone().without("runtimeConfig"),
         request.clone().without("prevResult"),
-        request
-            .clone()
-            .with("cniVersion", "0.3.1".into())
-            .without("prevResult"),
+        request.clone().with("cniVersion", "0.3.1".into()).without("prevResult"),
         request.clone().with("runtimeConfig", json!("nonsense")),
         request.clone().with("prevResult", json!([1, 2])),
         bad,
@@ -185,10 +167,7 @@ fn check_40_check_names_the_chain_of_each_rule_that_is_missing() {
         plugin.del(&request);
         plugin.add(&request);
         let rule = rules::rules(&ns).remove(number);
-        ns.nft(&format!(
-            "delete rule inet sluice {} handle {}",
-            rule.chain, rule.handle
-        ));
+        ns.nft(&format!("delete rule inet sluice {} handle {}", rule.chain, rule.handle));
         plugin.call("CHECK", &request).fails(103, &[&rule.chain]);
     }
 }
@@ -233,9 +212,7 @@ fn check_40_check_compares_with_what_the_annotations_ask_for() {
     need!(need::program("nft"));
     let (plugin, _ns, request) = lab();
     plugin.add(&request);
-    let other = request
-        .clone()
-        .annotate("sluice-cni.dev/exclude-outbound-ports", "26");
+    let other = request.clone().annotate("sluice-cni.dev/exclude-outbound-ports", "26");
     assert_eq!(plugin.call("CHECK", &other).error(), 103);
     // None sent: what the state says.
     plugin.check(&request.clone().without("runtimeConfig"));
@@ -253,12 +230,8 @@ fn check_41_check_of_a_pod_passed_over_passes_and_its_own_mistakes_have_codes() 
     let skipped = request.clone().annotations(&[]);
     plugin.add(&skipped);
     plugin.check(&skipped);
-    plugin
-        .call("CHECK", &request.clone().without("prevResult"))
-        .fails(7, &["prevResult"]);
-    plugin
-        .call("CHECK", &request.with("cniVersion", "0.3.1".into()))
-        .fails(1, &["0.3.1"]);
+    plugin.call("CHECK", &request.clone().without("prevResult")).fails(7, &["prevResult"]);
+    plugin.call("CHECK", &request.with("cniVersion", "0.3.1".into())).fails(1, &["0.3.1"]);
 }
 
 #[test]
@@ -269,22 +242,10 @@ fn check_43_without_rights_add_fails_with_a_reason() {
     std::fs::copy(&plugin.binary, &copy).unwrap();
     std::fs::set_permissions(plugin.home(), std::fs::Permissions::from_mode(0o777)).unwrap();
     let mut command = Command::new(copy);
-    command
-        .env_clear()
-        .envs(&request.clone().env("CNI_COMMAND", "ADD").env)
-        .uid(65534)
-        .gid(65534);
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.env_clear().envs(&request.clone().env("CNI_COMMAND", "ADD").env).uid(65534).gid(65534);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(Value::from(request.config).to_string().as_bytes())
-        .unwrap();
+    child.stdin.take().unwrap().write_all(Value::from(request.config).to_string().as_bytes()).unwrap();
     let outcome = Plugin::outcome(child);
     assert!([5, 8, 102].contains(&outcome.error()), "{outcome:?}");
     assert_eq!(ns.table(), "");
@@ -295,14 +256,8 @@ fn check_43_what_the_kernel_refuses_is_code_102_and_nothing_is_left_half_done() 
     need!(need::program("nft"));
     let (plugin, ns, request) = lab();
     // A table of our name that belongs to a process: the kernel refuses anyone else's changes.
-    let mut owner = ns.run(|| {
-        Command::new("nft")
-            .arg("-i")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap()
-    });
+    let mut owner =
+        ns.run(|| Command::new("nft").arg("-i").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap());
     let mut stdin = owner.stdin.take().unwrap();
     writeln!(stdin, "add table inet sluice {{ flags owner; }}").unwrap();
     stdin.flush().unwrap();
@@ -330,10 +285,8 @@ fn check_44_a_hundred_pods_at_once() {
             for (number, ns) in pods.iter().enumerate() {
                 let plugin = &plugin;
                 scope.spawn(move || {
-                    let request = plugin
-                        .request(ns)
-                        .native(&FIELDS)
-                        .env("CNI_CONTAINERID", format!("pod-{number}"));
+                    let request =
+                        plugin.request(ns).native(&FIELDS).env("CNI_CONTAINERID", format!("pod-{number}"));
                     let outcome = plugin.call(verb, &request);
                     assert_eq!(outcome.code, Some(0), "{verb} of pod {number}: {outcome:#?}");
                 });

@@ -1,15 +1,10 @@
 //! CNI conformance, safety of namespaces: checks 30 to 35.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::disallowed_methods)]
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
@@ -58,25 +53,16 @@ fn check_30_the_callers_own_namespace_is_refused_before_anything_is_touched() {
 #[test]
 fn check_31_what_is_no_network_namespace_fails_add_and_not_del() {
     let (plugin, _ns, request) = lab();
-    let (file, folder, fifo) = (
-        plugin.home().join("file"),
-        plugin.home().join("folder"),
-        plugin.home().join("fifo"),
-    );
+    let (file, folder, fifo) =
+        (plugin.home().join("file"), plugin.home().join("folder"), plugin.home().join("fifo"));
     fs::write(&file, "").unwrap();
     fs::create_dir(&folder).unwrap();
     mkfifo(&fifo, Mode::S_IRWXU).unwrap();
     let dangling = plugin.home().join("dangling");
     symlink("/nonexistent", &dangling).unwrap();
     let paths = [file, folder, fifo, dangling].map(|path| path.to_string_lossy().into_owned());
-    let others = [
-        "/nonexistent/netns",
-        "/proc/self/ns/mnt",
-        "/proc/self/ns/user",
-        "/dev/null",
-        "relative",
-    ]
-    .map(str::to_owned);
+    let others = ["/nonexistent/netns", "/proc/self/ns/mnt", "/proc/self/ns/user", "/dev/null", "relative"]
+        .map(str::to_owned);
     for path in paths.iter().chain(&others) {
         let request = request.clone().env("CNI_NETNS", path);
         let outcome = plugin.call("ADD", &request);
@@ -121,31 +107,11 @@ fn check_32_every_form_of_path_that_runtimes_use_works() {
 #[test]
 fn check_33_a_pod_with_a_user_namespace_is_diverted_by_the_ids_it_knows() {
     need!(need::real_root(), need::program("unshare"));
-    let mut pause = Command::new("unshare")
-        .args(["--user", "--net", "--", "sh", "-c", "echo in; exec sleep 60"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = [0; 3];
-    std::io::Read::read_exact(pause.stdout.as_mut().unwrap(), &mut line).unwrap();
-    for map in ["uid_map", "gid_map"] {
-        fs::write(format!("/proc/{}/{map}", pause.id()), "0 100000 65536").unwrap();
-    }
-    let pod = Netns::from_file(File::open(format!("/proc/{}/ns/net", pause.id())).unwrap());
-    pause.kill().unwrap();
-    pause.wait().unwrap();
-    let (plugin, world) = (Plugin::new(), World::istio_around(pod.ready(), false));
-    let request = plugin
-        .request(&world.pod)
-        .native(&[("proxy-uid", "1337"), ("proxy-gid", "1338")]);
+    let (plugin, world) = (Plugin::new(), World::istio_around(Netns::with_own_users(100_000).ready(), false));
+    let request = plugin.request(&world.pod).native(&[("proxy-uid", "1337"), ("proxy-gid", "1338")]);
     plugin.add(&request);
     plugin.check(&request);
-    let out = |uid, gid| {
-        Probe::tcp(Who::new(uid, gid), "192.0.2.10:443")
-            .send(&world.pod)
-            .by()
-            .to_owned()
-    };
+    let out = |uid, gid| Probe::tcp(Who::new(uid, gid), "192.0.2.10:443").send(&world.pod).by().to_owned();
     assert_eq!(out(101_337, 101_000), "W", "the proxy by its uid");
     assert_eq!(out(101_000, 101_338), "W", "the proxy by its gid");
     assert_eq!(out(101_000, 101_000), "O", "the app");
@@ -162,14 +128,7 @@ fn check_34_nothing_of_the_host_changes_and_nobody_stays() {
     host.nft("table ip nat { chain p { type nat hook prerouting priority -100; }\n}\ntable inet sluice {\ncomment \"not yours\"\n}");
     let mounts = || fs::read_to_string("/proc/self/mountinfo").unwrap();
     let before = (host.dump_everything(), mounts());
-    for fields in [
-        &[][..],
-        &[
-            ("mode", "tproxy"),
-            ("passthrough-sources", "::6"),
-            ("dns-port", "15053"),
-        ],
-    ] {
+    for fields in [&[][..], &[("mode", "tproxy"), ("passthrough-sources", "::6"), ("dns-port", "15053")]] {
         let request = plugin.request(&pod).native(fields);
         for verb in ["ADD", "ADD", "CHECK", "DEL", "DEL"] {
             let outcome = host.run(|| plugin.call(verb, &request));

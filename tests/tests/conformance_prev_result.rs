@@ -1,10 +1,5 @@
 //! CNI conformance, prevResult: checks 25 to 29.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::disallowed_methods)]
 
 use serde_json::{Value, json};
@@ -45,9 +40,7 @@ fn sample(version: &str) -> Value {
 fn check_25_add_without_a_previous_result_is_code_7() {
     let (plugin, ns, request) = lab();
     for request in [request.clone(), request.annotations(&[])] {
-        plugin
-            .call("ADD", &request.clone().without("prevResult"))
-            .fails(7, &["prevResult"]);
+        plugin.call("ADD", &request.clone().without("prevResult")).fails(7, &["prevResult"]);
     }
     assert_eq!(ns.table(), "");
 }
@@ -57,9 +50,7 @@ fn check_26_the_result_comes_back_as_it_came() {
     let (plugin, _ns, request) = lab();
     for version in ["0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"] {
         for request in [request.clone(), request.clone().annotations(&[])] {
-            let request = request
-                .with("cniVersion", version.into())
-                .with("prevResult", sample(version));
+            let request = request.with("cniVersion", version.into()).with("prevResult", sample(version));
             let outcome = plugin.call("ADD", &request);
             assert_eq!(outcome.code, Some(0), "{outcome:?}");
             assert_eq!(outcome.json(), sample(version));
@@ -73,10 +64,7 @@ fn check_26_numbers_keep_their_text() {
     let odd = r#"{"cniVersion":"1.1.0","x":1.10,"y":123456789012345678901234567890,"z":1e400}"#;
     let config = Value::from(request.config.clone()).to_string();
     let prev = request.config["prevResult"].to_string();
-    let outcome = plugin.call_raw(
-        &request.env("CNI_COMMAND", "ADD"),
-        config.replace(&prev, odd).as_bytes(),
-    );
+    let outcome = plugin.call_raw(&request.env("CNI_COMMAND", "ADD"), config.replace(&prev, odd).as_bytes());
     assert_eq!(outcome.code, Some(0), "{outcome:?}");
     for number in ["1.10", "123456789012345678901234567890", "1e400"] {
         assert!(outcome.stdout.contains(number), "{number}: {}", outcome.stdout);
@@ -109,10 +97,7 @@ fn check_28_a_result_without_a_version_gets_the_configs() {
     for version in ["0.3.1", "1.1.0"] {
         let request = request.clone().with("cniVersion", version.into());
         let outcome = plugin.call("ADD", &request.with("prevResult", json!({ "ips": [], "x": 1 })));
-        assert_eq!(
-            outcome.json(),
-            json!({ "cniVersion": version, "ips": [], "x": 1 })
-        );
+        assert_eq!(outcome.json(), json!({ "cniVersion": version, "ips": [], "x": 1 }));
     }
     let other = request.with("prevResult", json!({ "cniVersion": "1.0.0" }));
     assert_eq!(
@@ -136,18 +121,9 @@ fn check_29_the_pods_first_address_decides_about_ipv6_where_istio_does() {
         (other_interface, false),
     ] {
         let (plugin, world) = (Plugin::new(), World::istio(false));
-        plugin.add(
-            &plugin
-                .request(&world.pod)
-                .istio(&[])
-                .with("prevResult", prev.clone()),
-        );
+        plugin.add(&plugin.request(&world.pod).istio(&[]).with("prevResult", prev.clone()));
         let out = |to: &str| Probe::tcp(Who::APP, to).send(&world.pod).by().to_owned();
-        assert_eq!(
-            out("[2001:db8::10]:443"),
-            if captured { "O" } else { "W" },
-            "{prev}"
-        );
+        assert_eq!(out("[2001:db8::10]:443"), if captured { "O" } else { "W" }, "{prev}");
         assert_eq!(out("192.0.2.10:443"), "O", "{prev}");
         let into = Probe::tcp(Who::ROOT, "[fd00:1::2]:8080").send(&world.peer);
         assert_eq!(into.by(), if captured { "I" } else { "A" }, "{prev}");

@@ -1,11 +1,6 @@
 //! CNI conformance, check 42: a SIGKILL between any two system calls of ADD leaves all of the table or none,
 //! and ADD starts no other process.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::disallowed_methods)]
 
 use std::io::Write;
@@ -32,10 +27,7 @@ struct Traced {
 // `waitpid` below waits for it.
 #[allow(clippy::zombie_processes)]
 fn add_and_kill_at(plugin: &Plugin, request: &Request, step: usize) -> Traced {
-    let mut child = plugin
-        .command(&request.clone().env("CNI_COMMAND", "ADD"))
-        .spawn()
-        .unwrap();
+    let mut child = plugin.command(&request.clone().env("CNI_COMMAND", "ADD")).spawn().unwrap();
     let main = Pid::from_raw(child.id().cast_signed());
     // It waits for its stdin: nothing has happened yet.
     let options = Options::PTRACE_O_TRACESYSGOOD
@@ -49,11 +41,7 @@ fn add_and_kill_at(plugin: &Plugin, request: &Request, step: usize) -> Traced {
     let config = Value::from(request.config.clone()).to_string();
     child.stdin.take().unwrap().write_all(config.as_bytes()).unwrap();
 
-    let mut traced = Traced {
-        steps: 0,
-        code: None,
-        processes: 0,
-    };
+    let mut traced = Traced { steps: 0, code: None, processes: 0 };
     loop {
         let status = waitpid(None, Some(WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD)).unwrap();
         match status {
@@ -92,20 +80,10 @@ fn add_and_kill_at(plugin: &Plugin, request: &Request, step: usize) -> Traced {
 /// The same ADD killed at every step in turn.
 fn all_or_none(fields: &[(&str, &str)]) {
     let (plugin, ns) = (Plugin::new(), Netns::pod());
-    let request = plugin
-        .request(&ns)
-        .native(fields)
-        .with("log", serde_json::json!({ "level": "error" }));
-    let table = || {
-        ns.try_output("nft", &["list", "table", "inet", "sluice"], "")
-            .unwrap_or_default()
-    };
+    let request = plugin.request(&ns).native(fields).with("log", serde_json::json!({ "level": "error" }));
+    let table = || ns.try_output("nft", &["list", "table", "inet", "sluice"], "").unwrap_or_default();
     let whole = add_and_kill_at(&plugin, &request, usize::MAX);
-    assert_eq!(
-        (whole.code, whole.processes),
-        (Some(0), 0),
-        "ADD itself, and no other process"
-    );
+    assert_eq!((whole.code, whole.processes), (Some(0), 0), "ADD itself, and no other process");
     let full = table();
     assert_ne!(full, "");
     plugin.del(&request);
@@ -116,11 +94,7 @@ fn all_or_none(fields: &[(&str, &str)]) {
         if found.is_empty() {
             none += 1;
         } else {
-            assert_eq!(
-                found, full,
-                "killed at step {step} of {}: part of a table",
-                whole.steps
-            );
+            assert_eq!(found, full, "killed at step {step} of {}: part of a table", whole.steps);
             all += 1;
         }
         if found == full || step % 25 == 0 {
@@ -131,10 +105,7 @@ fn all_or_none(fields: &[(&str, &str)]) {
         }
         assert!(killed.code.is_none() || killed.steps < step);
     }
-    assert!(
-        none > 0 && all > 0,
-        "the kills hit before ({none}) and after ({all}) the commit"
-    );
+    assert!(none > 0 && all > 0, "the kills hit before ({none}) and after ({all}) the commit");
 }
 
 #[test]
@@ -149,9 +120,5 @@ fn check_42_a_sigkill_at_any_system_call_leaves_all_of_the_table_or_none() {
 #[test]
 fn check_42_also_with_tproxy_and_its_route() {
     need!(need::program("nft"));
-    all_or_none(&[
-        ("mode", "tproxy"),
-        ("passthrough-sources", "127.0.0.6,::6"),
-        ("dns-port", "15053"),
-    ]);
+    all_or_none(&[("mode", "tproxy"), ("passthrough-sources", "127.0.0.6,::6"), ("dns-port", "15053")]);
 }

@@ -1,10 +1,5 @@
 //! CNI conformance, versions: checks 15 to 17.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::disallowed_methods)]
 
 use std::os::unix::fs::PermissionsExt;
@@ -20,10 +15,7 @@ const VERSIONS: [&str; 5] = ["0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"];
 fn check_15_version_needs_nothing() {
     let plugin = Plugin::new();
     let request = plugin.node_request().env("CNI_COMMAND", "VERSION");
-    let request = request
-        .env("CNI_NETNS", "dummy")
-        .env("CNI_IFNAME", "dummy")
-        .env("CNI_PATH", "dummy");
+    let request = request.env("CNI_NETNS", "dummy").env("CNI_IFNAME", "dummy").env("CNI_PATH", "dummy");
     let mut command = plugin.command(&request);
     command.stdin(Stdio::null());
     for outcome in [
@@ -33,11 +25,7 @@ fn check_15_version_needs_nothing() {
     ] {
         assert_eq!(outcome.code, Some(0), "{outcome:?}");
         let answer = outcome.json();
-        assert!(
-            answer["cniVersion"]
-                .as_str()
-                .is_some_and(|version| !version.is_empty())
-        );
+        assert!(answer["cniVersion"].as_str().is_some_and(|version| !version.is_empty()));
         let versions = answer["supportedVersions"].as_array().unwrap();
         for version in VERSIONS {
             assert!(versions.contains(&json!(version)), "{version}: {answer}");
@@ -54,15 +42,8 @@ fn check_15_version_needs_no_rights() {
     std::fs::copy(&plugin.binary, &copy).unwrap();
     std::fs::set_permissions(plugin.home(), std::fs::Permissions::from_mode(0o755)).unwrap();
     let mut command = std::process::Command::new(copy);
-    command
-        .env_clear()
-        .env("CNI_COMMAND", "VERSION")
-        .uid(65534)
-        .gid(65534);
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.env_clear().env("CNI_COMMAND", "VERSION").uid(65534).gid(65534);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let outcome = Plugin::outcome(command.spawn().unwrap());
     assert_eq!(outcome.code, Some(0), "{outcome:?}");
     assert!(outcome.json()["supportedVersions"].is_array());
@@ -93,7 +74,5 @@ fn check_17_another_version_is_code_1_and_both_sides_are_named() {
                 .fails(1, &[version, "1.1.0"]);
         }
     }
-    plugin
-        .call("ADD", &request.without("cniVersion"))
-        .fails(1, &["1.1.0"]);
+    plugin.call("ADD", &request.without("cniVersion")).fails(1, &["1.1.0"]);
 }

@@ -1,11 +1,5 @@
 //! Pods over CRI, by a real containerd with runc: what the kubelet asks for, without a kubelet.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    missing_docs
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 use std::time::Duration;
 
@@ -31,10 +25,7 @@ fn containerd() -> Option<Containerd> {
         return None;
     }
     let runtime = Containerd::start(Release::Current);
-    runtime.cni.write(
-        "10-pods.conflist",
-        &conflist("1.1.0", &[bridge(), portmap(), witness(), entry()]),
-    );
+    runtime.cni.write("10-pods.conflist", &conflist("1.1.0", &[bridge(), portmap(), witness(), entry()]));
     runtime.wait_for_network();
     Some(runtime)
 }
@@ -50,20 +41,13 @@ fn the_pods_own_annotations_reach_add_and_both_dels() {
     let Some(runtime) = containerd() else { return };
     let mut annotations = MESHED.to_vec();
     annotations.push(("example.org/odd", "a;b=\"c\"\nd\u{e9}"));
-    let pod = Spec::new("web")
-        .annotated(annotations.clone())
-        .host_port(18080, 80)
-        .run(&runtime);
+    let pod = Spec::new("web").annotated(annotations.clone()).host_port(18080, 80).run(&runtime);
     assert!(pod.ruleset().contains(OURS));
     assert_eq!(runtime.attachments().len(), 1);
     pod.stop().unwrap();
     pod.remove().unwrap();
     let calls = witness::calls(&runtime.cni.record);
-    let verbs: Vec<_> = calls
-        .iter()
-        .map(witness::Call::verb)
-        .filter(|verb| *verb != "STATUS")
-        .collect();
+    let verbs: Vec<_> = calls.iter().map(witness::Call::verb).filter(|verb| *verb != "STATUS").collect();
     assert_eq!(verbs, ["ADD", "DEL", "DEL"]);
     for call in calls.iter().filter(|call| call.verb() != "STATUS") {
         for (key, value) in &annotations {
@@ -72,10 +56,7 @@ fn the_pods_own_annotations_reach_add_and_both_dels() {
         assert!(call.env["CNI_ARGS"].contains("K8S_POD_NAME=web"));
     }
     let dels: Vec<_> = calls.iter().filter(|call| call.verb() == "DEL").collect();
-    assert!(
-        dels[0].netns().starts_with("/var/run/netns/cni-"),
-        "the first DEL has a namespace"
-    );
+    assert!(dels[0].netns().starts_with("/var/run/netns/cni-"), "the first DEL has a namespace");
     assert_eq!(dels[1].netns(), "", "the second has none");
     nothing_left(&runtime);
 }
@@ -97,38 +78,20 @@ fn a_pod_outlives_a_restart_of_containerd_and_still_goes_away() {
     };
     runtime.restart();
     runtime.wait_for_network();
-    assert!(
-        runtime.node.ruleset(&netns).contains(OURS),
-        "the rules went with the daemon"
-    );
+    assert!(runtime.node.ruleset(&netns).contains(OURS), "the rules went with the daemon");
     let request = RemovePodSandboxRequest { pod_sandbox_id: id };
-    runtime
-        .cri(async |cri| cri.remove_pod_sandbox(request).await)
-        .unwrap();
+    runtime.cri(async |cri| cri.remove_pod_sandbox(request).await).unwrap();
     let del = witness::calls_of(&runtime.cni.record, "DEL");
-    assert_eq!(
-        del[0].annotations()["sluice-cni.dev/redirect"],
-        "enabled",
-        "annotations after the restart"
-    );
+    assert_eq!(del[0].annotations()["sluice-cni.dev/redirect"], "enabled", "annotations after the restart");
     nothing_left(&runtime);
 }
 
 #[test]
 fn a_pod_with_users_of_its_own_is_diverted() {
     let Some(runtime) = containerd() else { return };
-    let pod = Spec::new("userns")
-        .annotated(MESHED)
-        .own_users(200_000)
-        .run(&runtime);
-    let app = pod
-        .container("app", &["app", "8080", "app"])
-        .ids(1000, 1000)
-        .start();
-    let proxy = pod
-        .container("proxy", &["app", "4140", "proxy"])
-        .ids(2102, 2102)
-        .start();
+    let pod = Spec::new("userns").annotated(MESHED).own_users(200_000).run(&runtime);
+    let app = pod.container("app", &["app", "8080", "app"]).ids(1000, 1000).start();
+    let proxy = pod.container("proxy", &["app", "4140", "proxy"]).ids(2102, 2102).start();
     let rules = pod.ruleset();
     assert!(rules.contains(OURS), "{rules}");
     // The ids in the rules are those inside the pod.
@@ -137,33 +100,18 @@ fn a_pod_with_users_of_its_own_is_diverted() {
     let address = format!("{}:8080", other.ip);
     server.get("127.0.0.1:8080", "/");
     proxy.get("127.0.0.1:4140", "/");
-    assert!(
-        app.get(&address, "/").contains("server: proxy"),
-        "the app's call has to reach the proxy"
-    );
-    assert!(
-        proxy.get(&address, "/").contains("server: server"),
-        "the proxy's own call has to pass"
-    );
+    assert!(app.get(&address, "/").contains("server: proxy"), "the app's call has to reach the proxy");
+    assert!(proxy.get(&address, "/").contains("server: server"), "the proxy's own call has to pass");
     pod.remove().unwrap();
 }
 
 #[test]
 fn a_bad_annotation_says_so_in_one_line_and_leaves_no_pod() {
     let Some(runtime) = containerd() else { return };
-    let bad = MESHED
-        .into_iter()
-        .chain([("sluice-cni.dev/exclude-outbound-ports", "5432,mysql")]);
-    let error = Spec::new("bad")
-        .annotated(bad)
-        .try_run(&runtime)
-        .err()
-        .expect("it must not start");
+    let bad = MESHED.into_iter().chain([("sluice-cni.dev/exclude-outbound-ports", "5432,mysql")]);
+    let error = Spec::new("bad").annotated(bad).try_run(&runtime).err().expect("it must not start");
     let said = error.message();
-    assert!(
-        said.contains("sluice-cni.dev/exclude-outbound-ports") && said.contains("mysql"),
-        "{said}"
-    );
+    assert!(said.contains("sluice-cni.dev/exclude-outbound-ports") && said.contains("mysql"), "{said}");
     assert!(!said.contains('\n'), "one line: {said:?}");
     nothing_left(&runtime);
     let left = runtime.node.run(words(&["ls", "/run/netns"]));
@@ -190,10 +138,7 @@ fn pods_from_before_an_edit_of_the_conflist_go_away_after_it() {
     let before = Spec::new("before").annotated(MESHED).run(&runtime);
     assert!(!before.ruleset().contains(OURS));
 
-    runtime.cni.write(
-        "10-pods.conflist",
-        &conflist("1.1.0", &[bridge(), portmap(), witness(), entry()]),
-    );
+    runtime.cni.write("10-pods.conflist", &conflist("1.1.0", &[bridge(), portmap(), witness(), entry()]));
     runtime.wait_for_plugins(&["bridge", "portmap", "witness", "sluice"]);
     before.remove().unwrap();
     let with = Spec::new("with").annotated(MESHED).run(&runtime);
@@ -229,34 +174,20 @@ fn six_pods_at_once_all_start_diverted_and_all_go() {
 #[test]
 fn a_kubelet_that_gives_up_during_add_leaves_nothing() {
     let Some(runtime) = containerd() else { return };
-    runtime.cni.write(
-        "10-pods.conflist",
-        &conflist("1.1.0", &[bridge(), entry(), witness()]),
-    );
+    runtime.cni.write("10-pods.conflist", &conflist("1.1.0", &[bridge(), entry(), witness()]));
     runtime.wait_for_plugins(&["bridge", "sluice", "witness"]);
     // Nobody writes to the pipe, so the plugin after ours hangs until containerd kills it at the call's deadline.
     let hang = runtime.cni.record.join("fail-ADD");
     runtime.node.run(words(&["mkfifo", hang.to_str().unwrap()]));
-    let error = Spec::new("late")
-        .annotated(MESHED)
-        .try_run_within(&runtime, Duration::from_secs(1))
-        .err();
+    let error = Spec::new("late").annotated(MESHED).try_run_within(&runtime, Duration::from_secs(1)).err();
     assert!(error.is_some(), "the deadline has to pass");
     wait_for("the clean-up", 10, || {
         let left = runtime.node.run(words(&["ls", "/run/netns"]));
         let dels = witness::calls_of(&runtime.cni.record, "DEL");
-        if left.is_empty() && runtime.pods() == 0 && !dels.is_empty() {
-            Ok(())
-        } else {
-            Err(left)
-        }
+        if left.is_empty() && runtime.pods() == 0 && !dels.is_empty() { Ok(()) } else { Err(left) }
     });
     std::fs::remove_file(hang).unwrap();
-    Spec::new("late")
-        .annotated(MESHED)
-        .run(&runtime)
-        .remove()
-        .unwrap();
+    Spec::new("late").annotated(MESHED).run(&runtime).remove().unwrap();
 }
 
 #[test]
@@ -266,11 +197,7 @@ fn a_pod_in_the_nodes_own_network_is_never_touched() {
     let pod = Spec::new("host").annotated(MESHED).host_network().run(&runtime);
     assert_eq!(runtime.node.run(words(&["nft", "list", "ruleset"])), before);
     pod.remove().unwrap();
-    assert_eq!(
-        witness::calls_of(&runtime.cni.record, "ADD").len(),
-        0,
-        "no CNI call at all"
-    );
+    assert_eq!(witness::calls_of(&runtime.cni.record, "ADD").len(), 0, "no CNI call at all");
 }
 
 #[test]

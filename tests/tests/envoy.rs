@@ -1,11 +1,5 @@
 //! A real Envoy as the sidecar of a real pod, with an app behind it and a client beside it.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    missing_docs
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 use sluice_tests::runtime::chain::{bridge, conflist, entry};
 use sluice_tests::runtime::containerd::{Containerd, Release};
@@ -14,21 +8,10 @@ use sluice_tests::runtime::node::wait_for;
 use sluice_tests::runtime::pod::{Container, Spec};
 use sluice_tests::runtime::tools;
 
-const LINKERD: Sidecar = Sidecar {
-    ports: (4143, 4140),
-    ids: (2102, 2102),
-    calls: Calls::Plainly,
-};
-const ISTIO: Sidecar = Sidecar {
-    ports: (15006, 15001),
-    ids: (1337, 1337),
-    calls: Calls::From("127.0.0.6"),
-};
-const ISTIO_TPROXY: Sidecar = Sidecar {
-    ports: (15006, 15001),
-    ids: (0, 1337),
-    calls: Calls::AsTheClient(1337),
-};
+const LINKERD: Sidecar = Sidecar { ports: (4143, 4140), ids: (2102, 2102), calls: Calls::Plainly };
+const ISTIO: Sidecar = Sidecar { ports: (15006, 15001), ids: (1337, 1337), calls: Calls::From("127.0.0.6") };
+const ISTIO_TPROXY: Sidecar =
+    Sidecar { ports: (15006, 15001), ids: (0, 1337), calls: Calls::AsTheClient(1337) };
 const APP: (i64, i64) = (1000, 1000);
 
 /// Word for word what istiod's injector writes on a pod, its sidecar being an init container that stays.
@@ -47,10 +30,7 @@ fn istio(mode: &'static str) -> Vec<(&'static str, &'static str)> {
         ("prometheus.io/port", "15020"),
         ("prometheus.io/scrape", "true"),
         ("kubectl.kubernetes.io/default-container", "app"),
-        (
-            "proxy.istio.io/config",
-            "proxyMetadata:\n  ISTIO_META_DNS_CAPTURE: \"true\"\n",
-        ),
+        ("proxy.istio.io/config", "proxyMetadata:\n  ISTIO_META_DNS_CAPTURE: \"true\"\n"),
     ]
 }
 
@@ -58,10 +38,7 @@ fn istio(mode: &'static str) -> Vec<(&'static str, &'static str)> {
 fn istio_in_native_words(mode: &'static str) -> Vec<(&'static str, &'static str)> {
     let mut words = vec![
         ("sluice-cni.dev/redirect", "enabled"),
-        (
-            "sluice-cni.dev/mode",
-            if mode == "TPROXY" { "tproxy" } else { "redirect" },
-        ),
+        ("sluice-cni.dev/mode", if mode == "TPROXY" { "tproxy" } else { "redirect" }),
         ("sluice-cni.dev/inbound-port", "15006"),
         ("sluice-cni.dev/outbound-port", "15001"),
         ("sluice-cni.dev/tunnel-ports", "15008"),
@@ -110,9 +87,7 @@ fn containerd() -> Option<Containerd> {
         return None;
     }
     let runtime = Containerd::start(Release::Current);
-    runtime
-        .cni
-        .write("10-pods.conflist", &conflist("1.1.0", &[bridge(), entry()]));
+    runtime.cni.write("10-pods.conflist", &conflist("1.1.0", &[bridge(), entry()]));
     runtime.wait_for_network();
     Some(runtime)
 }
@@ -137,14 +112,8 @@ fn seen(answer: &str) -> &str {
 /// of its own pod and of the client's.
 fn http_passes_envoy(runtime: &Containerd, meshed: Spec, sidecar: Sidecar) -> [String; 3] {
     let meshed = meshed.run(runtime);
-    let app = meshed
-        .container("app", &["app", "8080", "app"])
-        .ids(APP.0, APP.1)
-        .start();
-    let _skipped = meshed
-        .container("skipped", &["app", "9090", "app"])
-        .ids(APP.0, APP.1)
-        .start();
+    let app = meshed.container("app", &["app", "8080", "app"]).ids(APP.0, APP.1).start();
+    let _skipped = meshed.container("skipped", &["app", "9090", "app"]).ids(APP.0, APP.1).start();
     let envoy = sidecar.start(runtime, &meshed);
     let plain = Spec::new("plain").run(runtime);
     let client = plain.container("server", &["app", "8080", "server"]).start();
@@ -158,31 +127,18 @@ fn http_passes_envoy(runtime: &Containerd, meshed: Spec, sidecar: Sidecar) -> [S
     let (to_skipped, to_other) = (format!("{}:9090", meshed.ip), format!("{}:9090", plain.ip));
 
     let inbound = client.get(&to_app, "/in");
-    assert!(
-        passed(&inbound, "inbound"),
-        "inbound has to pass Envoy: {inbound}"
-    );
-    assert!(
-        passed(&app.get(&to_server, "/out"), "outbound"),
-        "outbound has to pass Envoy"
-    );
+    assert!(passed(&inbound, "inbound"), "inbound has to pass Envoy: {inbound}");
+    assert!(passed(&app.get(&to_server, "/out"), "outbound"), "outbound has to pass Envoy");
     assert!(
         !passed(&client.get(&to_skipped, "/"), "inbound"),
         "a skipped inbound port goes straight to the app"
     );
-    assert!(
-        !passed(&app.get(&to_other, "/"), "outbound"),
-        "a skipped outbound port goes straight out"
-    );
+    assert!(!passed(&app.get(&to_other, "/"), "outbound"), "a skipped outbound port goes straight out");
     assert!(
         !passed(&envoy.get(&to_server, "/"), "outbound"),
         "the proxy's own calls must not come back to it"
     );
-    assert_eq!(
-        (requests(&envoy, "inbound"), requests(&envoy, "outbound")),
-        (1, 1),
-        "as Envoy counts"
-    );
+    assert_eq!((requests(&envoy, "inbound"), requests(&envoy, "outbound")), (1, 1), "as Envoy counts");
     let seen = seen(&inbound).to_string();
     let addresses = [seen, meshed.ip.clone(), plain.ip.clone()];
     for pod in [meshed, plain] {
@@ -255,9 +211,7 @@ fn native_dns_capture_answers_the_app_and_lets_the_proxy_ask_the_real_server() {
 fn dns_is_captured(annotations: fn(&'static str) -> Vec<(&'static str, &'static str)>) {
     let Some(runtime) = containerd() else { return };
     let server = Spec::new("dns").run(&runtime);
-    let _real = server
-        .container("dns", &["serve-dns", "0.0.0.0:53", "198.51.100.7"])
-        .start();
+    let _real = server.container("dns", &["serve-dns", "0.0.0.0:53", "198.51.100.7"]).start();
     let real = format!("{}:53", server.ip);
     for (mode, (uid, gid)) in [("REDIRECT", ISTIO.ids), ("TPROXY", ISTIO_TPROXY.ids)] {
         let meshed = Spec::new("meshed").annotated(annotations(mode)).run(&runtime);
@@ -279,10 +233,7 @@ fn dns_is_captured(annotations: fn(&'static str) -> Vec<(&'static str, &'static 
                     "{mode} {transport}: the proxy asks the server: {through}"
                 );
                 let own = answer(&agent, transport, &real, "web.default");
-                assert!(
-                    own.contains("198.51.100.7"),
-                    "{mode} {transport}: the proxy's own query: {own}"
-                );
+                assert!(own.contains("198.51.100.7"), "{mode} {transport}: the proxy's own query: {own}");
             }
         }
         meshed.remove().unwrap();

@@ -1,11 +1,6 @@
 //! What the plugin wrote, read back by libraries that know nothing of ours: netlink-packet-netfilter always,
 //! rustables with the feature of that name. Small sets only: the former decodes in quadratic time.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::disallowed_methods)]
 
 use std::io::{Read, Write};
@@ -20,7 +15,7 @@ use netlink_packet_netfilter::{
     NetfilterHeader, NetfilterMessage, NetfilterMessageInner, NetfilterProtoFamily,
 };
 use sluice_shared::nft::Connection;
-use sluice_tests::{Netns, Plugin, need};
+use sluice_tests::{Netns, Plugin, need, patience};
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// One chain, as any of the readers tells it.
@@ -52,12 +47,7 @@ const CONFIGURATIONS: [&[(&str, &str)]; 3] = [
         ("ipv6", "reject"),
         ("drop-invalid", "true"),
     ],
-    &[
-        ("mode", "tproxy"),
-        ("proxy-mark", "1337"),
-        ("dns-port", "15053"),
-        ("forwarded", "capture"),
-    ],
+    &[("mode", "tproxy"), ("proxy-mark", "1337"), ("dns-port", "15053"), ("forwarded", "capture")],
 ];
 
 /// A pod with these fields, programmed.
@@ -69,20 +59,15 @@ fn programmed(fields: &[(&str, &str)]) -> Netns {
 
 /// Everything of one kind, by netlink-packet-netfilter.
 fn dump(request: NfTablesMessage) -> Vec<NfTablesMessage> {
-    let mut socket = Socket::new(
-        Domain::from(libc::AF_NETLINK),
-        Type::RAW,
-        Some(Protocol::from(libc::NETLINK_NETFILTER)),
-    )
-    .unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let mut socket =
+        Socket::new(Domain::from(libc::AF_NETLINK), Type::RAW, Some(Protocol::from(libc::NETLINK_NETFILTER)))
+            .unwrap();
+    socket.set_read_timeout(Some(patience(Duration::from_secs(5)))).unwrap();
     let mut header = NetlinkHeader::default();
     header.flags = NLM_F_REQUEST | NLM_F_DUMP;
     let family = NetfilterHeader::new(NetfilterProtoFamily::Inet, 0, 0);
-    let mut message = NetlinkMessage::new(
-        header,
-        NetlinkPayload::from(NetfilterMessage::new(family, request)),
-    );
+    let mut message =
+        NetlinkMessage::new(header, NetlinkPayload::from(NetfilterMessage::new(family, request)));
     message.finalize();
     let mut bytes = vec![0; message.buffer_len()];
     message.serialize(&mut bytes);
@@ -94,9 +79,7 @@ fn dump(request: NfTablesMessage) -> Vec<NfTablesMessage> {
         let mut rest = &buffer[..count];
         while !rest.is_empty() {
             let message = NetlinkMessage::<NetfilterMessage>::deserialize(rest).unwrap();
-            rest = &rest[(message.header.length as usize)
-                .next_multiple_of(4)
-                .min(rest.len())..];
+            rest = &rest[(message.header.length as usize).next_multiple_of(4).min(rest.len())..];
             match message.payload {
                 NetlinkPayload::Done(_) => return found,
                 NetlinkPayload::InnerMessage(NetfilterMessage {
@@ -137,13 +120,8 @@ fn expressions(list: &[ListAttribute<ExpressionAttribute>]) -> Vec<String> {
 /// Our table, by netlink-packet-netfilter.
 fn by_netlink_packet_netfilter() -> TableSeen {
     let tables = dump(NfTablesMessage::GetTable(TableMessage { attributes: vec![] }));
-    let [NfTablesMessage::NewTable(table)] = &tables[..] else {
-        panic!("one table: {tables:?}")
-    };
-    assert!(
-        table.attributes.contains(&TableAttribute::Name("sluice".into())),
-        "{table:?}"
-    );
+    let [NfTablesMessage::NewTable(table)] = &tables[..] else { panic!("one table: {tables:?}") };
+    assert!(table.attributes.contains(&TableAttribute::Name("sluice".into())), "{table:?}");
     let mut seen = TableSeen {
         comment: table.attributes.iter().find_map(|attribute| match attribute {
             TableAttribute::UserData(data) => comment(data),
@@ -153,9 +131,7 @@ fn by_netlink_packet_netfilter() -> TableSeen {
         sets: Vec::new(),
     };
     for chain in dump(NfTablesMessage::GetChain(ChainMessage { attributes: vec![] })) {
-        let NfTablesMessage::NewChain(chain) = chain else {
-            panic!("{chain:?}")
-        };
+        let NfTablesMessage::NewChain(chain) = chain else { panic!("{chain:?}") };
         let (mut name, mut number, mut priority) = (String::new(), None, None);
         for attribute in chain.attributes {
             match attribute {
@@ -172,16 +148,10 @@ fn by_netlink_packet_netfilter() -> TableSeen {
                 _ => {}
             }
         }
-        seen.chains.push(ChainSeen {
-            name,
-            hook: number.zip(priority),
-            rules: Vec::new(),
-        });
+        seen.chains.push(ChainSeen { name, hook: number.zip(priority), rules: Vec::new() });
     }
     for rule in dump(NfTablesMessage::GetRule(RuleMessage { attributes: vec![] })) {
-        let NfTablesMessage::NewRule(rule) = rule else {
-            panic!("{rule:?}")
-        };
+        let NfTablesMessage::NewRule(rule) = rule else { panic!("{rule:?}") };
         let (mut chain, mut text, mut names) = (String::new(), None, Vec::new());
         for attribute in &rule.attributes {
             match attribute {
@@ -191,32 +161,22 @@ fn by_netlink_packet_netfilter() -> TableSeen {
                 _ => {}
             }
         }
-        let chain = seen
-            .chains
-            .iter_mut()
-            .find(|seen| seen.name == chain)
-            .expect("the rule's chain");
+        let chain = seen.chains.iter_mut().find(|seen| seen.name == chain).expect("the rule's chain");
         chain.rules.push((text, names));
     }
     for set in dump(NfTablesMessage::GetSet(SetMessage { attributes: vec![] })) {
-        let NfTablesMessage::NewSet(set) = set else {
-            panic!("{set:?}")
-        };
-        seen.sets.extend(
-            set.attributes
-                .into_iter()
-                .filter_map(|attribute| match attribute {
-                    SetAttribute::Name(name) => Some(name),
-                    _ => None,
-                }),
-        );
+        let NfTablesMessage::NewSet(set) = set else { panic!("{set:?}") };
+        seen.sets.extend(set.attributes.into_iter().filter_map(|attribute| match attribute {
+            SetAttribute::Name(name) => Some(name),
+            _ => None,
+        }));
     }
     seen
 }
 
 /// Our table, by our own reader.
 fn by_our_own() -> TableSeen {
-    let found = Connection::open(Duration::from_secs(5))
+    let found = Connection::open(patience(Duration::from_secs(5)))
         .unwrap()
         .dump("sluice")
         .unwrap()
@@ -233,10 +193,7 @@ fn by_our_own() -> TableSeen {
                     .rules
                     .into_iter()
                     .map(|rule| {
-                        (
-                            rule.comment,
-                            rule.exprs.iter().map(|expr| expr.name().to_owned()).collect(),
-                        )
+                        (rule.comment, rule.exprs.iter().map(|expr| expr.name().to_owned()).collect())
                     })
                     .collect(),
             })
@@ -249,11 +206,7 @@ fn by_our_own() -> TableSeen {
 fn another_library_reads_what_ours_reads() {
     for fields in CONFIGURATIONS {
         let ns = programmed(fields);
-        assert_eq!(
-            ns.run(by_netlink_packet_netfilter),
-            ns.run(by_our_own),
-            "{fields:?}"
-        );
+        assert_eq!(ns.run(by_netlink_packet_netfilter), ns.run(by_our_own), "{fields:?}");
     }
 }
 
@@ -261,10 +214,7 @@ fn another_library_reads_what_ours_reads() {
 fn the_table_is_one_and_everything_in_it_says_why() {
     for fields in CONFIGURATIONS {
         let seen = programmed(fields).run(by_netlink_packet_netfilter);
-        assert!(
-            seen.comment.is_some_and(|comment| comment.contains("sluice")),
-            "{fields:?}"
-        );
+        assert!(seen.comment.is_some_and(|comment| comment.contains("sluice")), "{fields:?}");
         for chain in &seen.chains {
             assert!(!chain.rules.is_empty(), "chain {} is empty", chain.name);
             for (number, (comment, _)) in chain.rules.iter().enumerate() {
@@ -283,16 +233,8 @@ fn the_table_is_one_and_everything_in_it_says_why() {
             .map(String::as_str)
             .collect();
         assert!(all.contains(&"redir"), "{fields:?}: {all:?}");
-        assert_eq!(
-            all.contains(&"tproxy"),
-            fields.contains(&("mode", "tproxy")),
-            "{fields:?}"
-        );
-        assert_eq!(
-            all.contains(&"reject"),
-            fields.contains(&("ipv6", "reject")),
-            "{fields:?}"
-        );
+        assert_eq!(all.contains(&"tproxy"), fields.contains(&("mode", "tproxy")), "{fields:?}");
+        assert_eq!(all.contains(&"reject"), fields.contains(&("ipv6", "reject")), "{fields:?}");
     }
 }
 
@@ -308,20 +250,14 @@ fn nft_reads_the_same_chains_comments_and_sets() {
         let hooks = ["prerouting", "input", "forward", "output", "postrouting"];
         let chains: Vec<_> = of("chain")
             .map(|chain| {
-                let number = hooks
-                    .iter()
-                    .position(|hook| chain["hook"] == **hook)
-                    .map(|number| number as u32);
+                let number =
+                    hooks.iter().position(|hook| chain["hook"] == **hook).map(|number| number as u32);
                 let priority = chain["prio"].as_i64().map(|priority| priority as i32);
                 let rules: Vec<Option<String>> = of("rule")
                     .filter(|rule| rule["chain"] == chain["name"])
                     .map(|rule| rule["comment"].as_str().map(str::to_owned))
                     .collect();
-                (
-                    chain["name"].as_str().unwrap().to_owned(),
-                    number.zip(priority),
-                    rules,
-                )
+                (chain["name"].as_str().unwrap().to_owned(), number.zip(priority), rules)
             })
             .collect();
         let expected: Vec<_> = seen
@@ -334,10 +270,7 @@ fn nft_reads_the_same_chains_comments_and_sets() {
             .collect();
         assert_eq!(chains, expected, "{fields:?}");
         for set in seen.sets.iter().filter(|name| !name.starts_with("__")) {
-            assert!(
-                of("set").chain(of("map")).any(|found| found["name"] == **set),
-                "{set}"
-            );
+            assert!(of("set").chain(of("map")).any(|found| found["name"] == **set), "{set}");
         }
     }
 }
@@ -358,15 +291,9 @@ fn rustables_reads_the_same_tables_chains_and_rules() {
             for (chain, expected) in chains.iter().zip(&expected.chains) {
                 assert_eq!(chain.get_name(), Some(&expected.name));
                 let rules = rustables::list_rules_for_chain(chain).unwrap();
-                let comments: Vec<_> = rules
-                    .iter()
-                    .map(|rule| rule.get_userdata().and_then(|data| comment(data)))
-                    .collect();
-                let wanted: Vec<_> = expected
-                    .rules
-                    .iter()
-                    .map(|(comment, _)| comment.clone())
-                    .collect();
+                let comments: Vec<_> =
+                    rules.iter().map(|rule| rule.get_userdata().and_then(|data| comment(data))).collect();
+                let wanted: Vec<_> = expected.rules.iter().map(|(comment, _)| comment.clone()).collect();
                 assert_eq!(comments, wanted, "{}", expected.name);
             }
         });

@@ -1,10 +1,5 @@
 //! Every packet of `verdicts/istio.tsv` through a pod as Istio's injector writes it.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use serde_json::json;
 use sluice_tests::plugin::prev_result;
@@ -37,9 +32,7 @@ fn send(world: &World, row: &str) -> String {
         "P10" => out(APP, "10.1.0.2:8080"),
         "P11" => out(PROXY, "127.0.0.1:8080"),
         "P12" => out(PROXY, "10.1.0.2:8080"),
-        "P13" => Probe::tcp(PROXY, "10.1.0.2:8080")
-            .from("127.0.0.6:0")
-            .send(&world.pod),
+        "P13" => Probe::tcp(PROXY, "10.1.0.2:8080").from("127.0.0.6:0").send(&world.pod),
         "P14" => out(PROXY, "10.1.0.2:15008"),
         "P15" => out(PROXY_GID, "10.1.0.2:8080"),
         "P16" => ask(APP, "192.0.2.10:443"),
@@ -74,9 +67,7 @@ fn send(world: &World, row: &str) -> String {
         "P45" => out(APP, "[::1]:8080"),
         "P46" => out(APP, "[fd00:1::2]:8080"),
         "P47" => out(PROXY, "[fd00:1::2]:8080"),
-        "P48" => Probe::tcp(PROXY, "[fd00:1::2]:8080")
-            .from("[::6]:0")
-            .send(&world.pod),
+        "P48" => Probe::tcp(PROXY, "[fd00:1::2]:8080").from("[::6]:0").send(&world.pod),
         "P49" => into("[fd00:1::2]:8080"),
         "P50" => ask(APP, "[fd00:96::10]:53"),
         "P51" => out(PROXY, "[2001:db8::10]:443"),
@@ -87,15 +78,11 @@ fn send(world: &World, row: &str) -> String {
 
 /// A column: the pod's annotations and the node's defaults.
 fn column(name: &str, tproxy: bool, configure: impl FnOnce(Request) -> Request) {
-    need!(
-        sluice_tests::need::ids(),
-        sluice_tests::need::supplementary(&[2102, 1337])
-    );
+    need!(sluice_tests::need::ids(), sluice_tests::need::supplementary(&[2102, 1337]));
     let plugin = Plugin::new();
     let world = World::istio(tproxy);
-    let request = plugin
-        .request(&world.pod)
-        .with("prevResult", prev_result(&["10.1.0.2/24", "fd00:1::2/64"]));
+    let request =
+        plugin.request(&world.pod).with("prevResult", prev_result(&["10.1.0.2/24", "fd00:1::2/64"]));
     plugin.add(&configure(request.istio(&[])));
     Table::read("istio").check(name, |row| send(&world, row));
 }
@@ -108,26 +95,14 @@ fn the_proxy_hands_over_as_itself_without_rules() {
     need!(sluice_tests::need::ids());
     let world = World::istio(false);
     let base = |row: &str| send(&world, row);
-    for (row, by) in [
-        ("P01", "W"),
-        ("P12", "A"),
-        ("P13", "A"),
-        ("P17", "W"),
-        ("P20", "A"),
-        ("P22", "W"),
-        ("P29", "A"),
-    ] {
+    for (row, by) in
+        [("P01", "W"), ("P12", "A"), ("P13", "A"), ("P17", "W"), ("P20", "A"), ("P22", "W"), ("P29", "A")]
+    {
         assert_eq!(base(row), by, "{row}");
     }
-    for (row, by) in [
-        ("P36", "I"),
-        ("P37", "O"),
-        ("P38", "A"),
-        ("P41", "W"),
-        ("P43", "A"),
-        ("P48", "n/a"),
-        ("P50", "W"),
-    ] {
+    for (row, by) in
+        [("P36", "I"), ("P37", "O"), ("P38", "A"), ("P41", "W"), ("P43", "A"), ("P48", "n/a"), ("P50", "W")]
+    {
         assert_eq!(base(row), by, "{row}");
     }
 }
@@ -145,17 +120,13 @@ fn column_b_as_istio_cni_does() {
 #[test]
 fn column_c_dual_stack() {
     let config = "proxyMetadata:\n  ISTIO_DUAL_STACK: \"true\"\n";
-    column("C", false, |request| {
-        request.istio(&[("proxy.istio.io/config", config)])
-    });
+    column("C", false, |request| request.istio(&[("proxy.istio.io/config", config)]));
 }
 
 #[test]
 fn column_d_dns_capture() {
     let config = r#"{"concurrency": 2, "proxyMetadata": {"ISTIO_META_DNS_CAPTURE": "true"}}"#;
-    column("D", false, |request| {
-        request.istio(&[("proxy.istio.io/config", config)])
-    });
+    column("D", false, |request| request.istio(&[("proxy.istio.io/config", config)]));
 }
 
 #[test]
@@ -167,9 +138,7 @@ fn column_e_dual_stack_and_dns_capture_by_the_nodes_defaults() {
 #[test]
 fn column_f_dns_capture_of_one_server() {
     let defaults = json!({ "dns-port": 15053, "dns-servers": ["10.96.0.10"] });
-    column("F", false, |request| {
-        request.defaults("istio", defaults).istio(&[NO_EXCLUDED_PORT])
-    });
+    column("F", false, |request| request.defaults("istio", defaults).istio(&[NO_EXCLUDED_PORT]));
 }
 
 #[test]
@@ -180,7 +149,5 @@ fn column_g_tproxy() {
 #[test]
 fn column_h_tproxy_and_dual_stack() {
     let config = "proxyMetadata:\n  ISTIO_DUAL_STACK: 'true'\n";
-    column("H", true, |request| {
-        request.istio(&[TPROXY, ("proxy.istio.io/config", config)])
-    });
+    column("H", true, |request| request.istio(&[TPROXY, ("proxy.istio.io/config", config)]));
 }

@@ -1,10 +1,5 @@
 //! Every packet of `verdicts/linkerd.tsv` through a pod as Linkerd's injector writes it.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use serde_json::json;
 use sluice_tests::table::Table;
@@ -53,12 +48,8 @@ fn send(world: &World, row: &str) -> String {
         "i6" => into("10.66.0.20:0", "10.66.0.10:4143"),
         "i7" => into("10.66.0.20:0", "10.66.0.10:4140"),
         "i8" => into("10.66.0.20:0", "10.66.0.10:9999"),
-        "i9" => Probe::udp(ROOT, "10.66.0.10:8080")
-            .from("10.66.0.20:0")
-            .send(&world.peer),
-        "i10" => Probe::tcp(PROXY, "10.66.0.10:8080")
-            .from("10.66.0.20:0")
-            .send(&world.peer),
+        "i9" => Probe::udp(ROOT, "10.66.0.10:8080").from("10.66.0.20:0").send(&world.peer),
+        "i10" => Probe::tcp(PROXY, "10.66.0.10:8080").from("10.66.0.20:0").send(&world.peer),
         "i11" => into("172.31.5.5:0", "10.66.0.10:8080"),
         "i12" => into("10.77.0.1:0", "10.77.0.10:8080"),
         "i13" => into("10.66.0.20:0", "10.66.0.10:7777"),
@@ -73,15 +64,8 @@ fn send(world: &World, row: &str) -> String {
         other => panic!("the table has a new packet: {other}"),
     };
     // The table shows what SO_ORIGINAL_DST says on the proxy's ports only.
-    let text = seen
-        .to_string()
-        .replace("orig=[fd66", "orig=fd66")
-        .replace("]:", ":");
-    if ["POD:4143", "POD:4140"].contains(&seen.by()) {
-        text
-    } else {
-        seen.by().to_owned()
-    }
+    let text = seen.to_string().replace("orig=[fd66", "orig=fd66").replace("]:", ":");
+    if ["POD:4143", "POD:4140"].contains(&seen.by()) { text } else { seen.by().to_owned() }
 }
 
 /// The proxy by uid alone.
@@ -89,10 +73,7 @@ const PROXY_UID: Who = Who::new(2102, 1000);
 
 /// A column: the pod's annotations and the node's defaults.
 fn column(name: &str, configure: impl FnOnce(Request) -> Request) {
-    need!(
-        sluice_tests::need::ids(),
-        sluice_tests::need::supplementary(&[2102, 1337])
-    );
+    need!(sluice_tests::need::ids(), sluice_tests::need::supplementary(&[2102, 1337]));
     let plugin = Plugin::new();
     let world = World::linkerd();
     plugin.add(&configure(plugin.request(&world.pod).linkerd(&[])));
@@ -114,18 +95,13 @@ fn column_a_an_injected_pod_by_default() {
 #[test]
 fn column_b_skipped_ports() {
     column("B", |request| {
-        request.linkerd(&[
-            ("skip-inbound-ports", "4567,4568"),
-            ("skip-outbound-ports", "4567,4568"),
-        ])
+        request.linkerd(&[("skip-inbound-ports", "4567,4568"), ("skip-outbound-ports", "4567,4568")])
     });
 }
 
 #[test]
 fn column_c_ipv6_captured() {
-    column("C", |request| {
-        request.defaults("linkerd", json!({ "ipv6": "capture" }))
-    });
+    column("C", |request| request.defaults("linkerd", json!({ "ipv6": "capture" })));
 }
 
 #[test]
@@ -135,7 +111,5 @@ fn column_d_a_proxy_gid() {
 
 #[test]
 fn column_e_only_listed_inbound_ports() {
-    column("E", |request| {
-        request.defaults("linkerd", json!({ "ports-to-redirect": "8080" }))
-    });
+    column("E", |request| request.defaults("linkerd", json!({ "ports-to-redirect": "8080" })));
 }

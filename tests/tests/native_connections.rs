@@ -1,24 +1,19 @@
 //! Connections that are open when the rules come, and packets that conntrack does not know.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use sluice_tests::{Mesh, Probe, Who, need};
+use sluice_tests::{Mesh, Probe, Who, need, patience};
 use socket2::Socket;
 
 const APP: Who = Who::APP;
 
 /// Whether what is sent over an open connection comes back.
-fn echoes(socket: &Socket, patience: Duration) -> bool {
+fn echoes(socket: &Socket, usual: Duration) -> bool {
     let mut stream = TcpStream::from(socket.try_clone().unwrap());
-    stream.set_read_timeout(Some(patience)).unwrap();
+    stream.set_read_timeout(Some(patience(usual))).unwrap();
     let mut buffer = [0; 5];
     stream.write_all(b"still").is_ok() && stream.read_exact(&mut buffer).is_ok() && &buffer == b"still"
 }
@@ -27,11 +22,7 @@ fn echoes(socket: &Socket, patience: Duration) -> bool {
 fn open(mesh: &Mesh) -> Vec<Socket> {
     let outward = ["192.0.2.10:443", "[2001:db8::10]:443"].map(|to| Probe::tcp(APP, to).connect(&mesh.pod));
     let inward = ["10.1.0.2:8080", "[fd00:1::2]:8080"].map(|to| Probe::tcp(APP, to).connect(&mesh.peer));
-    outward
-        .into_iter()
-        .chain(inward)
-        .map(|open| open.unwrap().1)
-        .collect()
+    outward.into_iter().chain(inward).map(|open| open.unwrap().1).collect()
 }
 
 #[test]
@@ -42,29 +33,14 @@ fn open_connections_survive_an_add_into_a_running_pod() {
         let before = open(&mesh);
         mesh.plugin.add(&mesh.request);
         for (number, socket) in before.iter().enumerate() {
-            assert!(
-                echoes(socket, Duration::from_secs(4)),
-                "{mode}: connection {number} broke"
-            );
+            assert!(echoes(socket, Duration::from_secs(4)), "{mode}: connection {number} broke");
         }
-        assert_eq!(
-            mesh.out(APP, "192.0.2.10:443"),
-            "O",
-            "{mode}: new ones are diverted"
-        );
+        assert_eq!(mesh.out(APP, "192.0.2.10:443"), "O", "{mode}: new ones are diverted");
         assert_eq!(mesh.enters("10.1.0.2:8080"), "I", "{mode}: new ones are diverted");
         let during: Vec<Socket> = open(&mesh);
-        mesh.plugin.add(
-            &mesh
-                .request
-                .clone()
-                .annotate("sluice-cni.dev/exclude-outbound-ports", "9999"),
-        );
+        mesh.plugin.add(&mesh.request.clone().annotate("sluice-cni.dev/exclude-outbound-ports", "9999"));
         for socket in before.iter().chain(&during) {
-            assert!(
-                echoes(socket, Duration::from_secs(4)),
-                "{mode}: broke at another ADD"
-            );
+            assert!(echoes(socket, Duration::from_secs(4)), "{mode}: broke at another ADD");
         }
     }
 }
@@ -79,12 +55,8 @@ fn packets_that_conntrack_calls_invalid_are_dropped_where_asked() {
         let before = open(&mesh);
         mesh.plugin.add(&mesh.request);
         for socket in &before[2..] {
-            let patience = if lives {
-                Duration::from_secs(4)
-            } else {
-                Duration::from_millis(500)
-            };
-            assert_eq!(echoes(socket, patience), lives, "drop-invalid {drop_invalid}");
+            let wait = if lives { Duration::from_secs(4) } else { Duration::from_millis(500) };
+            assert_eq!(echoes(socket, wait), lives, "drop-invalid {drop_invalid}");
         }
         assert_eq!(mesh.enters("10.1.0.2:8080"), "I");
     }

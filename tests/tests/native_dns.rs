@@ -1,16 +1,11 @@
 //! DNS diversion, UDP and TCP.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::net::UdpSocket;
 use std::time::Duration;
 
 use sluice_tests::mesh::PROXY;
-use sluice_tests::{Mesh, Probe, Who, need};
+use sluice_tests::{Mesh, Probe, Who, need, patience};
 
 const APP: Who = Who::APP;
 
@@ -18,19 +13,10 @@ const APP: Who = Who::APP;
 fn everyones_dns_is_diverted_but_the_proxys() {
     need!(need::ids());
     let mesh = Mesh::native(&[("dns-port", "15053")]);
-    for server in [
-        "10.96.0.10:53",
-        "169.254.20.10:53",
-        "127.0.0.53:53",
-        "[fd00:96::10]:53",
-    ] {
+    for server in ["10.96.0.10:53", "169.254.20.10:53", "127.0.0.53:53", "[fd00:96::10]:53"] {
         assert_eq!(mesh.ask(APP, server), "D", "UDP {server}");
         let answer = mesh.answer_out(APP, server);
-        assert_eq!(
-            (answer.by.as_str(), answer.orig),
-            ("D", Some(server.parse().unwrap())),
-            "TCP {server}"
-        );
+        assert_eq!((answer.by.as_str(), answer.orig), ("D", Some(server.parse().unwrap())), "TCP {server}");
     }
     assert_eq!(mesh.ask(PROXY, "10.96.0.10:53"), "W");
     assert_eq!(mesh.out(PROXY, "10.96.0.10:53"), "W");
@@ -83,7 +69,8 @@ fn same_port_at_once(mesh: &Mesh, from: &str, server: &str) {
     let open = |who| {
         let socket = Probe::udp(who, server).from(from).open(&mesh.pod).unwrap();
         let socket = UdpSocket::from(socket);
-        socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        let wait = patience(Duration::from_millis(200));
+        socket.set_read_timeout(Some(wait)).unwrap();
         socket
     };
     let (app, proxy) = (open(APP), open(PROXY));
@@ -97,11 +84,7 @@ fn same_port_at_once(mesh: &Mesh, from: &str, server: &str) {
     for _ in 0..20 {
         for socket in [&app, &proxy] {
             if let Ok((count, sender)) = socket.recv_from(&mut buffer) {
-                assert_eq!(
-                    sender,
-                    server.parse().unwrap(),
-                    "the answer comes from whom was asked"
-                );
+                assert_eq!(sender, server.parse().unwrap(), "the answer comes from whom was asked");
                 let text = String::from_utf8_lossy(&buffer[..count]).into_owned();
                 let parts: Vec<&str> = text.split('|').collect();
                 answers.push(format!("{} to {}", parts[0], parts[4]));
@@ -112,17 +95,7 @@ fn same_port_at_once(mesh: &Mesh, from: &str, server: &str) {
         }
     }
     answers.sort();
-    assert_eq!(
-        answers,
-        [
-            "D to app",
-            "D to app",
-            "D to app",
-            "W to proxy",
-            "W to proxy",
-            "W to proxy"
-        ]
-    );
+    assert_eq!(answers, ["D to app", "D to app", "D to app", "W to proxy", "W to proxy", "W to proxy"]);
 }
 
 #[test]
@@ -137,13 +110,7 @@ fn the_apps_and_the_proxys_queries_from_one_port_do_not_meet() {
 fn a_port_that_the_proxy_takes_over_from_the_app_is_not_haunted() {
     need!(need::ids());
     let mesh = Mesh::native(&[("dns-port", "15053")]);
-    let ask = |who| {
-        Probe::udp(who, "10.96.0.10:53")
-            .from("10.1.0.2:5454")
-            .send(&mesh.pod)
-            .by()
-            .to_owned()
-    };
+    let ask = |who| Probe::udp(who, "10.96.0.10:53").from("10.1.0.2:5454").send(&mesh.pod).by().to_owned();
     for _ in 0..3 {
         assert_eq!(ask(APP), "D");
         assert_eq!(ask(PROXY), "W");

@@ -1,10 +1,5 @@
 //! Interfaces: excluded ones, and those whose incoming traffic counts as outbound.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use sluice_tests::{Mesh, Probe, Who, need};
 
@@ -26,16 +21,9 @@ fn traffic_of_a_vm_behind_a_bridge_counts_as_outbound() {
     need!(need::ids());
     let mesh = Mesh::native(&[("outbound-interfaces", "k6t0"), ("dns-port", "15053")]);
     let answer = Probe::tcp(APP, "10.96.0.80:80").send(&mesh.inner).answer();
-    assert_eq!(
-        (answer.by.as_str(), answer.orig),
-        ("O", Some("10.96.0.80:80".parse().unwrap()))
-    );
+    assert_eq!((answer.by.as_str(), answer.orig), ("O", Some("10.96.0.80:80".parse().unwrap())));
     assert_eq!(mesh.vm("192.0.2.10:443"), "O");
-    assert_eq!(
-        Probe::udp(APP, "10.96.0.10:53").send(&mesh.inner).by(),
-        "W",
-        "its DNS is left alone"
-    );
+    assert_eq!(Probe::udp(APP, "10.96.0.10:53").send(&mesh.inner).by(), "W", "its DNS is left alone");
     assert_eq!(mesh.vm("10.96.0.10:53"), "O", "DNS over TCP is TCP");
     assert_eq!(mesh.enters("10.1.0.2:8080"), "I");
     assert_eq!(mesh.out(APP, "192.0.2.10:443"), "O");

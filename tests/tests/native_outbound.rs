@@ -1,10 +1,5 @@
 //! What leaves the pod: the outbound fields of our own dialect.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use sluice_tests::{Mesh, Who, need};
 
@@ -16,11 +11,7 @@ fn outbound_goes_to_its_port_and_the_original_destination_is_known() {
     let mesh = Mesh::native(&[]);
     for to in ["192.0.2.10:443", "10.2.0.1:80", "[2001:db8::10]:443"] {
         let answer = mesh.answer_out(APP, to);
-        assert_eq!(
-            (answer.by.as_str(), answer.orig),
-            ("O", Some(to.parse().unwrap())),
-            "{to}"
-        );
+        assert_eq!((answer.by.as_str(), answer.orig), ("O", Some(to.parse().unwrap())), "{to}");
     }
     assert_eq!(mesh.ask(APP, "192.0.2.10:443"), "W", "UDP is not diverted");
     assert_eq!(mesh.out(APP, "127.0.0.1:8080"), "A");
@@ -66,11 +57,7 @@ fn only_included_destinations_are_diverted_and_ports_besides() {
     assert_eq!(mesh.out(APP, "[2001:db8::10]:443"), "O");
     assert_eq!(mesh.out(APP, "[fd00:96::80]:80"), "W");
     assert_eq!(mesh.out(APP, "9.9.9.9:5432"), "O", "whatever the address");
-    assert_eq!(
-        mesh.out(APP, "1.1.1.1:5432"),
-        "W",
-        "after the excluded destinations"
-    );
+    assert_eq!(mesh.out(APP, "1.1.1.1:5432"), "W", "after the excluded destinations");
     assert_eq!(mesh.out(APP, "10.96.0.10:80"), "W", "excluded beats included");
 }
 
@@ -95,17 +82,10 @@ fn an_empty_list_of_destinations_is_none_of_them() {
 #[test]
 fn a_part_of_loopback_can_be_included() {
     need!(need::ids());
-    let mesh = Mesh::native(&[
-        ("include-outbound-cidrs", "127.1.2.3"),
-        ("loopback-cidrs", "127.0.0.1,::1"),
-    ]);
+    let mesh = Mesh::native(&[("include-outbound-cidrs", "127.1.2.3"), ("loopback-cidrs", "127.0.0.1,::1")]);
     assert_eq!(mesh.out(APP, "127.1.2.3:8080"), "O");
     assert_eq!(mesh.out(APP, "127.0.0.1:8080"), "A");
     assert_eq!(mesh.out(APP, "127.0.0.2:8080"), "A", "not included");
     let all = Mesh::native(&[("loopback-cidrs", "127.0.0.1")]);
-    assert_eq!(
-        all.out(APP, "127.1.2.3:8080"),
-        "A",
-        "`*` does not hold a CIDR inside 127.0.0.0/8"
-    );
+    assert_eq!(all.out(APP, "127.1.2.3:8080"), "A", "`*` does not hold a CIDR inside 127.0.0.0/8");
 }

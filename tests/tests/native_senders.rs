@@ -1,10 +1,5 @@
 //! Who sends: ids, self-calls, and how the proxy hands traffic over.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use sluice_tests::mesh::PROXY;
 use sluice_tests::{Mesh, Probe, Who, need};
@@ -75,11 +70,7 @@ fn the_proxy_calling_the_pods_own_address_can_go_inbound() {
     for who in [Who::new(1337, 1000), Who::new(1000, 1338)] {
         for to in [SELF, "10.2.0.2:8080", "[fd00:1::2]:8080"] {
             let answer = mesh.answer_out(who, to);
-            assert_eq!(
-                (answer.by.as_str(), answer.orig),
-                ("I", Some(to.parse().unwrap())),
-                "{who:?} {to}"
-            );
+            assert_eq!((answer.by.as_str(), answer.orig), ("I", Some(to.parse().unwrap())), "{who:?} {to}");
         }
     }
     for to in ["127.0.0.1:8080", "127.0.0.2:8080", "[::1]:8080"] {
@@ -101,10 +92,7 @@ fn what_counts_as_loopback_can_be_narrowed() {
 #[test]
 fn hand_over_from_a_passthrough_source_reaches_the_app() {
     need!(need::ids());
-    let mesh = Mesh::native(&[
-        ("self-calls", "inbound"),
-        ("passthrough-sources", "127.0.0.6, ::6"),
-    ]);
+    let mesh = Mesh::native(&[("self-calls", "inbound"), ("passthrough-sources", "127.0.0.6, ::6")]);
     let from = |from: &str, to: &str| Probe::tcp(PROXY, to).from(from).send(&mesh.pod).by().to_owned();
     assert_eq!(from("127.0.0.6:0", SELF), "A");
     assert_eq!(from("127.0.0.5:0", SELF), "I");
@@ -120,9 +108,5 @@ fn hand_over_by_the_proxys_mark_reaches_the_app() {
     let marked = |mark| Probe::tcp(PROXY, SELF).mark(mark).send(&mesh.pod).by().to_owned();
     assert_eq!(marked(1337), "A");
     assert_eq!(marked(1336), "I");
-    assert_eq!(
-        Probe::tcp(APP, EXT).mark(1337).send(&mesh.pod).by(),
-        "O",
-        "only over lo"
-    );
+    assert_eq!(Probe::tcp(APP, EXT).mark(1337).send(&mesh.pod).by(), "O", "only over lo");
 }

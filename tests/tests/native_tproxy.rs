@@ -1,10 +1,5 @@
 //! TPROXY: the proxy sees the client's own address, and so does the app.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use sluice_tests::mesh::PROXY;
 use sluice_tests::{Mesh, Probe, Who, need};
@@ -13,12 +8,8 @@ const APP: Who = Who::APP;
 /// Uid 0, gid 1337: as which Istio runs its sidecar in this mode.
 const ROOT_PROXY: Who = Who::new(0, 1337);
 
-const TPROXY: [(&str, &str); 4] = [
-    ("mode", "tproxy"),
-    ("proxy-gid", "1337"),
-    ("self-calls", "inbound"),
-    ("proxy-mark", "1337"),
-];
+const TPROXY: [(&str, &str); 4] =
+    [("mode", "tproxy"), ("proxy-gid", "1337"), ("self-calls", "inbound"), ("proxy-mark", "1337")];
 
 fn tproxy(more: &[(&str, &str)]) -> Mesh {
     Mesh::native(&[&TPROXY, more].concat())
@@ -35,10 +26,7 @@ fn the_client_address_is_kept_whatever_rp_filter_says() {
         for (from, to) in [("10.1.0.1:0", "10.1.0.2:8080"), ("10.96.0.80:0", "10.1.0.2:9090")] {
             let answer = Probe::tcp(Who::ROOT, to).from(from).send(&mesh.peer).answer();
             assert_eq!(answer.by, "I", "rp_filter {rp_filter}");
-            assert_eq!(
-                answer.peer.ip(),
-                from.trim_end_matches(":0").parse::<std::net::IpAddr>().unwrap()
-            );
+            assert_eq!(answer.peer.ip(), from.trim_end_matches(":0").parse::<std::net::IpAddr>().unwrap());
             assert_eq!(answer.local, to.parse().unwrap());
             assert_eq!(answer.orig, Some(to.parse().unwrap()));
         }
@@ -61,11 +49,7 @@ fn what_nobody_takes_is_dropped_and_never_reaches_the_app() {
     need!(need::ids());
     let mesh = tproxy(&[("inbound-port", "16006")]);
     for to in ["10.1.0.2:8080", "[fd00:1::2]:8080"] {
-        assert_eq!(
-            Probe::tcp(Who::ROOT, to).briefly().send(&mesh.peer).by(),
-            "SILENT",
-            "{to}"
-        );
+        assert_eq!(Probe::tcp(Who::ROOT, to).briefly().send(&mesh.peer).by(), "SILENT", "{to}");
     }
 }
 
@@ -78,10 +62,7 @@ fn the_proxy_hands_over_under_the_clients_address_and_the_answer_comes_back_over
             mesh.pod.sysctl(&format!("ipv4/conf/{link}/rp_filter"), rp_filter);
         }
         for who in [ROOT_PROXY, PROXY] {
-            for (client, app) in [
-                ("10.1.0.1:0", "10.1.0.2:8080"),
-                ("[fd00:1::1]:0", "[fd00:1::2]:8080"),
-            ] {
+            for (client, app) in [("10.1.0.1:0", "10.1.0.2:8080"), ("[fd00:1::1]:0", "[fd00:1::2]:8080")] {
                 let hand_over = Probe::tcp(who, app).from(client).transparent().mark(1337);
                 let answer = hand_over.send(&mesh.pod).answer();
                 assert_eq!(answer.by, "A", "rp_filter {rp_filter}, {who:?}, {client}");
@@ -99,16 +80,9 @@ fn the_proxy_hands_over_while_the_client_is_connected_to_it() {
     let client = Probe::tcp(Who::ROOT, "10.1.0.2:8080");
     let (answer, _open) = client.connect(&mesh.peer).unwrap();
     assert_eq!(answer.by, "I");
-    let hand_over = Probe::tcp(ROOT_PROXY, "10.1.0.2:8080")
-        .from("10.1.0.1:0")
-        .transparent()
-        .mark(1337);
+    let hand_over = Probe::tcp(ROOT_PROXY, "10.1.0.2:8080").from("10.1.0.1:0").transparent().mark(1337);
     assert_eq!(hand_over.send(&mesh.pod).by(), "A");
-    assert_eq!(
-        client.send(&mesh.peer).by(),
-        "I",
-        "a second client is diverted all the same"
-    );
+    assert_eq!(client.send(&mesh.peer).by(), "I", "a second client is diverted all the same");
 }
 
 #[test]
@@ -131,10 +105,7 @@ fn outbound_and_self_calls_are_redirected_in_this_mode_too() {
     let mesh = tproxy(&[]);
     for to in ["192.0.2.10:443", "[2001:db8::10]:443"] {
         let answer = mesh.answer_out(APP, to);
-        assert_eq!(
-            (answer.by.as_str(), answer.orig),
-            ("O", Some(to.parse().unwrap()))
-        );
+        assert_eq!((answer.by.as_str(), answer.orig), ("O", Some(to.parse().unwrap())));
     }
     for who in [PROXY, ROOT_PROXY] {
         assert_eq!(mesh.out(who, "10.1.0.2:8080"), "I", "{who:?}");
@@ -150,10 +121,7 @@ fn forwarded_packets_are_left_or_captured_in_this_mode_too() {
     assert_eq!(tproxy(&[]).vm("10.96.0.80:80"), "W");
     let capture = tproxy(&[("forwarded", "capture")]);
     let answer = Probe::tcp(APP, "10.96.0.80:80").send(&capture.inner).answer();
-    assert_eq!(
-        (answer.by.as_str(), answer.local),
-        ("I", "10.96.0.80:80".parse().unwrap())
-    );
+    assert_eq!((answer.by.as_str(), answer.local), ("I", "10.96.0.80:80".parse().unwrap()));
 }
 
 #[test]
@@ -164,14 +132,8 @@ fn what_comes_over_a_bridge_inside_the_pod_never_reaches_the_app_unseen() {
     mesh.plugin.add(&mesh.request);
     // It is on by default in every namespace of a node that has loaded it, as kube-proxy's have.
     need!(mesh.pod.bridge_netfilter(true));
-    assert_ne!(
-        Probe::tcp(APP, "10.0.2.1:8080").briefly().send(&mesh.inner).by(),
-        "A"
-    );
-    assert_ne!(
-        Probe::tcp(APP, "10.96.0.80:80").briefly().send(&mesh.inner).by(),
-        "W"
-    );
+    assert_ne!(Probe::tcp(APP, "10.0.2.1:8080").briefly().send(&mesh.inner).by(), "A");
+    assert_ne!(Probe::tcp(APP, "10.96.0.80:80").briefly().send(&mesh.inner).by(), "W");
 }
 
 #[test]
@@ -185,11 +147,7 @@ fn adding_again_never_piles_up_policy_rules_and_del_takes_them_away() {
         let routes =
             list(&["-4", "route", "show", "table", "all"]) + &list(&["-6", "route", "show", "table", "all"]);
         let own = |line: &&str| line.contains(" table ") && !line.contains(" table local ");
-        rules
-            .lines()
-            .chain(routes.lines().filter(own))
-            .map(str::to_owned)
-            .collect::<Vec<_>>()
+        rules.lines().chain(routes.lines().filter(own)).map(str::to_owned).collect::<Vec<_>>()
     };
     let before = routing();
     mesh.plugin.add(&mesh.request);

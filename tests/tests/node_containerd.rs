@@ -1,10 +1,5 @@
 //! The node program beside a real containerd: what it has loaded, what its pods get, and no gap.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::disallowed_methods, missing_docs)]
 
 use std::process::Command;
@@ -45,17 +40,9 @@ fn chain() -> serde_json::Value {
 
 fn command(runtime: &Containerd, verb: &str) -> Command {
     let mut command = Command::new(program());
-    command
-        .env_clear()
-        .args([verb, "--no-kubernetes", "--state-dir", "/run/sluice"]);
-    command
-        .arg("--bin-dir")
-        .arg(&runtime.cni.bin)
-        .arg("--conf-dir")
-        .arg(&runtime.cni.conf);
-    command
-        .arg("--runtime-endpoint")
-        .arg(format!("unix://{}", runtime.socket().display()));
+    command.env_clear().args([verb, "--no-kubernetes", "--state-dir", "/run/sluice"]);
+    command.arg("--bin-dir").arg(&runtime.cni.bin).arg("--conf-dir").arg(&runtime.cni.conf);
+    command.arg("--runtime-endpoint").arg(format!("unix://{}", runtime.socket().display()));
     command.arg("--plugin").arg(sluice());
     command
 }
@@ -65,11 +52,8 @@ fn call(runtime: &Containerd, verb: &str) -> (i32, String) {
 }
 
 fn run(runtime: &Containerd) -> Daemon {
-    let log = std::fs::File::options()
-        .create(true)
-        .append(true)
-        .open(runtime.node.dir().join("node.log"))
-        .unwrap();
+    let log =
+        std::fs::File::options().create(true).append(true).open(runtime.node.dir().join("node.log")).unwrap();
     let mut command = command(runtime, "run");
     command.stdout(log.try_clone().unwrap()).stderr(log);
     runtime.node.spawn(command)
@@ -80,11 +64,9 @@ fn log(runtime: &Containerd) -> String {
 }
 
 fn wait_for_ready(runtime: &Containerd, status: u16) {
-    wait_for(&format!("/readyz {status}"), 20, || {
-        match runtime.node.within(|| get(LISTEN, "/readyz")) {
-            Ok((found, _)) if found == status => Ok(()),
-            other => Err(format!("{other:?}\n{}", log(runtime))),
-        }
+    wait_for(&format!("/readyz {status}"), 20, || match runtime.node.within(|| get(LISTEN, "/readyz")) {
+        Ok((found, _)) if found == status => Ok(()),
+        other => Err(format!("{other:?}\n{}", log(runtime))),
     });
 }
 
@@ -98,11 +80,7 @@ fn a_rewrite_is_undone_and_the_next_pod_is_diverted() {
         runtime.cni.write(FILE, &chain());
         wait_for("the entry", 10, || {
             let text = std::fs::read_to_string(runtime.cni.conf.join(FILE)).unwrap();
-            if text.contains("sluice") {
-                Ok(())
-            } else {
-                Err(text)
-            }
+            if text.contains("sluice") { Ok(()) } else { Err(text) }
         });
         runtime.wait_for_plugins(&["bridge", "portmap", "sluice"]);
     }
@@ -162,11 +140,7 @@ fn a_change_that_containerd_missed_is_told_to_it() {
     std::fs::write(&elsewhere, with).unwrap();
     std::fs::rename(&elsewhere, runtime.cni.conf.join(FILE)).unwrap();
     assert_eq!(runtime.plugins(), ["bridge", "portmap"]);
-    assert_eq!(
-        call(&runtime, "status").0,
-        1,
-        "the file has it, the runtime has not"
-    );
+    assert_eq!(call(&runtime, "status").0, 1, "the file has it, the runtime has not");
     let _daemon = run(&runtime);
     wait_for_ready(&runtime, 200);
     assert_eq!(runtime.plugins(), ["bridge", "portmap", "sluice"]);
@@ -178,18 +152,12 @@ fn after_uninstall_pods_of_before_still_end_and_new_ones_are_left_alone() {
     let Some(runtime) = containerd() else { return };
     let _daemon = run(&runtime);
     wait_for_ready(&runtime, 200);
-    let (one, two) = (
-        Spec::new("one").annotated(MESHED).run(&runtime),
-        Spec::new("two").annotated(MESHED).run(&runtime),
-    );
+    let (one, two) =
+        (Spec::new("one").annotated(MESHED).run(&runtime), Spec::new("two").annotated(MESHED).run(&runtime));
     assert_eq!(runtime.attachments().len(), 2);
     let (code, said) = call(&runtime, "uninstall");
     assert_eq!(code, 0, "{said}");
-    assert_eq!(
-        runtime.plugins(),
-        ["bridge", "portmap"],
-        "it has let go when uninstall ends"
-    );
+    assert_eq!(runtime.plugins(), ["bridge", "portmap"], "it has let go when uninstall ends");
     wait_for_ready(&runtime, 503);
     one.remove().unwrap();
     let new = Spec::new("new").annotated(MESHED).run(&runtime);

@@ -1,11 +1,6 @@
 //! The node program between any two of its system calls: killed there, everyone's files are whole and the next one puts
 //! things right; overtaken there by another program, what that one wrote stands.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::disallowed_methods, missing_docs)]
 
 use std::path::Path;
@@ -27,9 +22,7 @@ fn run_to(place: &Place, verb: &str, step: usize, then: impl Fn(Pid)) -> (usize,
     let run = place.command(verb);
     let mut command = words(&["sh", "-c", "kill -STOP $$; exec \"$0\" \"$@\""]);
     command.arg(run.get_program()).args(run.get_args());
-    command
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null());
+    command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
     let pid = Pid::from_raw(command.spawn().unwrap().id().cast_signed());
     waitpid(pid, Some(WaitPidFlag::WUNTRACED)).unwrap();
     ptrace::seize(
@@ -78,17 +71,9 @@ fn at_every_step(verb: &str, start: impl Fn() -> Place, whole: impl Fn(&Place)) 
         let (_, ended) = kill_at(&place, verb, step);
         whole(&place);
         if !ended && step % 20 == 0 {
-            assert_eq!(
-                place.call(verb).0,
-                0,
-                "the next one, after a kill at step {step} of {steps}"
-            );
+            assert_eq!(place.call(verb).0, 0, "the next one, after a kill at step {step} of {steps}");
             whole(&place);
-            assert!(
-                !place.names().iter().any(|name| name.ends_with(".tmp")),
-                "{:?}",
-                place.names()
-            );
+            assert!(!place.names().iter().any(|name| name.ends_with(".tmp")), "{:?}", place.names());
         }
     }
 }
@@ -123,10 +108,7 @@ fn install_in_place_of_a_single_plugin() {
     let whole = |place: &Place| {
         let (conf, list) = (place.text("10-a.conf"), place.text("10-a.conflist"));
         assert!(conf == SINGLE || conf.is_empty());
-        assert!(
-            list.is_empty() || place.types("10-a.conflist") == ["bridge", "sluice"],
-            "{list}"
-        );
+        assert!(list.is_empty() || place.types("10-a.conflist") == ["bridge", "sluice"], "{list}");
         assert!(!(conf.is_empty() && list.is_empty()), "the pods' network is gone");
     };
     at_every_step("install", || Place::with("10-a.conf", SINGLE), whole);
@@ -149,16 +131,8 @@ fn overtaken_at_every_step(verb: &str, start: &str, theirs: impl Fn(&Path), stan
         if made < step {
             continue;
         }
-        assert!(
-            stands(&place),
-            "{verb}, overtaken at step {step} of {steps}:\n{}",
-            place.text(FILE)
-        );
-        assert!(
-            !place.names().iter().any(|name| name.ends_with(".tmp")),
-            "{:?}",
-            place.names()
-        );
+        assert!(stands(&place), "{verb}, overtaken at step {step} of {steps}:\n{}", place.text(FILE));
+        assert!(!place.names().iter().any(|name| name.ends_with(".tmp")), "{:?}", place.names());
     }
 }
 

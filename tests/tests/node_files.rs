@@ -1,10 +1,5 @@
 //! The node program and files: what it puts in, what it keeps, what it takes out.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::disallowed_methods, missing_docs)]
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
@@ -23,28 +18,13 @@ fn install_puts_binary_and_entry_in_and_repeating_it_writes_nothing() {
     assert_eq!(place.types(FILE), ["flannel", "portmap", "sluice"]);
     assert_eq!(place.names(), [FILE, "sluice"], "nothing else is left");
     let stamp = |path: &std::path::Path| {
-        path.metadata()
-            .map(|m| (m.ino(), m.ctime_nsec(), m.permissions().mode()))
-            .unwrap()
+        path.metadata().map(|m| (m.ino(), m.ctime_nsec(), m.permissions().mode())).unwrap()
     };
     let (file, binary) = (place.conf.join(FILE), place.bin.join("sluice"));
-    let before = (
-        stamp(&file),
-        stamp(&binary),
-        stamp(&place.conf),
-        stamp(&place.bin),
-    );
+    let before = (stamp(&file), stamp(&binary), stamp(&place.conf), stamp(&place.bin));
     assert_eq!(before.1.2 & 0o7777, 0o755);
     assert_eq!(place.call("install").0, 0);
-    assert_eq!(
-        (
-            stamp(&file),
-            stamp(&binary),
-            stamp(&place.conf),
-            stamp(&place.bin)
-        ),
-        before
-    );
+    assert_eq!((stamp(&file), stamp(&binary), stamp(&place.conf), stamp(&place.bin)), before);
     let (code, said) = place.call("uninstall");
     assert_eq!(code, 0, "{said}");
     assert_eq!(place.text(FILE), LIST, "to the byte");
@@ -66,10 +46,7 @@ fn mode_owner_attributes_and_links_stay() {
     assert_eq!(code, 0, "{said}");
     assert!(place.conf.join(FILE).is_symlink());
     let metadata = real.metadata().unwrap();
-    assert_eq!(
-        (metadata.uid(), metadata.gid(), metadata.mode() & 0o7777),
-        (1000, 1001, 0o600)
-    );
+    assert_eq!((metadata.uid(), metadata.gid(), metadata.mode() & 0o7777), (1000, 1001, 0o600));
     assert_eq!(place.types(FILE), ["flannel", "portmap", "sluice"]);
 }
 
@@ -87,10 +64,7 @@ fn a_conf_becomes_a_conflist_of_its_own_name_and_nobody_elses_file_is_touched() 
             "10-a.conflist",
         ),
         // Somebody's own.
-        (
-            vec![("10-a.conflist", LIST), ("20-b.conflist", LIST)],
-            "10-a.conf.conflist",
-        ),
+        (vec![("10-a.conflist", LIST), ("20-b.conflist", LIST)], "10-a.conf.conflist"),
     ] {
         let place = Place::with("10-a.conf", SINGLE);
         for (name, text) in &others {
@@ -100,18 +74,16 @@ fn a_conf_becomes_a_conflist_of_its_own_name_and_nobody_elses_file_is_touched() 
         let (code, said) = place.call("install");
         assert_eq!(code, 0, "{said}");
         assert!(!place.conf.join("10-a.conf").exists());
-        assert!(place.text(list).starts_with(&format!(
-            r#"{{"cniVersion":"0.3.1","name":"mynet","plugins":[{SINGLE},"#
-        )));
+        assert!(
+            place
+                .text(list)
+                .starts_with(&format!(r#"{{"cniVersion":"0.3.1","name":"mynet","plugins":[{SINGLE},"#))
+        );
         assert_eq!(place.types(list), ["bridge", "sluice"]);
         for (name, text) in others.iter().filter(|(name, _)| *name != list) {
             assert_eq!(place.text(name), *text);
         }
-        assert!(
-            !place.names().iter().any(|name| name.ends_with(".tmp")),
-            "{:?}",
-            place.names()
-        );
+        assert!(!place.names().iter().any(|name| name.ends_with(".tmp")), "{:?}", place.names());
     }
 }
 
@@ -138,11 +110,7 @@ fn the_entry_of_the_file_goes_in_and_a_wrong_one_is_misuse() {
     std::fs::write(&entry, good.replace("warn", "debug")).unwrap();
     sluice_tests::runtime::node::wait_for("the new entry", 20, || {
         let text = place.text(FILE);
-        if text.contains("\"debug\"") && !text.contains("\"warn\"") {
-            Ok(())
-        } else {
-            Err(text)
-        }
+        if text.contains("\"debug\"") && !text.contains("\"warn\"") { Ok(()) } else { Err(text) }
     });
     drop(running);
 }
@@ -167,11 +135,7 @@ fn a_rewrite_is_undone_and_sigterm_removes_nothing() {
     // The binary too.
     std::fs::remove_file(place.bin.join("sluice")).unwrap();
     sluice_tests::runtime::node::wait_for("the binary", 10, || {
-        if place.bin.join("sluice").exists() {
-            Ok(())
-        } else {
-            Err(String::new())
-        }
+        if place.bin.join("sluice").exists() { Ok(()) } else { Err(String::new()) }
     });
     let text = place.text(FILE);
     assert_eq!(running.terminate(), Some(0));
@@ -198,11 +162,8 @@ fn uninstall_reaches_a_running_one_and_only_install_or_a_new_revision_ends_it() 
     running.wait_for_status("/healthz", 200);
     assert_eq!(place.types(FILE), ["flannel", "portmap"]);
     // The binary still lets pods end.
-    let del = Command::new(place.bin.join("sluice"))
-        .env_clear()
-        .env("CNI_COMMAND", "VERSION")
-        .output()
-        .unwrap();
+    let del =
+        Command::new(place.bin.join("sluice")).env_clear().env("CNI_COMMAND", "VERSION").output().unwrap();
     assert!(del.status.success());
     let (code, said) = place.call("install");
     assert_eq!(code, 0, "{said}");
@@ -225,11 +186,7 @@ fn status_is_0_loaded_1_not_2_misuse_in_one_line_or_json() {
     assert_eq!(place.call("install").0, 0);
     let (code, said) = place.call("status");
     assert_eq!((code, said.lines().count()), (0, 1), "{said}");
-    let output = place
-        .command("status")
-        .args(["--output", "json"])
-        .output()
-        .unwrap();
+    let output = place.command("status").args(["--output", "json"]).output().unwrap();
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(json["ok"], true);
     let ended = |args: &[&str]| place.command("status").args(args).output().unwrap().status.code();
@@ -248,17 +205,10 @@ fn status_is_0_loaded_1_not_2_misuse_in_one_line_or_json() {
 fn without_an_api_side_it_says_so_and_ends() {
     let place = Place::with(FILE, LIST);
     let mut command = Command::new(sluice_tests::installer::program());
-    command
-        .env_clear()
-        .env("SLUICE_CONF_DIR", &place.conf)
-        .env("SLUICE_BIN_DIR", &place.bin);
+    command.env_clear().env("SLUICE_CONF_DIR", &place.conf).env("SLUICE_BIN_DIR", &place.bin);
     let output = command.arg("run").output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(
-        (output.status.code(), said.lines().count()),
-        (Some(2), 1),
-        "{said}"
-    );
+    assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{said}");
     assert!(said.contains("--no-kubernetes"), "{said}");
     assert_eq!(place.names(), [FILE]);
 }
@@ -274,10 +224,7 @@ fn beside_another_mesh_it_installs_and_says_so() {
         "{said}"
     );
     assert!(!said.contains("secret"));
-    assert_eq!(
-        place.types("10-calico.conflist"),
-        ["calico", "linkerd-cni", "istio-cni", "sluice"]
-    );
+    assert_eq!(place.types("10-calico.conflist"), ["calico", "linkerd-cni", "istio-cni", "sluice"]);
 }
 
 #[test]

@@ -1,10 +1,5 @@
 //! The node program in trouble: folders that go, disks that are full, others who write at the same time.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::disallowed_methods, missing_docs)]
 
 use std::path::Path;
@@ -22,14 +17,7 @@ struct Mount<'a>(&'a Path);
 
 impl<'a> Mount<'a> {
     fn tmpfs(path: &'a Path, options: &str) -> Self {
-        mount(
-            Some("tmpfs"),
-            path,
-            Some("tmpfs"),
-            MsFlags::empty(),
-            Some(options),
-        )
-        .unwrap();
+        mount(Some("tmpfs"), path, Some("tmpfs"), MsFlags::empty(), Some(options)).unwrap();
         Self(path)
     }
 
@@ -130,10 +118,7 @@ fn files_that_stay_broken_are_named_and_passed_over() {
     let place = Place::with(FILE, LIST);
     place.write("00-broken.conflist", "{");
     place.write("01-empty.conf", "");
-    place.write(
-        "02-none.conflist",
-        r#"{"cniVersion":"1.0.0","name":"n","plugins":[]}"#,
-    );
+    place.write("02-none.conflist", r#"{"cniVersion":"1.0.0","name":"n","plugins":[]}"#);
     let running = place.run();
     place.wait_for_entry(FILE);
     for name in ["00-broken.conflist", "01-empty.conf", "02-none.conflist"] {
@@ -145,10 +130,7 @@ fn files_that_stay_broken_are_named_and_passed_over() {
     });
     assert_eq!(place.text("00-broken.conflist"), "{");
     std::fs::remove_file(place.conf.join("00-broken.conflist")).unwrap();
-    place.write(
-        "01-empty.conf",
-        r#"{"cniVersion":"1.0.0","name":"n","type":"bridge"}"#,
-    );
+    place.write("01-empty.conf", r#"{"cniVersion":"1.0.0","name":"n","type":"bridge"}"#);
     place.wait_for_entry("01-empty.conflist");
 }
 
@@ -231,11 +213,7 @@ fn a_war_is_noticed_slowed_down_and_reported_and_loses_nothing() {
     assert!(writes < 40.0, "{writes} writes against 200");
     assert!(running.metric("sluice_foreign_rewrites_total") >= 10.0);
     drop(running);
-    assert!(
-        place.text(FILE).contains("net199"),
-        "the last of theirs stands: {}",
-        place.text(FILE)
-    );
+    assert!(place.text(FILE).contains("net199"), "the last of theirs stands: {}", place.text(FILE));
     assert_eq!(place.call("install").0, 0);
     assert_eq!(place.call("uninstall").0, 0);
     assert_eq!(place.text(FILE), last);
@@ -271,11 +249,7 @@ fn others_who_write_at_the_same_moment_lose_nothing() {
     });
     assert!(!lost);
     assert!(place.text(FILE).contains("net1499"), "{}", place.text(FILE));
-    assert!(
-        !place.names().iter().any(|name| name.ends_with(".tmp")),
-        "{:?}",
-        place.names()
-    );
+    assert!(!place.names().iter().any(|name| name.ends_with(".tmp")), "{:?}", place.names());
 }
 
 #[test]
@@ -302,11 +276,9 @@ fn a_plugin_that_cannot_run_never_gets_the_name() {
     std::fs::write(&bad, "#!/nowhere\n").unwrap();
     let mut command = Command::new(sluice_tests::installer::program());
     command.env_clear().arg("install").env("SLUICE_PLUGIN", &bad);
-    for (name, path) in [
-        ("SLUICE_CONF_DIR", &place.conf),
-        ("SLUICE_BIN_DIR", &place.bin),
-        ("SLUICE_STATE_DIR", &place.state),
-    ] {
+    for (name, path) in
+        [("SLUICE_CONF_DIR", &place.conf), ("SLUICE_BIN_DIR", &place.bin), ("SLUICE_STATE_DIR", &place.state)]
+    {
         command.env(name, path);
     }
     let (code, said) = sluice_tests::installer::ended(command.output().unwrap());

@@ -31,11 +31,7 @@ pub fn with_entry(conf: &Conf<'_>, entry: &str) -> Edit {
     };
     if let Some(twice) = ours.next() {
         // Somebody merged two files. One entry does it.
-        return match conf
-            .cut(twice)
-            .as_deref()
-            .map(|text| (text, Conf::parse(text, conf.kind)))
-        {
+        return match conf.cut(twice).as_deref().map(|text| (text, Conf::parse(text, conf.kind))) {
             Some((_, Ok(fewer))) => match with_entry(&fewer, entry) {
                 Edit::Keep => Edit::Write(fewer.text.to_owned()),
                 other => other,
@@ -43,11 +39,7 @@ pub fn with_entry(conf: &Conf<'_>, entry: &str) -> Edit {
             _ => broken(),
         };
     }
-    if conf
-        .plugins
-        .get(index)
-        .is_some_and(|plugin| same(plugin.raw, entry))
-    {
+    if conf.plugins.get(index).is_some_and(|plugin| same(plugin.raw, entry)) {
         return Edit::Keep;
     }
     conf.swap(index, entry).map_or_else(broken, Edit::Write)
@@ -89,11 +81,7 @@ impl Conf<'_> {
     fn swap(&self, index: usize, entry: &str) -> Option<String> {
         let span = self.plugins.get(index)?.span.clone();
         let entry = self.style(index)?.lay_out(entry);
-        Some(format!(
-            "{}{entry}{}",
-            self.text.get(..span.start)?,
-            self.text.get(span.end..)?
-        ))
+        Some(format!("{}{entry}{}", self.text.get(..span.start)?, self.text.get(span.end..)?))
     }
 
     /// Without one plugin and its comma: the reverse of `append`, to the byte.
@@ -141,9 +129,7 @@ fn convert(conf: &Conf<'_>, entry: &str) -> Edit {
 }
 
 fn is_ours(conf: &Conf<'_>, index: usize) -> bool {
-    conf.plugins
-        .get(index)
-        .is_some_and(|plugin| plugin.r#type == OURS)
+    conf.plugins.get(index).is_some_and(|plugin| plugin.r#type == OURS)
 }
 
 /// The same value, whatever the space and the order of keys.

@@ -38,11 +38,7 @@ impl Kind {
     /// By the file's name.
     #[must_use]
     pub fn of(file: &str) -> Self {
-        if file.ends_with(".conflist") {
-            Self::List
-        } else {
-            Self::Single
-        }
+        if file.ends_with(".conflist") { Self::List } else { Self::Single }
     }
 }
 
@@ -77,19 +73,11 @@ impl<'a> Conf<'a> {
             return Err("it is empty".to_owned());
         }
         let keys = object(text)?;
-        let get = |name: &str| {
-            keys.iter()
-                .rev()
-                .find(|(key, _)| key == name)
-                .map(|(_, raw)| *raw)
-        };
+        let get = |name: &str| keys.iter().rev().find(|(key, _)| key == name).map(|(_, raw)| *raw);
         let name = get("name").map(|raw| string("name", raw)).transpose()?;
         let name = name.filter(|name| !name.is_empty());
-        let mut versions = Vec::from_iter(
-            get("cniVersion")
-                .map(|raw| string("cniVersion", raw))
-                .transpose()?,
-        );
+        let mut versions =
+            Vec::from_iter(get("cniVersion").map(|raw| string("cniVersion", raw)).transpose()?);
         if let Some(more) = get("cniVersions") {
             for version in array("cniVersions", more)? {
                 versions.push(string("cniVersions", version)?);
@@ -99,33 +87,20 @@ impl<'a> Conf<'a> {
             Kind::List => {
                 let plugins = get("plugins").ok_or("it has no plugins")?;
                 let plugins = array("plugins", plugins)?;
-                plugins
-                    .into_iter()
-                    .map(|raw| Plugin::parse(text, raw))
-                    .collect::<Result<Vec<_>, _>>()?
+                plugins.into_iter().map(|raw| Plugin::parse(text, raw)).collect::<Result<Vec<_>, _>>()?
             }
             Kind::Single if get("plugins").is_some() && get("type").is_none() => {
                 return Err("it holds a list; runtimes read a list from .conflist files only".to_owned());
             }
             Kind::Single => {
                 let whole = text.trim();
-                vec![Plugin {
-                    r#type: plugin_type(&keys)?,
-                    raw: whole,
-                    span: 0..whole.len(),
-                }]
+                vec![Plugin { r#type: plugin_type(&keys)?, raw: whole, span: 0..whole.len() }]
             }
         };
         if plugins.is_empty() {
             return Err("its list of plugins is empty".to_owned());
         }
-        Ok(Self {
-            text,
-            kind,
-            name: name.ok_or("it has no name")?,
-            versions,
-            plugins,
-        })
+        Ok(Self { text, kind, name: name.ok_or("it has no name")?, versions, plugins })
     }
 
     /// The plugins' types, in order.
@@ -176,10 +151,7 @@ impl<'a> Plugin<'a> {
 
 fn plugin_type(keys: &[(String, &RawValue)]) -> Result<String, String> {
     let found = keys.iter().rev().find(|(key, _)| key == "type");
-    let found = found
-        .map(|(_, raw)| string("type", raw))
-        .transpose()?
-        .unwrap_or_default();
+    let found = found.map(|(_, raw)| string("type", raw)).transpose()?.unwrap_or_default();
     if found.is_empty() {
         return Err("a plugin in it has no type".to_owned());
     }
@@ -188,8 +160,5 @@ fn plugin_type(keys: &[(String, &RawValue)]) -> Result<String, String> {
 
 /// A version's numbers, for comparing; what is no number counts as the newest of all.
 fn numbers(version: &str) -> Vec<u64> {
-    version
-        .split('.')
-        .map(|part| part.parse().unwrap_or(u64::MAX))
-        .collect()
+    version.split('.').map(|part| part.parse().unwrap_or(u64::MAX)).collect()
 }

@@ -54,9 +54,9 @@ pub fn notes(conf: &Conf<'_>, names: &[String], drop_ins: bool) -> Vec<Note> {
     for found in conf.types() {
         match found {
             "linkerd-cni" | "istio-cni" => notes.push(Note::Mesh(found.to_owned())),
-            "cilium-cni" => notes.push(Note::Cilium {
-                exclusive: names.iter().any(|name| name.ends_with(".cilium_bak")),
-            }),
+            "cilium-cni" => {
+                notes.push(Note::Cilium { exclusive: names.iter().any(|name| name.ends_with(".cilium_bak")) })
+            }
             "multus" | "multus-shim" => notes.push(Note::Multus),
             _ => {}
         }

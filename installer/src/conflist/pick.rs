@@ -24,9 +24,7 @@ pub struct Picked<'a> {
 /// Whether runtimes look at a file of this name.
 #[must_use]
 pub fn counts(name: &str) -> bool {
-    [".conf", ".conflist", ".json"]
-        .iter()
-        .any(|ending| name.ends_with(ending))
+    [".conf", ".conflist", ".json"].iter().any(|ending| name.ends_with(ending))
 }
 
 /// Looks through the files, sorted by name in bytes.
@@ -39,10 +37,7 @@ pub fn pick(files: &[File]) -> Picked<'_> {
             // CRI-O's own 200-loopback.conf and the like: nothing that a pod is reached by.
             Ok(conf) if conf.is_loopback() => {}
             Ok(conf) => {
-                return Picked {
-                    used: Some((file, conf)),
-                    broken,
-                };
+                return Picked { used: Some((file, conf)), broken };
             }
             Err(why) => broken.push((file.name.as_str(), why)),
         }

@@ -23,15 +23,8 @@ impl Style {
             return Self::Line;
         };
         let outer = end.rsplit_once('\n').map_or("", |(_, indent)| indent);
-        let unit = base
-            .strip_prefix(outer)
-            .filter(|unit| !unit.is_empty())
-            .unwrap_or("  ");
-        Self::Lines {
-            newline: newline(gap),
-            base: base.to_owned(),
-            unit: unit.to_owned(),
-        }
+        let unit = base.strip_prefix(outer).filter(|unit| !unit.is_empty()).unwrap_or("  ");
+        Self::Lines { newline: newline(gap), base: base.to_owned(), unit: unit.to_owned() }
     }
 
     /// As a whole file is.
@@ -44,10 +37,7 @@ impl Style {
         Self::Lines {
             newline: newline(text),
             base: String::new(),
-            unit: unit
-                .and_then(|line| line.get(..indent(line)))
-                .unwrap_or("  ")
-                .to_owned(),
+            unit: unit.and_then(|line| line.get(..indent(line))).unwrap_or("  ").to_owned(),
         }
     }
 

@@ -73,14 +73,8 @@ fn an_entry_of_ours_is_changed_where_it_stands() {
     assert_eq!(with_entry(&list(&text.replace(old, same)), ENTRY), Edit::Keep);
     // Twice is once too often.
     let twice = text.replace(old, &format!("{ENTRY},{old}"));
-    assert_eq!(
-        written(with_entry(&list(&twice), ENTRY)),
-        text.replace(old, ENTRY)
-    );
-    assert_eq!(
-        written(without_entry(&list(&twice))),
-        text.replace(&format!("{old},"), "")
-    );
+    assert_eq!(written(with_entry(&list(&twice), ENTRY)), text.replace(old, ENTRY));
+    assert_eq!(written(without_entry(&list(&twice))), text.replace(&format!("{old},"), ""));
 }
 
 #[test]
@@ -98,19 +92,12 @@ fn an_entry_that_stands_first_or_alone() {
 fn a_single_plugin_becomes_a_list_under_its_own_name_and_version() {
     let single = r#"{"cniVersion":"0.3.1","name":"mynet","type":"bridge","n":12345678901234567890,"ipam":{"type":"host-local"}}"#;
     let conf = Conf::parse(single, Kind::Single).unwrap();
-    let Edit::Convert(made) = with_entry(&conf, ENTRY) else {
-        panic!()
-    };
-    assert_eq!(
-        made,
-        format!(r#"{{"cniVersion":"0.3.1","name":"mynet","plugins":[{single},{ENTRY}]}}"#)
-    );
+    let Edit::Convert(made) = with_entry(&conf, ENTRY) else { panic!() };
+    assert_eq!(made, format!(r#"{{"cniVersion":"0.3.1","name":"mynet","plugins":[{single},{ENTRY}]}}"#));
     assert_eq!(with_entry(&list(&made), ENTRY), Edit::Keep);
     let lines = "{\n\t\"cniVersion\": \"0.4.0\",\n\t\"name\": \"a \\\"b\\\"\",\n\t\"type\": \"ptp\",\n\t\"n\": 1.50\n}\n";
     let conf = Conf::parse(lines, Kind::Single).unwrap();
-    let Edit::Convert(made) = with_entry(&conf, ENTRY) else {
-        panic!()
-    };
+    let Edit::Convert(made) = with_entry(&conf, ENTRY) else { panic!() };
     assert!(
         made.starts_with(
             "{\n\t\"cniVersion\": \"0.4.0\",\n\t\"name\": \"a \\\"b\\\"\",\n\t\"plugins\": [\n\t\t{\n"
@@ -159,11 +146,7 @@ fn what_no_runtime_takes_is_named() {
         (Kind::Single, r#"{"name":"n","plugins":[{"type":"a"}]}"#, "list"),
         (Kind::Single, r#"{"name":"n"}"#, "no type"),
         (Kind::Single, r#"{"type":"a"}"#, "no name"),
-        (
-            Kind::List,
-            "{\"name\":\"n\",\"plugins\":[{\"type\":\"a\"}]}\0",
-            "no JSON",
-        ),
+        (Kind::List, "{\"name\":\"n\",\"plugins\":[{\"type\":\"a\"}]}\0", "no JSON"),
     ] {
         let found = Conf::parse(text, kind).expect_err(text);
         assert!(found.contains(why), "{text}: {found}");
@@ -171,12 +154,7 @@ fn what_no_runtime_takes_is_named() {
 }
 
 fn files(all: &[(&str, &str)]) -> Vec<File> {
-    all.iter()
-        .map(|(name, text)| File {
-            name: (*name).into(),
-            text: Ok((*text).into()),
-        })
-        .collect()
+    all.iter().map(|(name, text)| File { name: (*name).into(), text: Ok((*text).into()) }).collect()
 }
 
 #[test]
@@ -185,42 +163,14 @@ fn the_first_that_is_valid_is_used_and_all_before_it_are_named() {
     const SINGLE: &str = r#"{"cniVersion":"1.0.0","name":"n","type":"a"}"#;
     const LOOPBACK: &str = r#"{"cniVersion":"1.0.0","name":"lo","type":"loopback"}"#;
     for (all, used, broken) in [
-        (
-            vec![("10-a.conflist", GOOD), ("20-b.conflist", GOOD)],
-            Some("10-a.conflist"),
-            0,
-        ),
-        (
-            vec![("10-a.conflist", "{"), ("11-a.conf", ""), ("20-b.conflist", GOOD)],
-            Some("20-b.conflist"),
-            2,
-        ),
-        (
-            vec![("10-a.conflist.tmp", GOOD), ("10-a.json", SINGLE)],
-            Some("10-a.json"),
-            0,
-        ),
+        (vec![("10-a.conflist", GOOD), ("20-b.conflist", GOOD)], Some("10-a.conflist"), 0),
+        (vec![("10-a.conflist", "{"), ("11-a.conf", ""), ("20-b.conflist", GOOD)], Some("20-b.conflist"), 2),
+        (vec![("10-a.conflist.tmp", GOOD), ("10-a.json", SINGLE)], Some("10-a.json"), 0),
         (vec![("00-x.cilium_bak", GOOD), ("README", "x")], None, 0),
-        (
-            vec![("10-a.conf", SINGLE), ("10-a.conflist", GOOD)],
-            Some("10-a.conf"),
-            0,
-        ),
-        (
-            vec![("10-a.json", GOOD), ("20-b.conf", SINGLE)],
-            Some("20-b.conf"),
-            1,
-        ),
-        (
-            vec![("00-lo.conf", LOOPBACK), ("10-a.conflist", GOOD)],
-            Some("10-a.conflist"),
-            0,
-        ),
-        (
-            vec![("10-a.conflist", GOOD), ("20-b.conflist", "{")],
-            Some("10-a.conflist"),
-            0,
-        ),
+        (vec![("10-a.conf", SINGLE), ("10-a.conflist", GOOD)], Some("10-a.conf"), 0),
+        (vec![("10-a.json", GOOD), ("20-b.conf", SINGLE)], Some("20-b.conf"), 1),
+        (vec![("00-lo.conf", LOOPBACK), ("10-a.conflist", GOOD)], Some("10-a.conflist"), 0),
+        (vec![("10-a.conflist", GOOD), ("20-b.conflist", "{")], Some("10-a.conflist"), 0),
         (vec![], None, 0),
     ] {
         let all = files(&all);
@@ -246,11 +196,7 @@ fn neighbours_are_noticed() {
     );
     let inlined = r#"{"cniVersion":"1.1.0","name":"n","loadOnlyInlinedPlugins":true,"plugins":[{"type":"multus-shim"}]}"#;
     assert_eq!(notes(&list(inlined), &[], true), [Note::Multus]);
-    assert!(
-        Note::Cilium { exclusive: true }
-            .to_string()
-            .contains("cni.exclusive=false")
-    );
+    assert!(Note::Cilium { exclusive: true }.to_string().contains("cni.exclusive=false"));
 }
 
 fn space() -> impl Strategy<Value = String> {

@@ -64,18 +64,12 @@ impl Client {
     /// Connects to the socket, an absolute path.
     pub async fn connect(socket: &Path) -> Result<Self, tonic::transport::Error> {
         let endpoint = Endpoint::try_from(format!("unix://{}", socket.display()))?;
-        Ok(Self {
-            channel: endpoint.connect().await?,
-            deadline: None,
-        })
+        Ok(Self { channel: endpoint.connect().await?, deadline: None })
     }
 
     /// The same connection with a deadline for each call, which the runtime is told.
     pub fn within(&self, deadline: Duration) -> Self {
-        Self {
-            channel: self.channel.clone(),
-            deadline: Some(deadline),
-        }
+        Self { channel: self.channel.clone(), deadline: Some(deadline) }
     }
 
     async fn call<Q, A>(&self, method: &'static str, request: Q) -> Answer<A>
@@ -84,17 +78,13 @@ impl Client {
         A: prost::Message + Default + 'static,
     {
         let mut grpc = tonic::client::Grpc::new(self.channel.clone());
-        grpc.ready()
-            .await
-            .map_err(|error| tonic::Status::unavailable(error.to_string()))?;
+        grpc.ready().await.map_err(|error| tonic::Status::unavailable(error.to_string()))?;
         let codec = tonic_prost::ProstCodec::default();
         let mut request = tonic::Request::new(request);
         if let Some(deadline) = self.deadline {
             request.set_timeout(deadline);
         }
-        let answer = grpc
-            .unary(request, PathAndQuery::from_static(method), codec)
-            .await?;
+        let answer = grpc.unary(request, PathAndQuery::from_static(method), codec).await?;
         Ok(answer.into_inner())
     }
 }

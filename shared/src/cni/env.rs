@@ -85,11 +85,7 @@ impl Call {
             Command::Del => &["CNI_CONTAINERID", "CNI_IFNAME"],
             Command::Gc | Command::Status | Command::Version => &[],
         };
-        let missing: Vec<&str> = needed
-            .iter()
-            .copied()
-            .filter(|name| text(name).is_none())
-            .collect();
+        let missing: Vec<&str> = needed.iter().copied().filter(|name| text(name).is_none()).collect();
         if !missing.is_empty() {
             return Err(invalid(format!(
                 "{} missing from the environment; the runtime sets it",
@@ -157,13 +153,8 @@ impl PodIdentity {
 /// Whether a container id or network name is one: it becomes part of a file's name.
 #[must_use]
 pub fn is_id(text: &str) -> bool {
-    let first = text
-        .bytes()
-        .next()
-        .is_some_and(|byte| byte.is_ascii_alphanumeric());
-    let rest = text
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
+    let first = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+    let rest = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
     first && rest && text.len() <= LONGEST_ID
 }
 
@@ -175,10 +166,7 @@ pub fn is_ifname(text: &str) -> bool {
 }
 
 fn utf8(name: &str, value: Option<OsString>) -> Result<String, Error> {
-    value
-        .unwrap_or_default()
-        .into_string()
-        .map_err(|_| invalid(format!("{name} is not UTF-8")))
+    value.unwrap_or_default().into_string().map_err(|_| invalid(format!("{name} is not UTF-8")))
 }
 
 fn invalid(msg: String) -> Error {
@@ -188,11 +176,7 @@ fn invalid(msg: String) -> Error {
 /// The start of a value that may be long, for an error's one line.
 fn shorten(text: &str) -> String {
     let start: String = text.chars().take(40).collect();
-    if start.len() < text.len() {
-        format!("{start}…")
-    } else {
-        start
-    }
+    if start.len() < text.len() { format!("{start}…") } else { start }
 }
 
 #[cfg(test)]
@@ -200,12 +184,7 @@ mod tests {
     use super::*;
 
     fn read(variables: &[(&str, &str)]) -> Result<Option<Call>, Error> {
-        Call::read(|name| {
-            variables
-                .iter()
-                .find(|(key, _)| *key == name)
-                .map(|(_, value)| value.into())
-        })
+        Call::read(|name| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into()))
     }
 
     const ADD: [(&str, &str); 4] = [
@@ -224,19 +203,12 @@ mod tests {
     fn every_missing_variable_is_named_and_only_those() {
         let error = read(&[("CNI_COMMAND", "ADD"), ("CNI_IFNAME", "eth0")]).unwrap_err();
         assert_eq!(error.code, Code::InvalidEnvironment);
-        assert!(
-            error.msg.starts_with("CNI_CONTAINERID, CNI_NETNS missing"),
-            "{}",
-            error.msg
-        );
+        assert!(error.msg.starts_with("CNI_CONTAINERID, CNI_NETNS missing"), "{}", error.msg);
     }
 
     #[test]
     fn a_command_in_lower_case_is_not_known() {
-        assert_eq!(
-            read(&[("CNI_COMMAND", "add")]).unwrap_err().code,
-            Code::InvalidEnvironment
-        );
+        assert_eq!(read(&[("CNI_COMMAND", "add")]).unwrap_err().code, Code::InvalidEnvironment);
     }
 
     #[test]
@@ -253,15 +225,9 @@ mod tests {
     #[test]
     fn pod_identity_is_read_in_any_order() {
         let mut variables = ADD.to_vec();
-        variables.push((
-            "CNI_ARGS",
-            "IgnoreUnknown=1;K8S_POD_NAME=web;odd;K8S_POD_NAMESPACE=shop",
-        ));
+        variables.push(("CNI_ARGS", "IgnoreUnknown=1;K8S_POD_NAME=web;odd;K8S_POD_NAMESPACE=shop"));
         let call = read(&variables).unwrap().unwrap();
-        assert_eq!(
-            (call.pod.namespace.as_str(), call.pod.name.as_str()),
-            ("shop", "web")
-        );
+        assert_eq!((call.pod.namespace.as_str(), call.pod.name.as_str()), ("shop", "web"));
     }
 
     #[test]

@@ -1,5 +1,10 @@
 //! Errors as the runtime passes them on; `kubectl describe pod` shows `msg` and nothing else.
 
+/// The longest message, in bytes: a page of a terminal, all of which `kubectl describe pod` shows.
+const LONGEST: usize = 2000;
+/// How much of that is the end of a message that was longer.
+const TAIL: usize = 500;
+
 /// Why a call failed. Below 100: the specification's and libcni's; from 100: ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
@@ -44,20 +49,16 @@ pub struct Error {
 }
 
 impl Error {
-    /// An error without details. Line breaks become spaces.
+    /// An error without details. The message becomes one line of bounded length, whatever it quotes.
     #[must_use]
     pub fn new(code: Code, msg: impl Into<String>) -> Self {
-        let msg = msg.into();
-        let msg = if msg.contains(['\n', '\r']) {
-            msg.replace(['\n', '\r'], " ")
-        } else {
-            msg
-        };
-        Self {
-            code,
-            msg,
-            details: String::new(),
-        }
+        Self { code, msg: one_line(msg.into()), details: String::new() }
+    }
+
+    /// The same with more for those who read logs, on one line too.
+    #[must_use]
+    pub fn with_details(self, details: impl Into<String>) -> Self {
+        Self { details: one_line(details.into()), ..self }
     }
 
     /// The JSON object for stdout, in the protocol's `version`.
@@ -72,5 +73,37 @@ impl Error {
             fields.insert("details".to_owned(), self.details.clone().into());
         }
         object.to_string()
+    }
+}
+
+/// A message that a terminal shows as it is: what breaks or steers lines becomes a space, and the
+/// middle of what is too long is left out, for the place of an error stands at its end.
+fn one_line(text: String) -> String {
+    let steers = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    let text = if text.contains(steers) { text.replace(steers, " ") } else { text };
+    if text.len() <= LONGEST {
+        return text;
+    }
+    let head = text.floor_char_boundary(LONGEST - TAIL - "…".len());
+    let tail = text.ceil_char_boundary(text.len() - TAIL);
+    let (head, tail) = (text.get(..head), text.get(tail..));
+    format!("{}…{}", head.unwrap_or_default(), tail.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_one_line_whatever_it_quotes() {
+        let error = Error::new(Code::Decode, "a\nb\r\x1b[31mc\u{2028}d\u{85}e\u{7f}");
+        assert_eq!(error.msg, "a b  [31mc d e ");
+    }
+
+    #[test]
+    fn a_long_message_keeps_its_beginning_and_its_end() {
+        let error = Error::new(Code::Decode, format!("stdin: {}, line 1 column 2", "ü".repeat(100_000)));
+        assert!(error.msg.len() <= LONGEST, "{}", error.msg.len());
+        assert!(error.msg.starts_with("stdin: ü") && error.msg.ends_with("ü, line 1 column 2"));
     }
 }

@@ -14,6 +14,9 @@ use super::error::{Code, Error};
 /// The capability by which containerd and CRI-O hand annotations over.
 pub const ANNOTATIONS: &str = "io.kubernetes.cri.pod-annotations";
 
+/// A runtime sends a dozen keys. 4 MiB of them would be compared with each other for minutes.
+const MOST_KEYS: usize = 1000;
+
 /// A key of the object with its value as it came.
 pub type Key<'a> = (Cow<'a, str>, &'a RawValue);
 
@@ -108,6 +111,16 @@ impl<'a> Request<'a> {
         let Some(config) = self.get("runtimeConfig") else {
             return Ok(None);
         };
+        let refused = |reason: &dyn fmt::Display| {
+            Error::new(
+                Code::Decode,
+                format!("runtimeConfig: {ANNOTATIONS} is not an object of strings: {reason}"),
+            )
+        };
+        // serde takes an array for a struct too.
+        if !config.get().starts_with('{') {
+            return Err(refused(&"runtimeConfig is no object"));
+        }
         #[derive(Deserialize)]
         struct RuntimeConfig {
             #[serde(rename = "io.kubernetes.cri.pod-annotations")]
@@ -115,12 +128,7 @@ impl<'a> Request<'a> {
         }
         serde_json::from_str::<RuntimeConfig>(config.get())
             .map(|config| config.annotations)
-            .map_err(|error| {
-                Error::new(
-                    Code::Decode,
-                    format!("runtimeConfig: {ANNOTATIONS} is not an object of strings: {error}"),
-                )
-            })
+            .map_err(|error| refused(&error))
     }
 
     /// The result of the plugins before this one; `None` if it is missing.
@@ -134,12 +142,7 @@ impl<'a> Request<'a> {
     /// # Errors
     /// Code 6 if the list is none.
     pub fn valid_attachments(&self) -> Result<Option<BTreeSet<(String, String)>>, Error> {
-        let named = |name: &str| {
-            self.keys
-                .iter()
-                .find(|(key, _)| key == name)
-                .map(|(_, value)| *value)
-        };
+        let named = |name: &str| self.keys.iter().find(|(key, _)| key == name).map(|(_, value)| *value);
         let Some(list) = named("cni.dev/valid-attachments").or_else(|| named("cni.dev/attachments")) else {
             return Ok(None);
         };
@@ -149,12 +152,7 @@ impl<'a> Request<'a> {
                 format!("cni.dev/valid-attachments is not a list of attachments: {error}"),
             )
         })?;
-        Ok(Some(
-            list.unwrap_or_default()
-                .into_iter()
-                .map(|a| (a.container_id, a.ifname))
-                .collect(),
-        ))
+        Ok(Some(list.unwrap_or_default().into_iter().map(|a| (a.container_id, a.ifname)).collect()))
     }
 }
 
@@ -174,6 +172,9 @@ impl<'de> Deserialize<'de> for Keys<'de> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut keys: Vec<Key<'de>> = Vec::with_capacity(12);
                 while let Some(Name(key)) = map.next_key()? {
+                    if keys.len() == MOST_KEYS {
+                        return Err(A::Error::custom(format!("more than {MOST_KEYS} keys")));
+                    }
                     if keys.iter().any(|(seen, _)| *seen == key) {
                         return Err(A::Error::custom(format!("key {key:?} is there twice")));
                     }
@@ -196,23 +197,21 @@ mod tests {
 
     #[test]
     fn anything_but_one_object_is_a_decode_error() {
-        for stdin in [
-            "",
-            " \n",
-            "[]",
-            "{",
-            "1",
-            "{}x",
-            "{\"a\":1,\"a\":2}",
-            "\0{}",
-            "nonsense",
-        ] {
-            assert_eq!(
-                Request::parse(stdin.as_bytes()).unwrap_err().code,
-                Code::Decode,
-                "{stdin:?}"
-            );
+        for stdin in ["", " \n", "[]", "{", "1", "{}x", "{\"a\":1,\"a\":2}", "\0{}", "nonsense"] {
+            assert_eq!(Request::parse(stdin.as_bytes()).unwrap_err().code, Code::Decode, "{stdin:?}");
         }
+    }
+
+    #[test]
+    fn more_keys_than_any_runtime_sends_are_a_decode_error() {
+        let object = |count: usize| {
+            let keys: Vec<_> = (0..count).map(|key| format!("\"{key}\":1")).collect();
+            format!("{{{}}}", keys.join(","))
+        };
+        assert!(Request::parse(object(MOST_KEYS).as_bytes()).is_ok());
+        let error = Request::parse(object(400_000).as_bytes()).unwrap_err();
+        assert_eq!(error.code, Code::Decode);
+        assert!(error.msg.contains("more than 1000 keys"), "{}", error.msg);
     }
 
     #[test]
@@ -221,14 +220,20 @@ mod tests {
         assert_eq!(read("{}"), None);
         assert_eq!(read(r#"{"runtimeConfig":null}"#), None);
         assert_eq!(read(r#"{"runtimeConfig":{"portMappings":[]}}"#), None);
-        assert_eq!(
-            read(r#"{"runtimeConfig":{"io.kubernetes.cri.pod-annotations":null}}"#),
-            None
-        );
+        assert_eq!(read(r#"{"runtimeConfig":{"io.kubernetes.cri.pod-annotations":null}}"#), None);
         assert_eq!(
             read(r#"{"runtimeConfig":{"io.kubernetes.cri.pod-annotations":{}}}"#),
             Some(BTreeMap::new())
         );
+    }
+
+    #[test]
+    fn annotations_of_another_shape_are_a_decode_error() {
+        for config in ["[]", r#"[{"a":"b"}]"#, "7", r#"{"io.kubernetes.cri.pod-annotations":["a"]}"#] {
+            let stdin = format!(r#"{{"runtimeConfig":{config}}}"#);
+            let error = Request::parse(stdin.as_bytes()).unwrap().annotations().unwrap_err();
+            assert_eq!(error.code, Code::Decode, "{config}");
+        }
     }
 
     #[test]
@@ -243,17 +248,9 @@ mod tests {
 
     #[test]
     fn no_list_of_attachments_is_not_an_empty_one() {
-        let read = |text: &str| {
-            Request::parse(text.as_bytes())
-                .unwrap()
-                .valid_attachments()
-                .unwrap()
-        };
+        let read = |text: &str| Request::parse(text.as_bytes()).unwrap().valid_attachments().unwrap();
         assert_eq!(read("{}"), None);
-        assert_eq!(
-            read(r#"{"cni.dev/valid-attachments":null}"#),
-            Some(BTreeSet::new())
-        );
+        assert_eq!(read(r#"{"cni.dev/valid-attachments":null}"#), Some(BTreeSet::new()));
         let both =
             r#"{"cni.dev/attachments":[],"cni.dev/valid-attachments":[{"containerID":"a","ifname":"b"}]}"#;
         assert_eq!(read(both).unwrap().len(), 1);

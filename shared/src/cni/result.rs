@@ -1,17 +1,18 @@
 //! The result of the plugins before ours: passed on as it came, and asked for the pod's first address.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::error::{Code, Error};
 use super::version::Version;
 
 #[derive(Deserialize)]
-struct Shape {
-    #[serde(rename = "cniVersion", default)]
-    cni_version: Option<String>,
+struct Shape<'a> {
+    #[serde(rename = "cniVersion", default, borrow, deserialize_with = "even_null")]
+    cni_version: Option<&'a RawValue>,
     #[serde(default)]
     interfaces: Option<Vec<Interface>>,
     #[serde(default)]
@@ -34,11 +35,17 @@ struct Ip {
     interface: Option<i64>,
 }
 
+/// A key that is there: null too, which an `Option` would swallow.
+fn even_null<'de, D: Deserializer<'de>>(value: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(value).map(Some)
+}
+
 /// What ADD needs of `prevResult`.
 #[derive(Debug)]
 pub struct PrevResult<'a> {
     raw: &'a RawValue,
-    has_version: bool,
+    /// What `cniVersion` says.
+    version: Option<&'a RawValue>,
     /// The first address of the pod's interface.
     pub first_address: Option<IpAddr>,
 }
@@ -49,19 +56,23 @@ impl<'a> PrevResult<'a> {
     /// # Errors
     /// Code 7 if it is no result.
     pub fn parse(raw: &'a RawValue, ifname: &str) -> Result<Self, Error> {
-        let shape: Shape = serde_json::from_str(raw.get()).map_err(|error| {
-            Error::new(
-                Code::InvalidConfig,
-                format!("prevResult is not a CNI result: {error}"),
-            )
-        })?;
+        let refused = |reason: &dyn std::fmt::Display| {
+            Error::new(Code::InvalidConfig, format!("prevResult is not a CNI result: {reason}"))
+        };
+        // serde takes an array for a struct too.
+        if !raw.get().starts_with('{') {
+            return Err(refused(&"it is no object"));
+        }
+        let shape: Shape<'a> = serde_json::from_str(raw.get()).map_err(|error| refused(&error))?;
+        if let Some(version) = shape.cni_version {
+            serde_json::from_str::<Option<Cow<'_, str>>>(version.get())
+                .map_err(|_| refused(&"cniVersion is not a string"))?;
+        }
         let interfaces = shape.interfaces.unwrap_or_default();
         // An address of another interface is not the pod's on this one; no interface means this one.
         let of_this = |ip: &&Ip| {
-            let interface = ip
-                .interface
-                .and_then(|at| usize::try_from(at).ok())
-                .and_then(|at| interfaces.get(at));
+            let interface =
+                ip.interface.and_then(|at| usize::try_from(at).ok()).and_then(|at| interfaces.get(at));
             interface.is_none_or(|interface| {
                 interface.name.as_deref() == Some(ifname)
                     && interface.sandbox.as_deref().is_some_and(|s| !s.is_empty())
@@ -70,25 +81,24 @@ impl<'a> PrevResult<'a> {
         let ips = shape.ips.unwrap_or_default();
         let address = |ip: &Ip| ip.address.as_deref()?.split('/').next()?.parse().ok();
         let first_address = ips.iter().filter(of_this).find_map(address);
-        Ok(Self {
-            raw,
-            has_version: shape.cni_version.is_some(),
-            first_address,
-        })
+        Ok(Self { raw, version: shape.cni_version, first_address })
     }
 
     /// What ADD prints: every byte as it came, and a version where it had none.
     #[must_use]
     pub fn to_json(&self, version: Version) -> String {
         let text = self.raw.get();
-        match text.strip_prefix('{') {
-            Some(rest) if !self.has_version => {
-                let comma = if rest.trim_start().starts_with('}') {
-                    ""
-                } else {
-                    ","
-                };
-                format!("{{\"cniVersion\":\"{}\"{comma}{rest}", version.as_str())
+        let version = version.as_str();
+        match (text.strip_prefix('{'), self.version) {
+            // Where null stands, the version takes its place: nobody reads a key that is there twice alike.
+            (_, Some(null)) if null.get() == "null" => {
+                let at = null.get().as_ptr().addr() - text.as_ptr().addr();
+                let (before, after) = text.split_at(at);
+                format!("{before}\"{version}\"{}", after.strip_prefix("null").unwrap_or(after))
+            }
+            (Some(rest), None) => {
+                let comma = if rest.trim_start().starts_with('}') { "" } else { "," };
+                format!("{{\"cniVersion\":\"{version}\"{comma}{rest}")
             }
             _ => text.to_owned(),
         }
@@ -109,6 +119,23 @@ mod tests {
     fn a_result_without_version_gets_the_configurations() {
         assert_eq!(parse("{}").1, r#"{"cniVersion":"1.0.0"}"#);
         assert_eq!(parse(r#"{"dns":{}}"#).1, r#"{"cniVersion":"1.0.0","dns":{}}"#);
+    }
+
+    #[test]
+    fn a_version_that_is_null_is_replaced_where_it_stands() {
+        assert_eq!(
+            parse(r#"{ "dns":{}, "cniVersion": null ,"x":1e400}"#).1,
+            r#"{ "dns":{}, "cniVersion": "1.0.0" ,"x":1e400}"#
+        );
+    }
+
+    #[test]
+    fn what_is_no_result_is_refused() {
+        for text in ["[]", "7", "null", r#"["1.0.0",[],[]]"#, r#"{"cniVersion":1}"#, r#"{"ips":{}}"#] {
+            let raw: &RawValue = serde_json::from_str(text).unwrap();
+            let error = PrevResult::parse(raw, "eth0").unwrap_err();
+            assert_eq!(error.code, Code::InvalidConfig, "{text}");
+        }
     }
 
     #[test]

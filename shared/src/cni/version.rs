@@ -19,13 +19,7 @@ pub enum Version {
 
 impl Version {
     /// Every version, oldest first.
-    pub const ALL: [Self; 5] = [
-        Self::V0_3_0,
-        Self::V0_3_1,
-        Self::V0_4_0,
-        Self::V1_0_0,
-        Self::V1_1_0,
-    ];
+    pub const ALL: [Self; 5] = [Self::V0_3_0, Self::V0_3_1, Self::V0_4_0, Self::V1_0_0, Self::V1_1_0];
     /// The newest, spoken where the runtime's own is not known.
     pub const NEWEST: Self = Self::V1_1_0;
 
@@ -48,12 +42,13 @@ impl Version {
     pub fn parse(text: &str) -> Result<Self, Error> {
         Self::ALL.into_iter().find(|version| version.as_str() == text).ok_or_else(|| {
             let known = Self::ALL.map(Self::as_str).join(", ");
-            let mut error = Error::new(
+            Error::new(
                 Code::IncompatibleVersion,
-                format!("cniVersion {text:?} is not supported; set the conflist's cniVersion to one of {known}"),
-            );
-            error.details = format!("the configuration says {text:?}, the plugin supports {known}");
-            error
+                format!(
+                    "cniVersion {text:?} is not supported; set the conflist's cniVersion to one of {known}"
+                ),
+            )
+            .with_details(format!("the configuration says {text:?}, the plugin supports {known}"))
         })
     }
 }

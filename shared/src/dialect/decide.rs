@@ -32,11 +32,7 @@ pub fn decide(pod: &Pod<'_>, config: &Config) -> Result<Decision, Refusal> {
         return Err(Refusal::loops(dialect));
     }
     let notes = notes(&redirect);
-    Ok(Decision::Divert {
-        dialect,
-        redirect: Box::new(redirect),
-        notes,
-    })
+    Ok(Decision::Divert { dialect, redirect: Box::new(redirect), notes })
 }
 
 /// The first dialect whose trigger matches; else why the first that came near does not.
@@ -100,16 +96,9 @@ fn check_switch(pod: &Pod<'_>, config: &Config, diverted: bool) -> Result<(), Re
         return Ok(());
     }
     let by_us = pod.annotations.contains_key(&format!("{PREFIX}{REDIRECT}"));
-    let key = if by_us {
-        format!("{PREFIX}{REDIRECT}")
-    } else {
-        super::keys::istio::INTERCEPTION_MODE.to_owned()
-    };
-    let verb = if diverted {
-        "turns diversion on"
-    } else {
-        "turns diversion off"
-    };
+    let key =
+        if by_us { format!("{PREFIX}{REDIRECT}") } else { super::keys::istio::INTERCEPTION_MODE.to_owned() };
+    let verb = if diverted { "turns diversion on" } else { "turns diversion off" };
     Err(Refusal::locked(format!(
         "annotation {key} {verb} for this pod, but this node's configuration locks {REDIRECT}; remove the annotation"
     )))
@@ -128,11 +117,7 @@ fn check_fields(dialect: Dialect, pod: &Pod<'_>, config: &Config, last: &Redirec
 
 /// What someone who wonders about this pod should find in the log.
 fn notes(redirect: &Redirect) -> Vec<String> {
-    let bypass = (redirect.ipv6 == Ipv6::Bypass).then(|| {
-        format!(
-            "IPv6 is not diverted: ipv6 is bypass, from {}",
-            redirect.source(Field::Ipv6)
-        )
-    });
+    let bypass = (redirect.ipv6 == Ipv6::Bypass)
+        .then(|| format!("IPv6 is not diverted: ipv6 is bypass, from {}", redirect.source(Field::Ipv6)));
     bypass.into_iter().collect()
 }

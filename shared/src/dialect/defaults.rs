@@ -18,11 +18,7 @@ pub struct ConfigError(String);
 impl ConfigError {
     /// A name that is none of the known ones.
     pub(super) fn unknown<'a>(place: &str, name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
-        Self(format!(
-            "{place}: {} is not known{}",
-            quoted(name),
-            suggestion(name, known)
-        ))
+        Self(format!("{place}: {} is not known{}", quoted(name), suggestion(name, known)))
     }
 
     fn value(place: &str, key: &str, error: &ValueError) -> Self {
@@ -48,10 +44,7 @@ impl Defaults {
         };
         let mut defaults = Self::default();
         for (name, values) in dialects {
-            let dialect = Dialect::ALL
-                .iter()
-                .copied()
-                .find(|dialect| dialect.name() == name);
+            let dialect = Dialect::ALL.iter().copied().find(|dialect| dialect.name() == name);
             let known = Dialect::ALL.iter().map(|dialect| dialect.name());
             let dialect = dialect.ok_or_else(|| ConfigError::unknown("defaults", name, known))?;
             let layer = layer(dialect, values)?;
@@ -64,6 +57,12 @@ impl Defaults {
         Ok(defaults)
     }
 
+    /// Every key that a dialect's part may have.
+    pub fn keys(dialect: Dialect) -> impl Iterator<Item = &'static str> {
+        let fields = Field::ALL.iter().map(|field| field.name());
+        fields.chain(extras(dialect).iter().flat_map(|extra| extra.names).copied())
+    }
+
     pub(super) fn layer(&self, dialect: Dialect) -> LayerOf<'_> {
         let layer = match dialect {
             Dialect::Sluice => &self.sluice,
@@ -74,11 +73,8 @@ impl Defaults {
     }
 }
 
-const SLUICE: &[Extra] = &[Extra {
-    names: &[REDIRECT],
-    field: None,
-    check: |text| own::parse_switch(text).map(drop),
-}];
+const SLUICE: &[Extra] =
+    &[Extra { names: &[REDIRECT], field: None, check: |text| own::parse_switch(text).map(drop) }];
 
 const LINKERD: &[Extra] = &[
     Extra {
@@ -86,46 +82,28 @@ const LINKERD: &[Extra] = &[
         field: Some(Field::IncludeInboundPorts),
         check: |text| Redirect::new("").set(Field::IncludeInboundPorts, text, ""),
     },
-    Extra {
-        names: &[linkerd::CONTROL_PLANE_NAMESPACES],
-        field: None,
-        check: linkerd::check_namespaces,
-    },
-    Extra {
-        names: &[linkerd::CONTROL_PLANE_PORTS],
-        field: None,
-        check: |text| parse_ports(text).map(drop),
-    },
-    Extra {
-        names: &[linkerd::SKIP_SUBNETS_DIRECTION],
-        field: None,
-        check: linkerd::check_direction,
-    },
-    Extra {
-        names: &[linkerd::CONTROL_PORT],
-        field: None,
-        check: |text| parse_port(text).map(drop),
-    },
-    Extra {
-        names: &[linkerd::ADMIN_PORT],
-        field: None,
-        check: |text| parse_port(text).map(drop),
-    },
+    Extra { names: &[linkerd::CONTROL_PLANE_NAMESPACES], field: None, check: linkerd::check_namespaces },
+    Extra { names: &[linkerd::CONTROL_PLANE_PORTS], field: None, check: |text| parse_ports(text).map(drop) },
+    Extra { names: &[linkerd::SKIP_SUBNETS_DIRECTION], field: None, check: linkerd::check_direction },
+    Extra { names: &[linkerd::CONTROL_PORT], field: None, check: |text| parse_port(text).map(drop) },
+    Extra { names: &[linkerd::ADMIN_PORT], field: None, check: |text| parse_port(text).map(drop) },
 ];
+
+fn extras(dialect: Dialect) -> &'static [Extra] {
+    match dialect {
+        Dialect::Sluice => SLUICE,
+        Dialect::Linkerd => LINKERD,
+        Dialect::Istio => istio::EXTRAS,
+    }
+}
 
 /// Reads one dialect's values.
 fn layer(dialect: Dialect, json: &Json) -> Result<Layer, ConfigError> {
     let place = dialect.defaults_name();
     let Json::Object(values) = json else {
-        return Err(ConfigError(format!(
-            "{place}: not an object; use {{\"proxy-uid\": 2102}} and the like"
-        )));
+        return Err(ConfigError(format!("{place}: not an object; use {{\"proxy-uid\": 2102}} and the like")));
     };
-    let extras = match dialect {
-        Dialect::Sluice => SLUICE,
-        Dialect::Linkerd => LINKERD,
-        Dialect::Istio => istio::EXTRAS,
-    };
+    let extras = extras(dialect);
     let mut layer = BTreeMap::new();
     let mut fields: BTreeMap<Field, &str> = BTreeMap::new();
     for (key, json) in values {
@@ -134,34 +112,18 @@ fn layer(dialect: Dialect, json: &Json) -> Result<Layer, ConfigError> {
         let (name, field, text) = if let Some(field) = Field::from_name(key) {
             let ids = dialect == Dialect::Linkerd && matches!(field, Field::ProxyUid | Field::ProxyGid);
             let text = if ids { linkerd::default_ids(&text) } else { text };
-            Redirect::new("")
-                .set(field, &text, "")
-                .map_err(|error| wrong(&error))?;
+            Redirect::new("").set(field, &text, "").map_err(|error| wrong(&error))?;
             (field.name(), Some(field), text)
         } else {
             let extra = extras.iter().find(|extra| extra.names.contains(&key.as_str()));
-            let known = || {
-                Field::ALL
-                    .iter()
-                    .map(|it| it.name())
-                    .chain(extras.iter().flat_map(|it| it.names).copied())
-            };
-            let extra = extra.ok_or_else(|| ConfigError::unknown(place, key, known()))?;
+            let extra = extra.ok_or_else(|| ConfigError::unknown(place, key, Defaults::keys(dialect)))?;
             (extra.check)(&text).map_err(|error| wrong(&error))?;
-            (
-                extra.names.first().copied().unwrap_or_default(),
-                extra.field,
-                text,
-            )
+            (extra.names.first().copied().unwrap_or_default(), extra.field, text)
         };
         // Which of two keys for one thing would win nobody could tell.
-        let twice = field
-            .and_then(|field| fields.insert(field, key))
-            .filter(|other| other != key);
+        let twice = field.and_then(|field| fields.insert(field, key)).filter(|other| other != key);
         if let Some(other) = twice {
-            return Err(ConfigError(format!(
-                "{place}: {other} and {key} set the same; keep one of them"
-            )));
+            return Err(ConfigError(format!("{place}: {other} and {key} set the same; keep one of them")));
         }
         layer.insert(name, text);
     }

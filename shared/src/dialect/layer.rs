@@ -37,8 +37,7 @@ impl<'a> LayerOf<'a> {
     }
 
     pub(super) fn setting(self, key: &str) -> Option<Setting<'a>> {
-        self.get(key)
-            .map(|text| Setting::default(self.dialect, key, text))
+        self.get(key).map(|text| Setting::default(self.dialect, key, text))
     }
 
     /// Sets every field that is given by its own name.

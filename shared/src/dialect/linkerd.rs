@@ -20,9 +20,7 @@ pub(super) const ADMIN_PORT: &str = "admin-port";
 
 /// A pod that Linkerd's injector has given a proxy.
 pub(super) fn claims(annotations: &Annotations) -> Result<(), Reason> {
-    let injected = annotations
-        .get(keys::PROXY_VERSION)
-        .is_some_and(|version| !version.trim().is_empty());
+    let injected = annotations.get(keys::PROXY_VERSION).is_some_and(|version| !version.trim().is_empty());
     match annotations.get(keys::INJECT) {
         _ if !injected => Err(Reason::NoMesh),
         Some(inject) if inject.trim() == "disabled" => Err(Reason::LinkerdDisabled),
@@ -35,10 +33,7 @@ pub(super) fn redirect(annotations: &Annotations, layer: LayerOf<'_>) -> Result<
     let mut redirect = start();
     layer.apply_fields(&mut redirect)?;
     // An empty list is how linkerd-cni spells "all ports".
-    if let Some(ports) = layer
-        .setting(PORTS_TO_REDIRECT)
-        .filter(|it| !it.text.trim().is_empty())
-    {
+    if let Some(ports) = layer.setting(PORTS_TO_REDIRECT).filter(|it| !it.text.trim().is_empty()) {
         ports.set(&mut redirect, Field::IncludeInboundPorts)?;
     }
     for (key, field) in [
@@ -51,17 +46,10 @@ pub(super) fn redirect(annotations: &Annotations, layer: LayerOf<'_>) -> Result<
             setting.set(&mut redirect, field)?;
         }
     }
-    for (key, field) in [
-        (keys::PROXY_UID, Field::ProxyUid),
-        (keys::PROXY_GID, Field::ProxyGid),
-    ] {
+    for (key, field) in [(keys::PROXY_UID, Field::ProxyUid), (keys::PROXY_GID, Field::ProxyGid)] {
         if let Some(setting) = written(annotations, key) {
             let id = setting.read(parse_id)?;
-            Setting {
-                text: id.into(),
-                ..setting
-            }
-            .set(&mut redirect, field)?;
+            Setting { text: id.into(), ..setting }.set(&mut redirect, field)?;
         }
     }
     if let Some(setting) = written(annotations, keys::SKIP_INBOUND_PORTS) {
@@ -83,10 +71,9 @@ pub(super) fn always(
     pod: &Pod<'_>,
     layer: LayerOf<'_>,
 ) -> Result<(), Refusal> {
-    for (key, default_key, start) in [
-        (keys::CONTROL_PORT, CONTROL_PORT, 4190),
-        (keys::ADMIN_PORT, ADMIN_PORT, 4191),
-    ] {
+    for (key, default_key, start) in
+        [(keys::CONTROL_PORT, CONTROL_PORT, 4190), (keys::ADMIN_PORT, ADMIN_PORT, 4191)]
+    {
         let setting = written(annotations, key).or_else(|| layer.setting(default_key));
         let (port, source) = match setting {
             Some(setting) => (setting.read(parse_port)?, setting.source),
@@ -98,7 +85,8 @@ pub(super) fn always(
         .get(CONTROL_PLANE_NAMESPACES)
         .unwrap_or("linkerd")
         .split(',')
-        .any(|it| it.trim() == pod.namespace)
+        .map(str::trim)
+        .any(|it| !it.is_empty() && it == pod.namespace)
     {
         let setting = layer.setting(CONTROL_PLANE_PORTS);
         let setting = setting.unwrap_or_else(|| Setting {
@@ -150,17 +138,11 @@ pub(super) fn default_ids(text: &str) -> String {
 }
 
 pub(super) fn check_namespaces(text: &str) -> Result<(), ValueError> {
-    let good = |name: &str| {
-        name.bytes()
-            .all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || it == b'-')
-    };
+    let good =
+        |name: &str| name.bytes().all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || it == b'-');
     let wrong = text.split(',').map(str::trim).find(|name| !good(name));
     wrong.map_or(Ok(()), |name| {
-        Err(ValueError::new(
-            name,
-            "is not a namespace",
-            "names of namespaces, separated by commas",
-        ))
+        Err(ValueError::new(name, "is not a namespace", "names of namespaces, separated by commas"))
     })
 }
 

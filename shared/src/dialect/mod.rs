@@ -106,17 +106,11 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self {
-            dialects: Dialect::ALL.to_vec(),
-            defaults: Defaults::default(),
-            locked: Vec::new(),
-        }
+        Self { dialects: Dialect::ALL.to_vec(), defaults: Defaults::default(), locked: Vec::new() }
     }
 }
 
 /// The end of a sentence: the nearest known name, for an error about a name nobody knows.
 fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    nearest(name, known).map_or_else(String::new, |nearest| {
-        format!("; the nearest known name is {nearest}")
-    })
+    nearest(name, known).map_or_else(String::new, |nearest| format!("; the nearest known name is {nearest}"))
 }

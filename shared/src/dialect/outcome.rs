@@ -73,10 +73,7 @@ impl Refusal {
     pub const LOCKED: u32 = 104;
 
     pub(super) fn bad(message: String) -> Self {
-        Self {
-            code: Self::BAD_ANNOTATION,
-            message,
-        }
+        Self { code: Self::BAD_ANNOTATION, message }
     }
 
     /// A value that cannot be read; `place` is where it stands.
@@ -85,10 +82,7 @@ impl Refusal {
     }
 
     pub(super) fn locked(message: String) -> Self {
-        Self {
-            code: Self::LOCKED,
-            message,
-        }
+        Self { code: Self::LOCKED, message }
     }
 
     /// Neither a proxy uid nor a gid is known.

@@ -19,28 +19,18 @@ impl<'a> Setting<'a> {
     /// A pod's annotation.
     pub(super) fn annotation(annotations: &'a Annotations, key: &str) -> Option<Self> {
         let text = annotations.get(key)?;
-        Some(Self {
-            text: text.into(),
-            place: format!("annotation {key}"),
-            source: key.to_owned(),
-        })
+        Some(Self { text: text.into(), place: format!("annotation {key}"), source: key.to_owned() })
     }
 
     /// A value of `defaults`.
     pub(super) fn default(dialect: Dialect, key: &str, text: &'a str) -> Self {
         let source = dialect.defaults_name();
-        Self {
-            text: text.into(),
-            place: format!("{source}.{key}"),
-            source: source.to_owned(),
-        }
+        Self { text: text.into(), place: format!("{source}.{key}"), source: source.to_owned() }
     }
 
     /// Makes it the field's value.
     pub(super) fn set(&self, redirect: &mut Redirect, field: Field) -> Result<(), Refusal> {
-        redirect
-            .set(field, &self.text, &self.source)
-            .map_err(|error| self.refusal(&error))
+        redirect.set(field, &self.text, &self.source).map_err(|error| self.refusal(&error))
     }
 
     /// Its meaning, by this parser.

@@ -13,8 +13,8 @@ use nix::sys::time::TimeVal;
 
 use super::sockopt;
 
-/// Room for one answer: the kernel makes none of a dump longer than 32 KiB.
-const ROOM: usize = 64 * 1024;
+/// Room for one answer. The kernel makes none of a dump longer than this, or than the room given if that is more.
+const ROOM: usize = 16 * 1024;
 /// What the kernel's default buffer surely takes.
 const SMALL: usize = 64 * 1024;
 /// The kernel counts its own bookkeeping too.
@@ -75,13 +75,8 @@ impl Socket {
             Protocol::Netfilter => SockProtocol::NetlinkNetFilter,
             Protocol::Route => SockProtocol::NetlinkRoute,
         };
-        let fd = socket(
-            AddressFamily::Netlink,
-            SockType::Raw,
-            SockFlag::SOCK_CLOEXEC,
-            protocol,
-        )
-        .map_err(Error::Open)?;
+        let fd = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol)
+            .map_err(Error::Open)?;
         bind(fd.as_raw_fd(), &NetlinkAddr::new(0, 0)).map_err(Error::Open)?;
         // Both only make errors better; 4.12 and 4.3 have them.
         let _ = sockopt::enable(fd.as_fd(), sockopt::EXT_ACK);
@@ -195,28 +190,18 @@ const ATTRIBUTES: u16 = 0x200;
 pub fn answer(message: &Message<'_>) -> Option<Answer> {
     let code = i32::from_ne_bytes(message.body.get(..4)?.try_into().ok()?);
     let errno = (code != 0).then(|| Errno::from_raw(code.saturating_neg()));
-    let mut answer = Answer {
-        errno,
-        text: None,
-        offset: None,
-    };
+    let mut answer = Answer { errno, text: None, offset: None };
     if message.kind == ERROR && message.flags & ATTRIBUTES != 0 {
         let request = message.body.get(4..8)?;
         let skip = match message.flags & CAPPED {
-            0 => usize::try_from(u32::from_ne_bytes(request.try_into().ok()?))
-                .ok()?
-                .next_multiple_of(4),
+            0 => usize::try_from(u32::from_ne_bytes(request.try_into().ok()?)).ok()?.next_multiple_of(4),
             _ => 16,
         };
         for attr in crate::nft::attr::attrs(message.body.get(4..)?.get(skip..).unwrap_or_default()) {
             match attr.kind {
                 1 => answer.text = Some(attr.str()),
                 2 => {
-                    answer.offset = attr
-                        .data
-                        .try_into()
-                        .ok()
-                        .map(|bytes| u32::from_ne_bytes(bytes) as usize);
+                    answer.offset = attr.data.try_into().ok().map(|bytes| u32::from_ne_bytes(bytes) as usize);
                 }
                 _ => {}
             }

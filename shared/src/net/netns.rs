@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::{io, thread};
 
@@ -82,19 +83,9 @@ impl Netns {
             Ok(_) => return Err(Error::Other(path)),
             Err(errno) => return Err(Error::Open { path, errno }),
         }
-        let stat = fstat(&fd).map_err(|errno| Error::Open {
-            path: path.clone(),
-            errno,
-        })?;
-        let identity = Identity {
-            device: stat.st_dev,
-            inode: stat.st_ino,
-        };
-        Ok(Self {
-            file: File::from(fd),
-            path,
-            identity,
-        })
+        let stat = fstat(&fd).map_err(|errno| Error::Open { path: path.clone(), errno })?;
+        let identity = Identity { device: stat.st_dev, inode: stat.st_ino };
+        Ok(Self { file: File::from(fd), path, identity })
     }
 
     /// The namespace of the current thread.
@@ -124,29 +115,36 @@ impl Netns {
     fn enter(&self) -> Result<(), Error> {
         setns(self.file.as_fd(), CloneFlags::CLONE_NEWNET).map_err(|errno| match errno {
             Errno::EINVAL => Error::Other(self.path.clone()),
-            errno => Error::Enter {
-                path: self.path.clone(),
-                errno,
-            },
+            errno => Error::Enter { path: self.path.clone(), errno },
         })
     }
 }
 
-/// Runs the closure on a thread of its own inside the namespace; the caller's thread never leaves its
-/// own, whatever happens. Sockets opened inside stay there and may be handed out.
+/// Does `work` inside the namespace. The calling thread goes in and comes back; where it could not come
+/// back (its own namespace belongs to other users than its own), a thread made for that goes instead,
+/// which costs more than everything that is usually done inside.
 ///
 /// # Errors
-/// What entering says; [`Error::Panic`] if the closure panicked.
+/// [`Error::Enter`], [`Error::Other`], [`Error::Thread`], and [`Error::Panic`] if `work` panicked.
 pub fn within<T: Send>(netns: &Netns, work: impl FnOnce() -> T + Send) -> Result<T, Error> {
-    thread::scope(|scope| {
-        let thread = thread::Builder::new()
-            .name("netns".to_owned())
-            .spawn_scoped(scope, || {
-                netns.enter()?;
-                Ok(work())
-            });
-        thread.map_err(Error::Thread)?.join().unwrap_or(Err(Error::Panic))
-    })
+    let inside = || {
+        netns.enter()?;
+        catch_unwind(AssertUnwindSafe(work)).map_err(|_| Error::Panic)
+    };
+    let outside = Netns::current()?;
+    // To go where one is needs the same right as to come back.
+    if outside.enter().is_err() {
+        return thread::scope(|scope| {
+            let thread = thread::Builder::new().spawn_scoped(scope, inside);
+            thread.map_err(Error::Thread)?.join().unwrap_or(Err(Error::Panic))
+        });
+    }
+    let result = inside();
+    if outside.enter().is_err() {
+        // It was allowed a moment ago. Whatever this thread did next would happen to a pod.
+        std::process::abort();
+    }
+    result
 }
 
 #[cfg(test)]

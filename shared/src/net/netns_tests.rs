@@ -36,11 +36,7 @@ fn what_is_no_namespace_is_called_so_and_never_waited_for() {
     let socket = dir.join("socket");
     let listener = UnixListener::bind(&socket).unwrap();
     for path in [&file, &fifo, &socket, &dir] {
-        assert!(
-            matches!(Netns::open(path), Err(Error::Other(_))),
-            "{}",
-            path.display()
-        );
+        assert!(matches!(Netns::open(path), Err(Error::Other(_))), "{}", path.display());
     }
     drop(listener);
     std::fs::remove_dir_all(&dir).unwrap();
@@ -55,10 +51,7 @@ fn a_namespace_of_another_kind_is_called_so() {
 
 #[test]
 fn a_file_that_is_not_there_is_missing() {
-    assert!(matches!(
-        Netns::open("/run/netns/sluice-none"),
-        Err(Error::Missing(_))
-    ));
+    assert!(matches!(Netns::open("/run/netns/sluice-none"), Err(Error::Missing(_))));
     assert!(matches!(Netns::open("/etc/passwd/net"), Err(Error::Missing(_))));
 }
 

@@ -17,13 +17,7 @@ pub(super) fn enable(socket: BorrowedFd<'_>, option: c_int) -> Result<(), Errno>
     let size = socklen_t::try_from(size_of::<c_int>()).map_err(|_| Errno::EINVAL)?;
     // SAFETY: the descriptor is borrowed, so it is open; `on` lives through the call and is `size` bytes long.
     let result = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_NETLINK,
-            option,
-            (&raw const on).cast(),
-            size,
-        )
+        libc::setsockopt(socket.as_raw_fd(), libc::SOL_NETLINK, option, (&raw const on).cast(), size)
     };
     Errno::result(result).map(drop)
 }

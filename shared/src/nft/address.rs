@@ -53,15 +53,11 @@ pub fn address_sets(
     lengths.sort_by_key(|(_, networks)| std::cmp::Reverse(networks.len()));
     let rest = lengths.split_off(lengths.len().min(LENGTHS));
     lengths.sort_by_key(|(length, _)| *length);
-    let mut sets: Vec<_> = lengths
-        .into_iter()
-        .map(|(length, networks)| hash(name, family, length, &networks))
-        .collect();
+    let mut sets: Vec<_> =
+        lengths.into_iter().map(|(length, networks)| hash(name, family, length, &networks)).collect();
     if !rest.is_empty() {
         let ranges = rest.iter().flat_map(|(length, networks)| {
-            networks
-                .iter()
-                .map(move |network| (*network, network | host_bits(bits(family) - length)))
+            networks.iter().map(move |network| (*network, network | host_bits(bits(family) - length)))
         });
         let mut ranges: Vec<_> = ranges.collect();
         ranges.sort_unstable();
@@ -89,10 +85,7 @@ fn prefixes(first: u128, last: u128, bits: u32, mut each: impl FnMut(u128, u32))
         let fitting = (last - next).checked_add(1).map_or(bits, u128::ilog2).min(bits);
         let host = aligned.min(fitting);
         each(next, bits - host);
-        match next
-            .checked_add(host_bits(host))
-            .and_then(|end| end.checked_add(1))
-        {
+        match next.checked_add(host_bits(host)).and_then(|end| end.checked_add(1)) {
             Some(after) => next = after,
             None => return,
         }
@@ -112,15 +105,7 @@ fn set(name: String, family: Family, interval: bool, elements: Vec<Element>) -> 
         Family::V4 => DataType::Ipv4Addr,
         Family::V6 => DataType::Ipv6Addr,
     };
-    Set {
-        name,
-        key: vec![kind],
-        data: None,
-        interval,
-        anonymous: false,
-        elements,
-        comment: None,
-    }
+    Set { name, key: vec![kind], data: None, interval, anonymous: false, elements, comment: None }
 }
 
 fn tree(name: &str, family: Family, ranges: &[(u128, u128)]) -> AddressSet {
@@ -129,36 +114,14 @@ fn tree(name: &str, family: Family, ranges: &[(u128, u128)]) -> AddressSet {
         end: (first != last).then(|| key(family, *last)),
         data: None,
     };
-    let set = set(
-        name.to_owned(),
-        family,
-        true,
-        ranges.iter().map(element).collect(),
-    );
-    AddressSet {
-        set,
-        family,
-        prefix: None,
-    }
+    let set = set(name.to_owned(), family, true, ranges.iter().map(element).collect());
+    AddressSet { set, family, prefix: None }
 }
 
 fn hash(name: &str, family: Family, length: u32, networks: &[u128]) -> AddressSet {
-    let element = |network: &u128| Element {
-        key: key(family, *network),
-        end: None,
-        data: None,
-    };
-    let set = set(
-        format!("{name}-{length}"),
-        family,
-        false,
-        networks.iter().map(element).collect(),
-    );
-    AddressSet {
-        set,
-        family,
-        prefix: Some(length),
-    }
+    let element = |network: &u128| Element { key: key(family, *network), end: None, data: None };
+    let set = set(format!("{name}-{length}"), family, false, networks.iter().map(element).collect());
+    AddressSet { set, family, prefix: Some(length) }
 }
 
 impl RuleBuilder {
@@ -178,22 +141,13 @@ impl RuleBuilder {
 
     fn address_of(self, offset: u32, is: Is, set: &AddressSet) -> Self {
         let len = bits(set.family) / 8;
-        let loaded = self.family(set.family).expr(Expr::Payload {
-            base: PayloadBase::Network,
-            offset,
-            len,
-            dreg: R0,
-        });
+        let loaded =
+            self.family(set.family).expr(Expr::Payload { base: PayloadBase::Network, offset, len, dreg: R0 });
         let masked = match set.prefix {
             Some(length) if length < bits(set.family) => {
                 let host = host_bits(bits(set.family).saturating_sub(length));
                 let mask = key(set.family, !host);
-                loaded.expr(Expr::Bitwise {
-                    sreg: R0,
-                    dreg: R0,
-                    xor: vec![0; mask.len()],
-                    mask,
-                })
+                loaded.expr(Expr::Bitwise { sreg: R0, dreg: R0, xor: vec![0; mask.len()], mask })
             }
             _ => loaded,
         };

@@ -138,14 +138,16 @@ impl<'a> Attr<'a> {
         Some(u64::from_be_bytes(self.data.get(..8)?.try_into().ok()?))
     }
 
-    /// Up to the first zero byte; anything that is not UTF-8 is replaced.
+    /// Up to the first zero byte. What is not UTF-8 is replaced, and what a terminal would obey: the kernel
+    /// takes any bytes for the name of a chain or set.
     pub(crate) fn str(&self) -> String {
-        let end = self
-            .data
-            .iter()
-            .position(|byte| *byte == 0)
-            .unwrap_or(self.data.len());
-        String::from_utf8_lossy(self.data.get(..end).unwrap_or_default()).into_owned()
+        let end = self.data.iter().position(|byte| *byte == 0).unwrap_or(self.data.len());
+        let text = String::from_utf8_lossy(self.data.get(..end).unwrap_or_default());
+        if text.contains(char::is_control) {
+            text.replace(char::is_control, "\u{fffd}")
+        } else {
+            text.into_owned()
+        }
     }
 
     pub(crate) fn inside(&self) -> Attrs<'a> {
@@ -179,11 +181,7 @@ impl<'a> Iterator for Attrs<'a> {
         let rest = self.bytes.get(self.at..)?;
         let len = usize::from(u16::from_ne_bytes(rest.get(..2)?.try_into().ok()?));
         let kind = u16::from_ne_bytes(rest.get(2..4)?.try_into().ok()?) & KIND;
-        let attr = Attr {
-            kind,
-            data: rest.get(4..len)?,
-            at: self.at,
-        };
+        let attr = Attr { kind, data: rest.get(4..len)?, at: self.at };
         self.at += len.next_multiple_of(4);
         Some(attr)
     }
@@ -202,11 +200,15 @@ mod tests {
         assert_eq!(writer.fault, None);
         let read = attrs(&writer.bytes);
         assert_eq!(read.find_kind(1).unwrap().str(), "eth");
-        assert_eq!(
-            read.find_kind(2).unwrap().inside().find_kind(3).unwrap().u32(),
-            Some(7)
-        );
+        assert_eq!(read.find_kind(2).unwrap().inside().find_kind(3).unwrap().u32(), Some(7));
         assert_eq!(read.find_kind(4).unwrap().u64(), Some(1 << 40));
+    }
+
+    #[test]
+    fn a_name_steers_no_terminal() {
+        let mut writer = Writer::default();
+        writer.raw(1, b"a\x1b[2J\xff\nb\0c");
+        assert_eq!(attrs(&writer.bytes).next().unwrap().str(), "a\u{fffd}[2J\u{fffd}\u{fffd}b");
     }
 
     #[test]

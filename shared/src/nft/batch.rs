@@ -72,10 +72,7 @@ impl Ruleset {
             }
         }
         check(self, &self.table, &out)?;
-        Ok(Body {
-            ruleset: self,
-            messages: Arc::new(out),
-        })
+        Ok(Body { ruleset: self, messages: Arc::new(out) })
     }
 
     /// 16 hex digits that change with anything in the ruleset but the table's comment, so that the
@@ -91,10 +88,7 @@ impl Ruleset {
 fn check(ruleset: &Ruleset, table: &str, out: &Messages) -> Result<(), Error> {
     match out.fault {
         None => Ok(()),
-        Some((label, fault)) => Err(Error::Encode {
-            what: describe(label, table, Some(ruleset)),
-            fault,
-        }),
+        Some((label, fault)) => Err(Error::Encode { what: describe(label, table, Some(ruleset)), fault }),
     }
 }
 
@@ -183,37 +177,17 @@ impl<'r> Body<'r> {
         check(self.ruleset, table, &out)?;
         let tail = end(self.messages.next_seq());
         let body = Some(Arc::clone(&self.messages));
-        Ok(Batch {
-            table,
-            ruleset: Some(self.ruleset),
-            head: out,
-            body,
-            tail,
-        })
+        Ok(Batch { table, ruleset: Some(self.ruleset), head: out, body, tail })
     }
 }
 
 fn begin(out: &mut Messages) {
-    out.raw(
-        NFNL_MSG_BATCH_BEGIN,
-        0,
-        NFPROTO_UNSPEC,
-        NFNL_SUBSYS_NFTABLES,
-        Label::Frame,
-        |_| (),
-    );
+    out.raw(NFNL_MSG_BATCH_BEGIN, 0, NFPROTO_UNSPEC, NFNL_SUBSYS_NFTABLES, Label::Frame, |_| ());
 }
 
 fn end(seq: u32) -> Messages {
     let mut out = Messages::new(seq);
-    out.raw(
-        NFNL_MSG_BATCH_END,
-        0,
-        NFPROTO_UNSPEC,
-        NFNL_SUBSYS_NFTABLES,
-        Label::Frame,
-        |_| (),
-    );
+    out.raw(NFNL_MSG_BATCH_END, 0, NFPROTO_UNSPEC, NFNL_SUBSYS_NFTABLES, Label::Frame, |_| ());
     out
 }
 
@@ -248,18 +222,9 @@ impl<'r> Batch<'r> {
         match out.fault {
             None => {
                 let tail = end(out.next_seq());
-                Ok(Self {
-                    table,
-                    ruleset: None,
-                    head: out,
-                    body: None,
-                    tail,
-                })
+                Ok(Self { table, ruleset: None, head: out, body: None, tail })
             }
-            Some((label, fault)) => Err(Error::Encode {
-                what: describe(label, table, None),
-                fault,
-            }),
+            Some((label, fault)) => Err(Error::Encode { what: describe(label, table, None), fault }),
         }
     }
 
@@ -270,7 +235,8 @@ impl<'r> Batch<'r> {
     }
 
     /// The bytes, in parts that make one datagram.
-    pub(crate) fn parts(&self) -> [&[u8]; 3] {
+    #[must_use]
+    pub fn parts(&self) -> [&[u8]; 3] {
         let body = self.body.as_ref().map_or(&[][..], |body| &body.writer.bytes);
         [&self.head.writer.bytes, body, &self.tail.writer.bytes]
     }
@@ -303,9 +269,7 @@ impl<'r> Batch<'r> {
 fn describe(label: Label, table: &str, ruleset: Option<&Ruleset>) -> String {
     let chain = |index: u32| ruleset.and_then(|ruleset| ruleset.chains.get(index as usize));
     let set = |index: u32| {
-        ruleset
-            .and_then(|ruleset| ruleset.sets.get(index as usize))
-            .map_or("?", |set| set.name.as_str())
+        ruleset.and_then(|ruleset| ruleset.sets.get(index as usize)).map_or("?", |set| set.name.as_str())
     };
     match label {
         Label::Frame => "the batch".to_owned(),
@@ -318,9 +282,7 @@ fn describe(label: Label, table: &str, ruleset: Option<&Ruleset>) -> String {
             let chain = chain(index);
             let name = chain.map_or("?", |chain| &chain.name);
             let comment = chain.and_then(|chain| chain.rules.get(rule as usize)?.comment.as_deref());
-            let comment = comment
-                .map(|comment| format!(" (\"{comment}\")"))
-                .unwrap_or_default();
+            let comment = comment.map(|comment| format!(" (\"{comment}\")")).unwrap_or_default();
             format!("rule {} of chain {name}{comment}", rule + 1)
         }
     }

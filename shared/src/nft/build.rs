@@ -72,31 +72,15 @@ impl RuleBuilder {
         let invert = is == Is::Out;
         match of {
             Of::One(data) => self.with([cmp(is, data)]),
-            Of::Range(from, to) => self.with([Expr::Range {
-                sreg: R0,
-                invert,
-                from,
-                to,
-            }]),
+            Of::Range(from, to) => self.with([Expr::Range { sreg: R0, invert, from, to }]),
             Of::Prefix(address, len) => {
                 let mask = prefix_mask(address.len(), len);
                 let xor = vec![0; address.len()];
-                self.with([
-                    Expr::Bitwise {
-                        sreg: R0,
-                        dreg: R0,
-                        mask,
-                        xor,
-                    },
-                    cmp(is, address),
-                ])
+                self.with([Expr::Bitwise { sreg: R0, dreg: R0, mask, xor }, cmp(is, address)])
             }
-            Of::Set(set) => self.with([Expr::Lookup {
-                set,
-                sreg: R0,
-                target: LookupTarget::Membership,
-                invert,
-            }]),
+            Of::Set(set) => {
+                self.with([Expr::Lookup { set, sreg: R0, target: LookupTarget::Membership, invert }])
+            }
         }
     }
 
@@ -131,45 +115,25 @@ impl RuleBuilder {
     /// `iifname`, one of several
     #[must_use]
     pub fn in_by_of(self, of: Of) -> Self {
-        self.with([Expr::Meta {
-            key: MetaKey::IifName,
-            dreg: R0,
-        }])
-        .test(Is::In, of)
+        self.with([Expr::Meta { key: MetaKey::IifName, dreg: R0 }]).test(Is::In, of)
     }
 
     /// `oifname`, one of several
     #[must_use]
     pub fn out_of_of(self, of: Of) -> Self {
-        self.with([Expr::Meta {
-            key: MetaKey::OifName,
-            dreg: R0,
-        }])
-        .test(Is::In, of)
+        self.with([Expr::Meta { key: MetaKey::OifName, dreg: R0 }]).test(Is::In, of)
     }
 
     /// `th dport`; a [`protocol`](Self::protocol) that has ports comes first.
     #[must_use]
     pub fn dport(self, is: Is, of: Of) -> Self {
-        self.with([Expr::Payload {
-            base: PayloadBase::Transport,
-            offset: 2,
-            len: 2,
-            dreg: R0,
-        }])
-        .test(is, of)
+        self.with([Expr::Payload { base: PayloadBase::Transport, offset: 2, len: 2, dreg: R0 }]).test(is, of)
     }
 
     /// `th sport`
     #[must_use]
     pub fn sport(self, is: Is, of: Of) -> Self {
-        self.with([Expr::Payload {
-            base: PayloadBase::Transport,
-            offset: 0,
-            len: 2,
-            dreg: R0,
-        }])
-        .test(is, of)
+        self.with([Expr::Payload { base: PayloadBase::Transport, offset: 0, len: 2, dreg: R0 }]).test(is, of)
     }
 
     /// `ip saddr` or `ip6 saddr`, with the family's own match in front.
@@ -180,12 +144,7 @@ impl RuleBuilder {
             Family::V6 => (8, 16),
         };
         self.family(family)
-            .with([Expr::Payload {
-                base: PayloadBase::Network,
-                offset,
-                len,
-                dreg: R0,
-            }])
+            .with([Expr::Payload { base: PayloadBase::Network, offset, len, dreg: R0 }])
             .test(is, of)
     }
 
@@ -197,12 +156,7 @@ impl RuleBuilder {
             Family::V6 => (24, 16),
         };
         self.family(family)
-            .with([Expr::Payload {
-                base: PayloadBase::Network,
-                offset,
-                len,
-                dreg: R0,
-            }])
+            .with([Expr::Payload { base: PayloadBase::Network, offset, len, dreg: R0 }])
             .test(is, of)
     }
 
@@ -210,18 +164,8 @@ impl RuleBuilder {
     #[must_use]
     pub fn opens(self, is: Is) -> Self {
         self.with([
-            Expr::Payload {
-                base: PayloadBase::Transport,
-                offset: 13,
-                len: 1,
-                dreg: R0,
-            },
-            Expr::Bitwise {
-                sreg: R0,
-                dreg: R0,
-                mask: vec![FIN_SYN_RST_ACK],
-                xor: vec![0],
-            },
+            Expr::Payload { base: PayloadBase::Transport, offset: 13, len: 1, dreg: R0 },
+            Expr::Bitwise { sreg: R0, dreg: R0, mask: vec![FIN_SYN_RST_ACK], xor: vec![0] },
             cmp(is, vec![SYN]),
         ])
     }
@@ -249,13 +193,7 @@ impl RuleBuilder {
                 loaded.test(Is::In, Of::One(data))
             }
             range_or_set => loaded
-                .with([Expr::Byteorder {
-                    sreg: R0,
-                    dreg: R0,
-                    to_host: false,
-                    len: 4,
-                    size: 4,
-                }])
+                .with([Expr::Byteorder { sreg: R0, dreg: R0, to_host: false, len: 4, size: 4 }])
                 .test(Is::In, range_or_set),
         }
     }
@@ -270,11 +208,7 @@ impl RuleBuilder {
     #[must_use]
     pub fn ct_mark(self, mark: u32) -> Self {
         self.with([
-            Expr::Ct {
-                key: CtKey::Mark,
-                dir: None,
-                dreg: R0,
-            },
+            Expr::Ct { key: CtKey::Mark, dir: None, dreg: R0 },
             cmp(Is::In, mark.to_ne_bytes().to_vec()),
         ])
     }
@@ -282,25 +216,14 @@ impl RuleBuilder {
     /// `ct direction reply`
     #[must_use]
     pub fn ct_reply(self) -> Self {
-        self.with([
-            Expr::Ct {
-                key: CtKey::Direction,
-                dir: None,
-                dreg: R0,
-            },
-            cmp(Is::In, vec![1]),
-        ])
+        self.with([Expr::Ct { key: CtKey::Direction, dir: None, dreg: R0 }, cmp(Is::In, vec![1])])
     }
 
     /// `ct state invalid`
     #[must_use]
     pub fn ct_invalid(self) -> Self {
         self.with([
-            Expr::Ct {
-                key: CtKey::State,
-                dir: None,
-                dreg: R0,
-            },
+            Expr::Ct { key: CtKey::State, dir: None, dreg: R0 },
             Expr::Bitwise {
                 sreg: R0,
                 dreg: R0,
@@ -315,11 +238,7 @@ impl RuleBuilder {
     #[must_use]
     pub fn to_this_netns(self, is: Is) -> Self {
         self.with([
-            Expr::Fib {
-                flags: fib::DADDR,
-                result: FibResult::AddrType,
-                dreg: R0,
-            },
+            Expr::Fib { flags: fib::DADDR, result: FibResult::AddrType, dreg: R0 },
             cmp(is, fib::RTN_LOCAL.to_ne_bytes().to_vec()),
         ])
     }
@@ -327,14 +246,18 @@ impl RuleBuilder {
     /// `socket transparent 1` (or `0`); ends the rule where no socket would take the packet.
     #[must_use]
     pub fn socket_transparent(self, is: Is) -> Self {
-        self.with([
-            Expr::Socket {
-                key: SocketKey::Transparent,
-                level: 0,
-                dreg: R0,
-            },
-            cmp(is, vec![1]),
-        ])
+        self.socket(SocketKey::Transparent, is)
+    }
+
+    /// `socket wildcard 1`: it is bound to no address, as listeners are. A connection that is still being
+    /// made does not match.
+    #[must_use]
+    pub fn socket_wildcard(self) -> Self {
+        self.socket(SocketKey::Wildcard, Is::In)
+    }
+
+    fn socket(self, key: SocketKey, is: Is) -> Self {
+        self.with([Expr::Socket { key, level: 0, dreg: R0 }, cmp(is, vec![1])])
     }
 
     /// Any other expression.
@@ -346,11 +269,7 @@ impl RuleBuilder {
     /// The finished rule.
     #[must_use]
     pub fn comment(self, comment: &str) -> Rule {
-        Rule {
-            exprs: self.exprs,
-            comment: Some(comment.to_owned()),
-            handle: None,
-        }
+        Rule { exprs: self.exprs, comment: Some(comment.to_owned()), handle: None }
     }
 }
 

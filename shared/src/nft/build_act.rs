@@ -8,14 +8,8 @@ impl RuleBuilder {
     #[must_use]
     pub fn set_mark(self, mark: u32) -> Self {
         self.with([
-            Expr::Immediate {
-                dreg: R0,
-                data: mark.to_ne_bytes().to_vec(),
-            },
-            Expr::MetaSet {
-                key: MetaKey::Mark,
-                sreg: R0,
-            },
+            Expr::Immediate { dreg: R0, data: mark.to_ne_bytes().to_vec() },
+            Expr::MetaSet { key: MetaKey::Mark, sreg: R0 },
         ])
     }
 
@@ -23,15 +17,8 @@ impl RuleBuilder {
     #[must_use]
     pub fn save_mark(self) -> Self {
         self.with([
-            Expr::Meta {
-                key: MetaKey::Mark,
-                dreg: R0,
-            },
-            Expr::CtSet {
-                key: CtKey::Mark,
-                dir: None,
-                sreg: R0,
-            },
+            Expr::Meta { key: MetaKey::Mark, dreg: R0 },
+            Expr::CtSet { key: CtKey::Mark, dir: None, sreg: R0 },
         ])
     }
 
@@ -39,15 +26,8 @@ impl RuleBuilder {
     #[must_use]
     pub fn restore_mark(self) -> Self {
         self.with([
-            Expr::Ct {
-                key: CtKey::Mark,
-                dir: None,
-                dreg: R0,
-            },
-            Expr::MetaSet {
-                key: MetaKey::Mark,
-                sreg: R0,
-            },
+            Expr::Ct { key: CtKey::Mark, dir: None, dreg: R0 },
+            Expr::MetaSet { key: MetaKey::Mark, sreg: R0 },
         ])
     }
 
@@ -55,15 +35,8 @@ impl RuleBuilder {
     #[must_use]
     pub fn set_zone(self, zone: u16) -> Self {
         self.with([
-            Expr::Immediate {
-                dreg: R0,
-                data: zone.to_ne_bytes().to_vec(),
-            },
-            Expr::CtSet {
-                key: CtKey::Zone,
-                dir: None,
-                sreg: R0,
-            },
+            Expr::Immediate { dreg: R0, data: zone.to_ne_bytes().to_vec() },
+            Expr::CtSet { key: CtKey::Zone, dir: None, sreg: R0 },
         ])
     }
 
@@ -78,14 +51,8 @@ impl RuleBuilder {
     pub fn redirect(self, port: u16) -> Self {
         // NF_NAT_RANGE_PROTO_SPECIFIED, as nft sends it.
         self.with([
-            Expr::Immediate {
-                dreg: R0,
-                data: port.to_be_bytes().to_vec(),
-            },
-            Expr::Redir {
-                port: Some(R0),
-                flags: 2,
-            },
+            Expr::Immediate { dreg: R0, data: port.to_be_bytes().to_vec() },
+            Expr::Redir { port: Some(R0), flags: 2 },
         ])
     }
 
@@ -93,25 +60,15 @@ impl RuleBuilder {
     #[must_use]
     pub fn tproxy(self, port: u16) -> Self {
         self.with([
-            Expr::Immediate {
-                dreg: R0,
-                data: port.to_be_bytes().to_vec(),
-            },
-            Expr::Tproxy {
-                family: 0,
-                addr: None,
-                port: Some(R0),
-            },
+            Expr::Immediate { dreg: R0, data: port.to_be_bytes().to_vec() },
+            Expr::Tproxy { family: 0, addr: None, port: Some(R0) },
         ])
     }
 
     /// `reject with tcp reset`
     #[must_use]
     pub fn reset(self) -> Self {
-        self.with([Expr::Reject {
-            kind: RejectKind::TcpReset,
-            code: 0,
-        }])
+        self.with([Expr::Reject { kind: RejectKind::TcpReset, code: 0 }])
     }
 
     /// `accept`, `drop`, `return`, `jump` or `goto`

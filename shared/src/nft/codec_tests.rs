@@ -46,10 +46,7 @@ fn target() -> impl Strategy<Value = LookupTarget> {
 fn loads() -> impl Strategy<Value = Expr> {
     let n = any::<u32>;
     prop_oneof![
-        (n(), reg()).prop_map(|(key, dreg)| Expr::Meta {
-            key: MetaKey::from_number(key % 40),
-            dreg
-        }),
+        (n(), reg()).prop_map(|(key, dreg)| Expr::Meta { key: MetaKey::from_number(key % 40), dreg }),
         (0..4_u32, n(), n(), reg()).prop_map(|(base, offset, len, dreg)| Expr::Payload {
             base: PayloadBase::from_number(base).unwrap(),
             offset,
@@ -79,14 +76,7 @@ fn loads() -> impl Strategy<Value = Expr> {
             offset
         }),
         (reg(), reg(), n(), n(), of(n()), n()).prop_map(|(sreg, dreg, len, modulus, seed, offset)| {
-            Expr::Jhash {
-                sreg,
-                dreg,
-                len,
-                modulus,
-                seed,
-                offset,
-            }
+            Expr::Jhash { sreg, dreg, len, modulus, seed, offset }
         }),
     ]
 }
@@ -112,13 +102,7 @@ fn tests() -> impl Strategy<Value = Expr> {
             mask
         }),
         (reg(), reg(), any::<bool>(), n(), n()).prop_map(|(sreg, dreg, to_host, len, size)| {
-            Expr::Byteorder {
-                sreg,
-                dreg,
-                to_host,
-                len,
-                size,
-            }
+            Expr::Byteorder { sreg, dreg, to_host, len, size }
         }),
         (name(), reg(), target(), any::<bool>()).prop_map(|(set, sreg, target, invert)| Expr::Lookup {
             set,
@@ -133,47 +117,29 @@ fn tests() -> impl Strategy<Value = Expr> {
 fn acts() -> impl Strategy<Value = Expr> {
     let n = any::<u32>;
     prop_oneof![
-        (n(), reg()).prop_map(|(key, sreg)| Expr::MetaSet {
-            key: MetaKey::from_number(key % 40),
-            sreg
-        }),
+        (n(), reg()).prop_map(|(key, sreg)| Expr::MetaSet { key: MetaKey::from_number(key % 40), sreg }),
         (n(), of(0..2_u8), reg()).prop_map(|(key, dir, sreg)| Expr::CtSet {
             key: CtKey::from_number(key % 30),
             dir,
             sreg
         }),
         (of(reg()), n()).prop_map(|(port, flags)| Expr::Redir { port, flags }),
-        (
-            any::<bool>(),
-            n(),
-            of(reg()),
-            of(reg()),
-            of(reg()),
-            of(reg()),
-            n()
-        )
-            .prop_map(
-                |(source, family, addr, addr_max, port, port_max, flags)| Expr::Nat {
-                    source,
-                    family,
-                    addr,
-                    addr_max,
-                    port,
-                    port_max,
-                    flags
-                }
-            ),
-        (n(), of(reg()), of(reg())).prop_map(|(flags, port, port_max)| Expr::Masq {
-            flags,
-            port,
-            port_max
-        }),
+        (any::<bool>(), n(), of(reg()), of(reg()), of(reg()), of(reg()), n()).prop_map(
+            |(source, family, addr, addr_max, port, port_max, flags)| Expr::Nat {
+                source,
+                family,
+                addr,
+                addr_max,
+                port,
+                port_max,
+                flags
+            }
+        ),
+        (n(), of(reg()), of(reg())).prop_map(|(flags, port, port_max)| Expr::Masq { flags, port, port_max }),
         (n(), of(reg()), of(reg())).prop_map(|(family, addr, port)| Expr::Tproxy { family, addr, port }),
         (any::<u64>(), any::<u64>()).prop_map(|(packets, bytes)| Expr::Counter { packets, bytes }),
-        (n(), any::<u8>()).prop_map(|(kind, code)| Expr::Reject {
-            kind: RejectKind::from_number(kind % 5),
-            code
-        }),
+        (n(), any::<u8>())
+            .prop_map(|(kind, code)| Expr::Reject { kind: RejectKind::from_number(kind % 5), code }),
         (of(name()), of(any::<u16>()), of(n())).prop_map(|(prefix, group, level)| Expr::Log {
             prefix,
             group,
@@ -202,19 +168,14 @@ fn bodies() -> Vec<(u16, Vec<u8>)> {
 }
 
 fn decode_everything(bodies: &[(u16, Vec<u8>)]) -> Ruleset {
-    let mut found = Ruleset {
-        table: "sluice".into(),
-        ..Ruleset::default()
-    };
+    let mut found = Ruleset { table: "sluice".into(), ..Ruleset::default() };
     let mut raw = Vec::new();
     for (kind, body) in bodies {
         if *kind == NFT_MSG_NEWSETELEM {
             raw.clear();
             decode::raw_elements(body, &mut raw);
-            let name = attrs(body)
-                .find_kind(NFTA_SET_ELEM_LIST_SET)
-                .map(|attr| attr.str())
-                .unwrap_or_default();
+            let name =
+                attrs(body).find_kind(NFTA_SET_ELEM_LIST_SET).map(|attr| attr.str()).unwrap_or_default();
             found.fill(&name, raw.clone());
         } else if let Some(part) = decode::part(*kind, body, "sluice") {
             found.add(part);

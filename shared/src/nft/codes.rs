@@ -123,9 +123,7 @@ impl ChainKind {
     }
 
     pub(crate) fn from_name(name: &str) -> Option<Self> {
-        [Self::Filter, Self::Nat, Self::Route]
-            .into_iter()
-            .find(|kind| kind.name() == name)
+        [Self::Filter, Self::Nat, Self::Route].into_iter().find(|kind| kind.name() == name)
     }
 }
 
@@ -197,10 +195,7 @@ impl DataType {
 
     /// The type of nft's number, if it is one of ours.
     pub(crate) fn known(number: u32) -> Option<Self> {
-        TYPES
-            .iter()
-            .find(|(_, known, ..)| *known == number)
-            .map(|(kind, ..)| *kind)
+        TYPES.iter().find(|(_, known, ..)| *known == number).map(|(kind, ..)| *kind)
     }
 
     /// The type of nft's number; `len` is used for an unknown one.

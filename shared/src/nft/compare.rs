@@ -34,11 +34,8 @@ pub fn compare(expected: &Ruleset, found: &Ruleset) -> Vec<Difference> {
             Some(other) => compare_sets(set, other, &mut out),
         }
     }
-    for set in found
-        .sets
-        .iter()
-        .filter(named)
-        .filter(|set| expected.set(&set.name).is_none_or(|set| set.anonymous))
+    for set in
+        found.sets.iter().filter(named).filter(|set| expected.set(&set.name).is_none_or(|set| set.anonymous))
     {
         out.push(differs(set_place(set), "does not belong there"));
     }
@@ -48,21 +45,14 @@ pub fn compare(expected: &Ruleset, found: &Ruleset) -> Vec<Difference> {
             Some(other) => compare_chains((expected, chain), (found, other), &mut out),
         }
     }
-    for chain in found
-        .chains
-        .iter()
-        .filter(|chain| expected.chain(&chain.name).is_none())
-    {
+    for chain in found.chains.iter().filter(|chain| expected.chain(&chain.name).is_none()) {
         out.push(differs(format!("chain {}", chain.name), "does not belong there"));
     }
     out
 }
 
 fn differs(place: String, what: impl Into<String>) -> Difference {
-    Difference {
-        place,
-        what: what.into(),
-    }
+    Difference { place, what: what.into() }
 }
 
 fn set_place(set: &Set) -> String {
@@ -73,25 +63,14 @@ fn compare_sets(expected: &Set, found: &Set, out: &mut Vec<Difference>) {
     let place = || set_place(expected);
     let shape = |set: &Set| (set.key.clone(), set.data.clone(), set.interval);
     if shape(expected) != shape(found) {
-        let words = |set: &Set| {
-            format!(
-                "{}{}",
-                type_text(set),
-                if set.interval { " with ranges" } else { "" }
-            )
-        };
-        out.push(differs(
-            place(),
-            format!("is of {} instead of {}", words(found), words(expected)),
-        ));
+        let words =
+            |set: &Set| format!("{}{}", type_text(set), if set.interval { " with ranges" } else { "" });
+        out.push(differs(place(), format!("is of {} instead of {}", words(found), words(expected))));
         return;
     }
     if expected.comment != found.comment {
         let words = |set: &Set| set.comment.as_deref().map_or("none".to_owned(), quoted);
-        out.push(differs(
-            place(),
-            format!("the comment is {} instead of {}", words(found), words(expected)),
-        ));
+        out.push(differs(place(), format!("the comment is {} instead of {}", words(found), words(expected))));
     }
     let (wanted, there) = (sorted(expected), sorted(found));
     let (mut wanted, mut there) = (wanted.into_iter().peekable(), there.into_iter().peekable());
@@ -127,10 +106,7 @@ fn compare_sets(expected: &Set, found: &Set, out: &mut Vec<Difference>) {
             (there.next(), found, "does not belong there")
         };
         if let Some(element) = next {
-            out.push(differs(
-                place(),
-                format!("element {} {word}", element_text(set, element)),
-            ));
+            out.push(differs(place(), format!("element {} {word}", element_text(set, element))));
         }
     }
 }
@@ -169,11 +145,8 @@ fn compare_chains(expected: (&Ruleset, &Chain), found: (&Ruleset, &Chain), out: 
         (wanted, there) = (wanted_rest, there_rest);
     }
     let place = |index: usize, rule: &Rule| {
-        let comment = rule
-            .comment
-            .as_deref()
-            .map(|comment| format!(" ({})", quoted(comment)))
-            .unwrap_or_default();
+        let comment =
+            rule.comment.as_deref().map(|comment| format!(" ({})", quoted(comment))).unwrap_or_default();
         format!("chain {name}, rule {}{comment}", index + 1)
     };
     let (mut wanted, mut there) = (wanted.iter(), there.iter());
@@ -183,10 +156,7 @@ fn compare_chains(expected: (&Ruleset, &Chain), found: (&Ruleset, &Chain), out: 
             (Some(a), Some(b)) if same(a, b) => {}
             (Some(a), Some(b)) => {
                 let (is, should) = (found.0.rule_text(b, false), expected.0.rule_text(a, false));
-                out.push(differs(
-                    place(index, a),
-                    format!("is `{is}` instead of `{should}`"),
-                ));
+                out.push(differs(place(index, a), format!("is `{is}` instead of `{should}`")));
             }
             (Some(a), None) => {
                 out.push(differs(
@@ -211,42 +181,15 @@ fn normal(ruleset: &Ruleset, exprs: &[Expr]) -> Vec<Expr> {
     let only_if_more = |max: Option<Reg>, min: Option<Reg>| max.filter(|max| Some(*max) != min);
     let one = |expr: &Expr| match expr.clone() {
         Expr::Counter { .. } => Expr::Counter { packets: 0, bytes: 0 },
-        Expr::Lookup {
-            set,
-            sreg,
-            target,
-            invert,
-        } => {
+        Expr::Lookup { set, sreg, target, invert } => {
             let content = ruleset.set(&set).filter(|set| set.anonymous).map(anonymous_text);
-            Expr::Lookup {
-                set: content.unwrap_or(set),
-                sreg,
-                target,
-                invert,
-            }
+            Expr::Lookup { set: content.unwrap_or(set), sreg, target, invert }
         }
-        Expr::Redir { port, flags } => Expr::Redir {
-            port,
-            flags: flags & !IMPLIED,
-        },
-        Expr::Masq {
-            flags,
-            port,
-            port_max,
-        } => Expr::Masq {
-            flags: flags & !IMPLIED,
-            port,
-            port_max: only_if_more(port_max, port),
-        },
-        Expr::Nat {
-            source,
-            family,
-            addr,
-            addr_max,
-            port,
-            port_max,
-            flags,
-        } => Expr::Nat {
+        Expr::Redir { port, flags } => Expr::Redir { port, flags: flags & !IMPLIED },
+        Expr::Masq { flags, port, port_max } => {
+            Expr::Masq { flags: flags & !IMPLIED, port, port_max: only_if_more(port_max, port) }
+        }
+        Expr::Nat { source, family, addr, addr_max, port, port_max, flags } => Expr::Nat {
             source,
             family,
             addr,
@@ -255,21 +198,11 @@ fn normal(ruleset: &Ruleset, exprs: &[Expr]) -> Vec<Expr> {
             port_max: only_if_more(port_max, port),
             flags: flags & !IMPLIED,
         },
-        Expr::Log {
-            prefix,
-            group: None,
-            level,
-        } => Expr::Log {
-            prefix,
-            group: None,
-            level: level.or(Some(4)),
-        },
+        Expr::Log { prefix, group: None, level } => {
+            Expr::Log { prefix, group: None, level: level.or(Some(4)) }
+        }
         Expr::Reject { kind, code } => {
-            let code = if kind == super::expr::RejectKind::TcpReset {
-                0
-            } else {
-                code
-            };
+            let code = if kind == super::expr::RejectKind::TcpReset { 0 } else { code };
             Expr::Reject { kind, code }
         }
         other => other,

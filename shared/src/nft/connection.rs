@@ -32,13 +32,9 @@ impl Connection {
     /// Opens one in the namespace of the current thread. Each call may take at most `timeout`.
     ///
     /// # Errors
-    /// [`Error::Netlink`].
+    /// [`Error::Netlink`]; [`Error::Refused`] if the kernel has not even what nf_tables stands on.
     pub fn open(timeout: Duration) -> Result<Self, Error> {
-        Ok(Self {
-            socket: Socket::open(Protocol::Netfilter)?,
-            timeout,
-            seq: 1 << 24,
-        })
+        Ok(Self { socket: Socket::open(Protocol::Netfilter).map_err(unopened)?, timeout, seq: 1 << 24 })
     }
 
     /// Puts the whole batch into effect, or nothing of it.
@@ -61,11 +57,7 @@ impl Connection {
         // all there, and once they are read there is room for another answer.
         let (mut lost, mut overrun) = (false, false);
         loop {
-            let patience = if lost {
-                deadline.min(Instant::now() + DRAINED)
-            } else {
-                deadline
-            };
+            let patience = if lost { deadline.min(Instant::now() + DRAINED) } else { deadline };
             let bytes = match self.socket.receive(patience) {
                 Ok(bytes) => bytes,
                 Err(netlink::Error::Overrun) => {
@@ -123,7 +115,7 @@ impl Connection {
             let before = self.generation()?;
             match self.dump_once(table) {
                 Err(Error::Unsteady) => continue,
-                // A set or chain went away in the meantime.
+                // The table went away in the meantime.
                 Err(Error::Refused(refusal)) if refusal.errno == Errno::ENOENT => continue,
                 Err(error) => return Err(error),
                 Ok(found) => {
@@ -137,10 +129,7 @@ impl Connection {
     }
 
     fn dump_once(&mut self, table: &str) -> Result<Option<Ruleset>, Error> {
-        let mut found = Ruleset {
-            table: table.to_owned(),
-            ..Ruleset::default()
-        };
+        let mut found = Ruleset { table: table.to_owned(), ..Ruleset::default() };
         let mut take = |kind: u16, body: &[u8]| -> Vec<String> {
             match decode::part(kind, body, table) {
                 Some(part) => found.add(part),
@@ -183,7 +172,7 @@ impl Connection {
         )?;
         for set in sets {
             let mut elements = Vec::new();
-            self.ask(
+            let asked = self.ask(
                 "elements",
                 NFT_MSG_GETSETELEM,
                 message::DUMP,
@@ -196,7 +185,12 @@ impl Connection {
                         decode::raw_elements(body, &mut elements);
                     }
                 },
-            )?;
+            );
+            match asked {
+                // It went away, which the generation tells; or its name is no text, and so none of ours.
+                Err(Error::Refused(refusal)) if refusal.errno == Errno::ENOENT => {}
+                other => other?,
+            }
             found.fill(&set, elements);
         }
         let mut rules = Vec::new();
@@ -232,10 +226,7 @@ impl Connection {
         let mut out = Messages::new(seq);
         out.message(kind, flags, Label::Frame, request);
         if let Some((_, fault)) = out.fault {
-            return Err(Error::Encode {
-                what: what.to_owned(),
-                fault,
-            });
+            return Err(Error::Encode { what: what.to_owned(), fault });
         }
         self.socket.send(&[&out.writer.bytes])?;
         let mut interrupted = false;
@@ -274,14 +265,24 @@ impl Connection {
     }
 }
 
+/// Without nfnetlink there is no such protocol. nf_tables brings it along.
+fn unopened(error: netlink::Error) -> Error {
+    match error {
+        netlink::Error::Open(errno @ Errno::EPROTONOSUPPORT) => Error::Refused(Box::new(Refusal {
+            errno,
+            what: "a netlink socket".to_owned(),
+            at: None,
+            text: None,
+            missing: Some(NF_TABLES),
+        })),
+        error => error.into(),
+    }
+}
+
 /// The kernel has no idea of generations: it does not know nf_tables, or us.
 fn unanswered(message: &netlink::Message<'_>) -> Error {
     match netlink::answer(message) {
-        Some(Answer {
-            errno: Some(errno),
-            text,
-            ..
-        }) => Error::Refused(Box::new(Refusal {
+        Some(Answer { errno: Some(errno), text, .. }) => Error::Refused(Box::new(Refusal {
             errno,
             what: "the batch".to_owned(),
             at: None,

@@ -41,20 +41,14 @@ pub fn part(kind: u16, body: &[u8], table: &str) -> Option<Part> {
     }
     match kind {
         NFT_MSG_NEWTABLE => Some(Part::Table(
-            all.find_kind(NFTA_TABLE_USERDATA)
-                .and_then(|attr| comment(&attr, udata::COMMENT)),
+            all.find_kind(NFTA_TABLE_USERDATA).and_then(|attr| comment(&attr, udata::COMMENT)),
         )),
         NFT_MSG_NEWCHAIN => chain(&all).map(Part::Chain),
         NFT_MSG_NEWSET => set(&all).map(Part::Set),
         NFT_MSG_NEWRULE => {
             let rule = Rule {
-                exprs: all
-                    .find_kind(NFTA_RULE_EXPRESSIONS)
-                    .map(|attr| exprs(&attr))
-                    .unwrap_or_default(),
-                comment: all
-                    .find_kind(NFTA_RULE_USERDATA)
-                    .and_then(|attr| comment(&attr, udata::COMMENT)),
+                exprs: all.find_kind(NFTA_RULE_EXPRESSIONS).map(|attr| exprs(&attr)).unwrap_or_default(),
+                comment: all.find_kind(NFTA_RULE_USERDATA).and_then(|attr| comment(&attr, udata::COMMENT)),
                 handle: all.find_kind(NFTA_RULE_HANDLE).and_then(|attr| attr.u64()),
             };
             Some(Part::Rule(all.find_kind(NFTA_RULE_CHAIN)?.str(), rule))
@@ -95,11 +89,7 @@ fn chain(all: &Attrs<'_>) -> Option<Chain> {
             policy_accept: all.find_kind(NFTA_CHAIN_POLICY).and_then(|attr| attr.u32()) != Some(0),
         })
     });
-    Some(Chain {
-        name: all.find_kind(NFTA_CHAIN_NAME)?.str(),
-        hook,
-        rules: Vec::new(),
-    })
+    Some(Chain { name: all.find_kind(NFTA_CHAIN_NAME)?.str(), hook, rules: Vec::new() })
 }
 
 fn set(all: &Attrs<'_>) -> Option<Set> {
@@ -116,9 +106,7 @@ fn set(all: &Attrs<'_>) -> Option<Set> {
         interval: flags & NFT_SET_INTERVAL != 0,
         anonymous: flags & NFT_SET_ANONYMOUS != 0,
         elements: Vec::new(),
-        comment: all
-            .find_kind(NFTA_SET_USERDATA)
-            .and_then(|attr| comment(&attr, udata::SET_COMMENT)),
+        comment: all.find_kind(NFTA_SET_USERDATA).and_then(|attr| comment(&attr, udata::SET_COMMENT)),
     })
 }
 
@@ -143,12 +131,7 @@ pub fn raw_elements(body: &[u8], out: &mut Vec<RawElement>) {
                 _ => {}
             }
         }
-        Some(RawElement {
-            key: key?,
-            key_end,
-            ends_range: flags & NFT_SET_ELEM_INTERVAL_END != 0,
-            data,
-        })
+        Some(RawElement { key: key?, key_end, ends_range: flags & NFT_SET_ELEM_INTERVAL_END != 0, data })
     }));
 }
 
@@ -175,11 +158,7 @@ fn elements(set: &Set, mut raw: Vec<RawElement>) -> Vec<Element> {
             None => Some(vec![0xff; start.key.len()]),
         };
         let end = last.filter(|last| *last > start.key);
-        found.push(Element {
-            key: start.key,
-            end,
-            data: start.data,
-        });
+        found.push(Element { key: start.key, end, data: start.data });
     }
     found
 }

@@ -12,13 +12,8 @@ pub(crate) fn expr(element: &Attr<'_>) -> Option<Expr> {
     let name = parts.find_kind(NFTA_EXPR_NAME)?.str();
     let data = parts.find_kind(NFTA_EXPR_DATA).map_or(&[][..], |attr| attr.data);
     let a = At(attrs(data));
-    let known = loads(&name, &a)
-        .or_else(|| tests(&name, &a))
-        .or_else(|| acts(&name, &a));
-    Some(known.unwrap_or_else(|| Expr::Other {
-        name,
-        data: data.to_vec(),
-    }))
+    let known = loads(&name, &a).or_else(|| tests(&name, &a)).or_else(|| acts(&name, &a));
+    Some(known.unwrap_or_else(|| Expr::Other { name, data: data.to_vec() }))
 }
 
 /// The attributes of one expression, by kind.
@@ -93,10 +88,9 @@ fn either(value: u32, no: u32, yes: u32) -> Option<bool> {
 
 fn loads(name: &str, a: &At<'_>) -> Option<Expr> {
     Some(match name {
-        "meta" if a.has(NFTA_META_DREG) => Expr::Meta {
-            key: MetaKey::from_number(a.u32(NFTA_META_KEY)?),
-            dreg: a.reg(NFTA_META_DREG)?,
-        },
+        "meta" if a.has(NFTA_META_DREG) => {
+            Expr::Meta { key: MetaKey::from_number(a.u32(NFTA_META_KEY)?), dreg: a.reg(NFTA_META_DREG)? }
+        }
         "payload" if a.has(NFTA_PAYLOAD_DREG) => Expr::Payload {
             base: PayloadBase::from_number(a.u32(NFTA_PAYLOAD_BASE)?)?,
             offset: a.u32(NFTA_PAYLOAD_OFFSET)?,
@@ -106,10 +100,9 @@ fn loads(name: &str, a: &At<'_>) -> Option<Expr> {
         "immediate" if a.u32(NFTA_IMMEDIATE_DREG)? == NFT_REG_VERDICT => {
             Expr::Verdict(verdict(&a.0.find_kind(NFTA_IMMEDIATE_DATA)?)?)
         }
-        "immediate" => Expr::Immediate {
-            dreg: a.reg(NFTA_IMMEDIATE_DREG)?,
-            data: a.value(NFTA_IMMEDIATE_DATA)?,
-        },
+        "immediate" => {
+            Expr::Immediate { dreg: a.reg(NFTA_IMMEDIATE_DREG)?, data: a.value(NFTA_IMMEDIATE_DATA)? }
+        }
         "socket" => Expr::Socket {
             key: SocketKey::from_number(a.u32(NFTA_SOCKET_KEY)?),
             level: a.or_zero(NFTA_SOCKET_LEVEL)?,
@@ -161,12 +154,7 @@ fn tests(name: &str, a: &At<'_>) -> Option<Expr> {
             if mask.len() != xor.len() {
                 return None;
             }
-            Expr::Bitwise {
-                sreg: a.reg(NFTA_BITWISE_SREG)?,
-                dreg: a.reg(NFTA_BITWISE_DREG)?,
-                mask,
-                xor,
-            }
+            Expr::Bitwise { sreg: a.reg(NFTA_BITWISE_SREG)?, dreg: a.reg(NFTA_BITWISE_DREG)?, mask, xor }
         }
         "byteorder" => Expr::Byteorder {
             sreg: a.reg(NFTA_BYTEORDER_SREG)?,
@@ -191,10 +179,9 @@ fn tests(name: &str, a: &At<'_>) -> Option<Expr> {
 
 fn acts(name: &str, a: &At<'_>) -> Option<Expr> {
     Some(match name {
-        "meta" => Expr::MetaSet {
-            key: MetaKey::from_number(a.u32(NFTA_META_KEY)?),
-            sreg: a.reg(NFTA_META_SREG)?,
-        },
+        "meta" => {
+            Expr::MetaSet { key: MetaKey::from_number(a.u32(NFTA_META_KEY)?), sreg: a.reg(NFTA_META_SREG)? }
+        }
         "ct" => Expr::CtSet {
             key: CtKey::from_number(a.u32(NFTA_CT_KEY)?),
             dir: a.u8(NFTA_CT_DIRECTION),
@@ -206,10 +193,7 @@ fn acts(name: &str, a: &At<'_>) -> Option<Expr> {
             if last.is_some() && last != port {
                 return None;
             }
-            Expr::Redir {
-                port,
-                flags: a.or_zero(NFTA_REDIR_FLAGS)?,
-            }
+            Expr::Redir { port, flags: a.or_zero(NFTA_REDIR_FLAGS)? }
         }
         "nat" => Expr::Nat {
             source: either(a.u32(NFTA_NAT_TYPE)?, NFT_NAT_DNAT, NFT_NAT_SNAT)?,
@@ -230,10 +214,9 @@ fn acts(name: &str, a: &At<'_>) -> Option<Expr> {
             addr: a.reg_if(NFTA_TPROXY_REG_ADDR)?,
             port: a.reg_if(NFTA_TPROXY_REG_PORT)?,
         },
-        "counter" => Expr::Counter {
-            packets: a.u64(NFTA_COUNTER_PACKETS)?,
-            bytes: a.u64(NFTA_COUNTER_BYTES)?,
-        },
+        "counter" => {
+            Expr::Counter { packets: a.u64(NFTA_COUNTER_PACKETS)?, bytes: a.u64(NFTA_COUNTER_BYTES)? }
+        }
         "reject" => Expr::Reject {
             kind: RejectKind::from_number(a.u32(NFTA_REJECT_TYPE)?),
             code: a.u8(NFTA_REJECT_ICMP_CODE).unwrap_or(0),

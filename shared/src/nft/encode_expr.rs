@@ -99,12 +99,7 @@ fn loads(w: &mut Writer, expr: &Expr) {
             w.u32(NFTA_META_KEY, key.number());
             w.reg(NFTA_META_DREG, *dreg);
         }
-        Expr::Payload {
-            base,
-            offset,
-            len,
-            dreg,
-        } => {
+        Expr::Payload { base, offset, len, dreg } => {
             w.reg(NFTA_PAYLOAD_DREG, *dreg);
             w.u32(NFTA_PAYLOAD_BASE, base.number());
             w.u32(NFTA_PAYLOAD_OFFSET, *offset);
@@ -133,32 +128,13 @@ fn loads(w: &mut Writer, expr: &Expr) {
             }
             w.reg(NFTA_CT_DREG, *dreg);
         }
-        Expr::Numgen {
-            dreg,
-            modulus,
-            random,
-            offset,
-        } => {
+        Expr::Numgen { dreg, modulus, random, offset } => {
             w.reg(NFTA_NG_DREG, *dreg);
             w.u32(NFTA_NG_MODULUS, *modulus);
-            w.u32(
-                NFTA_NG_TYPE,
-                if *random {
-                    NFT_NG_RANDOM
-                } else {
-                    NFT_NG_INCREMENTAL
-                },
-            );
+            w.u32(NFTA_NG_TYPE, if *random { NFT_NG_RANDOM } else { NFT_NG_INCREMENTAL });
             w.u32(NFTA_NG_OFFSET, *offset);
         }
-        Expr::Jhash {
-            sreg,
-            dreg,
-            len,
-            modulus,
-            seed,
-            offset,
-        } => {
+        Expr::Jhash { sreg, dreg, len, modulus, seed, offset } => {
             w.u32(NFTA_HASH_TYPE, NFT_HASH_JENKINS);
             w.reg(NFTA_HASH_SREG, *sreg);
             w.reg(NFTA_HASH_DREG, *dreg);
@@ -181,23 +157,13 @@ fn tests(w: &mut Writer, expr: &Expr, set_id: impl Fn(&str) -> Option<u32>) {
             w.u32(NFTA_CMP_OP, op.number());
             w.value(NFTA_CMP_DATA, data);
         }
-        Expr::Range {
-            sreg,
-            invert,
-            from,
-            to,
-        } => {
+        Expr::Range { sreg, invert, from, to } => {
             w.reg(NFTA_RANGE_SREG, *sreg);
             w.u32(NFTA_RANGE_OP, if *invert { NFT_RANGE_NEQ } else { NFT_RANGE_EQ });
             w.value(NFTA_RANGE_FROM_DATA, from);
             w.value(NFTA_RANGE_TO_DATA, to);
         }
-        Expr::Bitwise {
-            sreg,
-            dreg,
-            mask,
-            xor,
-        } => {
+        Expr::Bitwise { sreg, dreg, mask, xor } => {
             if mask.len() != xor.len() {
                 w.fault(Fault::KeyLength);
             }
@@ -207,32 +173,14 @@ fn tests(w: &mut Writer, expr: &Expr, set_id: impl Fn(&str) -> Option<u32>) {
             w.value(NFTA_BITWISE_MASK, mask);
             w.value(NFTA_BITWISE_XOR, xor);
         }
-        Expr::Byteorder {
-            sreg,
-            dreg,
-            to_host,
-            len,
-            size,
-        } => {
+        Expr::Byteorder { sreg, dreg, to_host, len, size } => {
             w.reg(NFTA_BYTEORDER_SREG, *sreg);
             w.reg(NFTA_BYTEORDER_DREG, *dreg);
-            w.u32(
-                NFTA_BYTEORDER_OP,
-                if *to_host {
-                    NFT_BYTEORDER_NTOH
-                } else {
-                    NFT_BYTEORDER_HTON
-                },
-            );
+            w.u32(NFTA_BYTEORDER_OP, if *to_host { NFT_BYTEORDER_NTOH } else { NFT_BYTEORDER_HTON });
             w.u32(NFTA_BYTEORDER_LEN, *len);
             w.u32(NFTA_BYTEORDER_SIZE, *size);
         }
-        Expr::Lookup {
-            set,
-            sreg,
-            target,
-            invert,
-        } => {
+        Expr::Lookup { set, sreg, target, invert } => {
             w.str(NFTA_LOOKUP_SET, set);
             w.reg(NFTA_LOOKUP_SREG, *sreg);
             match target {
@@ -273,15 +221,7 @@ fn acts(w: &mut Writer, expr: &Expr) {
             w.reg_if(NFTA_REDIR_REG_PROTO_MIN, *port);
             flags_if(w, NFTA_REDIR_FLAGS, *flags);
         }
-        Expr::Nat {
-            source,
-            family,
-            addr,
-            addr_max,
-            port,
-            port_max,
-            flags,
-        } => {
+        Expr::Nat { source, family, addr, addr_max, port, port_max, flags } => {
             w.u32(NFTA_NAT_TYPE, if *source { NFT_NAT_SNAT } else { NFT_NAT_DNAT });
             w.u32(NFTA_NAT_FAMILY, *family);
             w.reg_if(NFTA_NAT_REG_ADDR_MIN, *addr);
@@ -290,11 +230,7 @@ fn acts(w: &mut Writer, expr: &Expr) {
             w.reg_if(NFTA_NAT_REG_PROTO_MAX, *port_max);
             flags_if(w, NFTA_NAT_FLAGS, *flags);
         }
-        Expr::Masq {
-            flags,
-            port,
-            port_max,
-        } => {
+        Expr::Masq { flags, port, port_max } => {
             flags_if(w, NFTA_MASQ_FLAGS, *flags);
             w.reg_if(NFTA_MASQ_REG_PROTO_MIN, *port);
             w.reg_if(NFTA_MASQ_REG_PROTO_MAX, *port_max);

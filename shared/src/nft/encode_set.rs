@@ -46,15 +46,9 @@ pub(crate) fn set(w: &mut Writer, table: &str, set: &Set, id: u32) {
         (set.data.is_some(), NFT_SET_MAP),
         (set.ranges_by_fields(), NFT_SET_CONCAT),
     ];
-    let flags = flags
-        .iter()
-        .filter(|(on, _)| *on)
-        .fold(0, |all, (_, bit)| all | bit);
+    let flags = flags.iter().filter(|(on, _)| *on).fold(0, |all, (_, bit)| all | bit);
     // nft's way: six bits a part, the first part highest. Five parts are what 32 bits hold.
-    let kind = set
-        .key
-        .iter()
-        .fold(0, |kind: u32, part| kind << 6 | part.number());
+    let kind = set.key.iter().fold(0, |kind: u32, part| kind << 6 | part.number());
     w.str(NFTA_SET_TABLE, table);
     w.str(NFTA_SET_NAME, &set.name);
     w.u32(NFTA_SET_FLAGS, flags);
@@ -236,18 +230,11 @@ pub(crate) fn key_types(number: u32, len: u32) -> Vec<DataType> {
     if !matches!(whole, DataType::Other { .. }) {
         return vec![whole];
     }
-    let numbers = (0..5)
-        .rev()
-        .map(|part| number >> (part * 6) & 0x3f)
-        .skip_while(|part| *part == 0);
+    let numbers = (0..5).rev().map(|part| number >> (part * 6) & 0x3f).skip_while(|part| *part == 0);
     let parts: Option<Vec<_>> = numbers.map(DataType::known).collect();
     match parts {
         Some(parts)
-            if parts
-                .iter()
-                .map(|part| part.len().next_multiple_of(4))
-                .sum::<usize>()
-                == len as usize =>
+            if parts.iter().map(|part| part.len().next_multiple_of(4)).sum::<usize>() == len as usize =>
         {
             parts
         }

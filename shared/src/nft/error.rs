@@ -107,15 +107,6 @@ pub fn module_of(expression: &str) -> Option<Missing> {
     Some(Missing { module, config })
 }
 
-pub(crate) const NF_TABLES: Missing = Missing {
-    module: "nf_tables",
-    config: "CONFIG_NF_TABLES",
-};
-pub(crate) const NF_TABLES_INET: Missing = Missing {
-    module: "nf_tables",
-    config: "CONFIG_NF_TABLES_INET",
-};
-pub(crate) const NAT_CHAIN: Missing = Missing {
-    module: "nft_chain_nat",
-    config: "CONFIG_NFT_NAT",
-};
+pub(crate) const NF_TABLES: Missing = Missing { module: "nf_tables", config: "CONFIG_NF_TABLES" };
+pub(crate) const NF_TABLES_INET: Missing = Missing { module: "nf_tables", config: "CONFIG_NF_TABLES_INET" };
+pub(crate) const NAT_CHAIN: Missing = Missing { module: "nft_chain_nat", config: "CONFIG_NFT_NAT" };

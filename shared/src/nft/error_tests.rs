@@ -33,13 +33,9 @@ fn a_missing_chain_is_named_with_its_rule_and_the_batch_leaves_nothing() {
 
 #[test]
 fn a_missing_set_is_named_with_its_rule() {
-    let bad = RuleBuilder::new()
-        .protocol(Is::In, 6)
-        .dport(Is::In, build::Of::Set("none".into()))
-        .comment("x");
-    let Error::Refused(refusal) = refused(&small(vec![bad])) else {
-        panic!()
-    };
+    let bad =
+        RuleBuilder::new().protocol(Is::In, 6).dport(Is::In, build::Of::Set("none".into())).comment("x");
+    let Error::Refused(refusal) = refused(&small(vec![bad])) else { panic!() };
     assert_eq!(refusal.errno, Errno::ENOENT);
     assert_eq!(refusal.at.as_deref(), Some("expressions[3] lookup"));
     assert_eq!(refusal.missing, None);
@@ -47,24 +43,15 @@ fn a_missing_set_is_named_with_its_rule() {
 
 #[test]
 fn an_expression_that_the_kernel_lacks_is_named() {
-    let bad = RuleBuilder::new()
-        .counter()
-        .expr(Expr::Other {
-            name: "sluice".into(),
-            data: vec![],
-        })
-        .comment("x");
+    let bad =
+        RuleBuilder::new().counter().expr(Expr::Other { name: "sluice".into(), data: vec![] }).comment("x");
     let error = refused(&small(vec![bad]));
     assert!(error.to_string().contains("expressions[1] sluice"), "{error}");
 }
 
 #[test]
 fn the_first_of_thousands_of_errors_is_told() {
-    let bad = |n| {
-        RuleBuilder::new()
-            .verdict(Verdict::Jump(format!("none{n}")))
-            .comment("bad")
-    };
+    let bad = |n| RuleBuilder::new().verdict(Verdict::Jump(format!("none{n}"))).comment("bad");
     let error = refused(&small((0..20_000).map(bad).collect()));
     assert!(error.to_string().contains("rule 1 of chain output"), "{error}");
 }
@@ -89,39 +76,23 @@ fn what_cannot_be_encoded_is_named_before_any_socket() {
         "elements of set ports: a range ends before it starts"
     );
     assert_eq!(
-        say(&|r| r.chains[0].rules[0].exprs.push(Expr::Immediate {
-            dreg: Reg(16),
-            data: vec![]
-        })),
+        say(&|r| r.chains[0].rules[0].exprs.push(Expr::Immediate { dreg: Reg(16), data: vec![] })),
         "rule 1 of chain output (\"lo\"): there is no such register"
     );
-    assert_eq!(
-        say(&|r| r.chains[5].name = "output".into()),
-        "chain output: the name is used twice"
-    );
-    let long = Expr::Other {
-        name: "x".into(),
-        data: vec![0; 70_000],
-    };
+    assert_eq!(say(&|r| r.chains[5].name = "output".into()), "chain output: the name is used twice");
+    let long = Expr::Other { name: "x".into(), data: vec![0; 70_000] };
     assert!(say(&|r| r.chains[5].rules[0].exprs.push(long.clone())).contains("longer than 65,531 bytes"));
 }
 
 /// What the kernel would say of the message with that sequence number, at that offset.
 fn said(batch: &Batch<'_>, seq: u32, errno: Errno, offset: Option<usize>) -> String {
-    let answer = Answer {
-        errno: Some(errno),
-        text: None,
-        offset,
-    };
+    let answer = Answer { errno: Some(errno), text: None, offset };
     refusal::refusal(batch, seq, answer).unwrap().to_string()
 }
 
 #[test]
 fn what_the_kernel_lacks_is_told_with_its_module() {
-    let rule = RuleBuilder::new()
-        .protocol(Is::In, 6)
-        .tproxy(15006)
-        .comment("inbound");
+    let rule = RuleBuilder::new().protocol(Is::In, 6).tproxy(15006).comment("inbound");
     let wanted = small(vec![rule]);
     let batch = Batch::create(&wanted).unwrap();
     // The body begins at 16: the chain, then its rule.
@@ -132,10 +103,7 @@ fn what_the_kernel_lacks_is_told_with_its_module() {
         "the kernel refused rule 1 of chain output (\"inbound\"), expressions[3] tproxy: ENOENT: No such file or \
          directory; load the kernel module nft_tproxy (CONFIG_NFT_TPROXY)"
     );
-    assert!(
-        !said(&batch, 17, Errno::ENOENT, Some(name + 20)).contains("module"),
-        "an attribute further in"
-    );
+    assert!(!said(&batch, 17, Errno::ENOENT, Some(name + 20)).contains("module"), "an attribute further in");
     assert!(said(&batch, 16, Errno::ENOENT, None).ends_with(
         "chain output: ENOENT: No such file or directory; \
          load the kernel module nft_chain_nat (CONFIG_NFT_NAT)"

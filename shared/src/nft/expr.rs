@@ -20,47 +20,21 @@ pub enum Expr {
     /// A register into packet metadata (`meta mark set`).
     MetaSet { key: MetaKey, sreg: Reg },
     /// Packet bytes into a register. `offset` and `len` are bytes.
-    Payload {
-        base: PayloadBase,
-        offset: u32,
-        len: u32,
-        dreg: Reg,
-    },
+    Payload { base: PayloadBase, offset: u32, len: u32, dreg: Reg },
     /// Compares a register with constant bytes; stops the rule when it does not hold.
     Cmp { sreg: Reg, op: CmpOp, data: Vec<u8> },
     /// Whether a register lies within (or, inverted, outside of) two inclusive bounds, as big-endian bytes.
-    Range {
-        sreg: Reg,
-        invert: bool,
-        from: Vec<u8>,
-        to: Vec<u8>,
-    },
+    Range { sreg: Reg, invert: bool, from: Vec<u8>, to: Vec<u8> },
     /// `dreg = (sreg & mask) ^ xor`.
-    Bitwise {
-        sreg: Reg,
-        dreg: Reg,
-        mask: Vec<u8>,
-        xor: Vec<u8>,
-    },
+    Bitwise { sreg: Reg, dreg: Reg, mask: Vec<u8>, xor: Vec<u8> },
     /// Changes the byte order of `len` bytes, `size` bytes at a time.
-    Byteorder {
-        sreg: Reg,
-        dreg: Reg,
-        to_host: bool,
-        len: u32,
-        size: u32,
-    },
+    Byteorder { sreg: Reg, dreg: Reg, to_host: bool, len: u32, size: u32 },
     /// Constant bytes into a register.
     Immediate { dreg: Reg, data: Vec<u8> },
     /// Ends the rule with a verdict.
     Verdict(Verdict),
     /// Looks a register up in a set or map. A verdict map has `dreg` at [`LookupTarget::Verdict`].
-    Lookup {
-        set: String,
-        sreg: Reg,
-        target: LookupTarget,
-        invert: bool,
-    },
+    Lookup { set: String, sreg: Reg, target: LookupTarget, invert: bool },
     /// Destination NAT to this host. `port` is a register of two big-endian bytes.
     Redir { port: Option<Reg>, flags: u32 },
     /// NAT to what the registers hold.
@@ -74,25 +48,13 @@ pub enum Expr {
         flags: u32,
     },
     /// Source NAT to the address of the outgoing interface.
-    Masq {
-        flags: u32,
-        port: Option<Reg>,
-        port_max: Option<Reg>,
-    },
+    Masq { flags: u32, port: Option<Reg>, port_max: Option<Reg> },
     /// Hands the packet to a local socket without changing it. `family` 0: whichever the packet has.
-    Tproxy {
-        family: u32,
-        addr: Option<Reg>,
-        port: Option<Reg>,
-    },
+    Tproxy { family: u32, addr: Option<Reg>, port: Option<Reg> },
     /// What is known of the socket that would take the packet.
     Socket { key: SocketKey, level: u32, dreg: Reg },
     /// A routing look-up.
-    Fib {
-        flags: u32,
-        result: FibResult,
-        dreg: Reg,
-    },
+    Fib { flags: u32, result: FibResult, dreg: Reg },
     /// Connection tracking data into a register. `dir` 0: original, 1: reply.
     Ct { key: CtKey, dir: Option<u8>, dreg: Reg },
     /// A register into connection tracking data.
@@ -100,29 +62,13 @@ pub enum Expr {
     /// Counts packets and bytes.
     Counter { packets: u64, bytes: u64 },
     /// A number from 0 to `modulus` - 1, plus `offset`.
-    Numgen {
-        dreg: Reg,
-        modulus: u32,
-        random: bool,
-        offset: u32,
-    },
+    Numgen { dreg: Reg, modulus: u32, random: bool, offset: u32 },
     /// Jenkins hash of `len` bytes at `sreg`, modulo `modulus`, plus `offset`.
-    Jhash {
-        sreg: Reg,
-        dreg: Reg,
-        len: u32,
-        modulus: u32,
-        seed: Option<u32>,
-        offset: u32,
-    },
+    Jhash { sreg: Reg, dreg: Reg, len: u32, modulus: u32, seed: Option<u32>, offset: u32 },
     /// Refuses the packet with an answer.
     Reject { kind: RejectKind, code: u8 },
     /// Writes the packet to the kernel log, or to an nflog group.
-    Log {
-        prefix: Option<String>,
-        group: Option<u16>,
-        level: Option<u32>,
-    },
+    Log { prefix: Option<String>, group: Option<u16>, level: Option<u32> },
     /// Takes the packet out of connection tracking.
     Notrack,
     /// One that this crate never writes, kept as it came: attribute bytes of the dump.

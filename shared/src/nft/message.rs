@@ -40,12 +40,7 @@ pub(crate) struct Messages {
 
 impl Messages {
     pub(crate) fn new(seq: u32) -> Self {
-        Self {
-            writer: Writer::default(),
-            marks: Vec::new(),
-            fault: None,
-            seq,
-        }
+        Self { writer: Writer::default(), marks: Vec::new(), fault: None, seq }
     }
 
     /// A message of nf_tables.
@@ -56,14 +51,7 @@ impl Messages {
         label: Label,
         inside: impl FnOnce(&mut Writer) -> T,
     ) -> T {
-        self.raw(
-            NFNL_SUBSYS_NFTABLES << 8 | kind,
-            flags,
-            NFPROTO_INET,
-            0,
-            label,
-            inside,
-        )
+        self.raw(NFNL_SUBSYS_NFTABLES << 8 | kind, flags, NFPROTO_INET, 0, label, inside)
     }
 
     pub(crate) fn raw<T>(
@@ -77,9 +65,7 @@ impl Messages {
     ) -> T {
         let at = self.writer.bytes.len();
         self.marks.push(Mark { at, label });
-        self.writer
-            .bytes
-            .extend_from_slice(&header(kind, flags, self.seq, family, resource));
+        self.writer.bytes.extend_from_slice(&header(kind, flags, self.seq, family, resource));
         self.seq += 1;
         let result = inside(&mut self.writer);
         let len = u32::try_from(self.writer.bytes.len().saturating_sub(at)).unwrap_or(u32::MAX);

@@ -69,5 +69,6 @@ pub use compare::{Difference, compare};
 pub use connection::Connection;
 pub use error::{Error, Refusal};
 pub use expr::{Expr, Reg, Verdict};
+pub use refusal::refusal;
 pub use ruleset::{Chain, DataType, Element, ElementData, Hook, Rule, Ruleset, Set, SetData};
 pub use text::Text;

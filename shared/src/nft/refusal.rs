@@ -13,26 +13,20 @@ use crate::net::netlink::Answer;
 const HEADERS: usize = 20;
 
 /// What the answer to the message of that sequence number means; None if it is no error.
-pub(crate) fn refusal(batch: &Batch<'_>, seq: u32, answer: Answer) -> Option<Error> {
+#[must_use]
+pub fn refusal(batch: &Batch<'_>, seq: u32, answer: Answer) -> Option<Error> {
     let errno = answer.errno?;
     let (label, message) = batch.message(seq).unwrap_or((Label::Frame, &[]));
     match (label, errno) {
         (Label::Table, Errno::EEXIST) => {
-            return Some(Error::Exists {
-                table: batch.table().to_owned(),
-            });
+            return Some(Error::Exists { table: batch.table().to_owned() });
         }
         (Label::DeleteTable, Errno::ENOENT) => {
-            return Some(Error::NoTable {
-                table: batch.table().to_owned(),
-            });
+            return Some(Error::NoTable { table: batch.table().to_owned() });
         }
         _ => {}
     }
-    let path = answer
-        .offset
-        .map(|offset| path(label, message, offset))
-        .unwrap_or_default();
+    let path = answer.offset.map(|offset| path(label, message, offset)).unwrap_or_default();
     Some(Error::Refused(Box::new(Refusal {
         errno,
         what: batch.describe(label),
@@ -68,10 +62,7 @@ struct Path {
 
 /// The attribute of a message that lies at the offset.
 fn path(label: Label, message: &[u8], offset: usize) -> Path {
-    let length = message
-        .get(..4)
-        .and_then(|len| len.try_into().ok())
-        .map_or(0, u32::from_ne_bytes);
+    let length = message.get(..4).and_then(|len| len.try_into().ok()).map_or(0, u32::from_ne_bytes);
     let body = message.get(HEADERS..length as usize).unwrap_or_default();
     let Some(within) = offset.checked_sub(HEADERS) else {
         return Path::default();
@@ -89,27 +80,14 @@ fn path(label: Label, message: &[u8], offset: usize) -> Path {
         let (index, item) = top.inside().enumerate().find(|(_, item)| covers(item, into))?;
         Some((index, item, into - item.at))
     }) else {
-        return Path {
-            text: Some(name),
-            ..Path::default()
-        };
+        return Path { text: Some(name), ..Path::default() };
     };
     let expression = matches!(label, Label::Rule(..))
         .then(|| item.inside().find_kind(NFTA_EXPR_NAME).map(|attr| attr.str()))
         .flatten();
-    let shown = expression
-        .as_deref()
-        .map(|name| format!(" {name}"))
-        .unwrap_or_default();
-    let data = item
-        .inside()
-        .find_kind(NFTA_EXPR_DATA)
-        .map_or(usize::MAX, |data| data.at + 4);
-    Path {
-        text: Some(format!("{name}[{index}]{shown}")),
-        expression,
-        inside: into > data,
-    }
+    let shown = expression.as_deref().map(|name| format!(" {name}")).unwrap_or_default();
+    let data = item.inside().find_kind(NFTA_EXPR_DATA).map_or(usize::MAX, |data| data.at + 4);
+    Path { text: Some(format!("{name}[{index}]{shown}")), expression, inside: into > data }
 }
 
 fn covers(attr: &Attr<'_>, offset: usize) -> bool {

@@ -19,19 +19,11 @@ pub(super) fn set(name: &str, key: &[DataType], interval: bool, elements: Vec<El
 }
 
 pub(super) fn one(key: impl Into<Vec<u8>>) -> Element {
-    Element {
-        key: key.into(),
-        end: None,
-        data: None,
-    }
+    Element { key: key.into(), end: None, data: None }
 }
 
 pub(super) fn range(key: impl Into<Vec<u8>>, end: impl Into<Vec<u8>>) -> Element {
-    Element {
-        key: key.into(),
-        end: Some(end.into()),
-        data: None,
-    }
+    Element { key: key.into(), end: Some(end.into()), data: None }
 }
 
 pub(super) fn port(port: u16) -> Vec<u8> {
@@ -39,16 +31,7 @@ pub(super) fn port(port: u16) -> Vec<u8> {
 }
 
 pub(super) fn base(name: &str, kind: ChainKind, point: HookPoint, priority: i32, rules: Vec<Rule>) -> Chain {
-    Chain {
-        name: name.into(),
-        hook: Some(Hook {
-            kind,
-            point,
-            priority,
-            policy_accept: true,
-        }),
-        rules,
-    }
+    Chain { name: name.into(), hook: Some(Hook { kind, point, priority, policy_accept: true }), rules }
 }
 
 /// A nat chain at output with these rules.
@@ -61,12 +44,7 @@ pub(super) fn small(rules: Vec<Rule>) -> Ruleset {
 }
 
 pub(super) fn lookup(set: &str, target: LookupTarget) -> Expr {
-    Expr::Lookup {
-        set: set.into(),
-        sreg: R0,
-        target,
-        invert: false,
-    }
+    Expr::Lookup { set: set.into(), sreg: R0, target, invert: false }
 }
 
 fn r() -> RuleBuilder {
@@ -76,9 +54,7 @@ fn r() -> RuleBuilder {
 fn output() -> Vec<Rule> {
     vec![
         r().out_of(Is::In, "lo").verdict(Verdict::Return).comment("lo"),
-        r().out_of_of(Of::Set("links".into()))
-            .verdict(Verdict::Return)
-            .comment("links"),
+        r().out_of_of(Of::Set("links".into())).verdict(Verdict::Return).comment("links"),
         r().protocol(Is::In, TCP)
             .dport(Is::In, Of::Set("ports".into()))
             .counter()
@@ -97,27 +73,14 @@ fn output() -> Vec<Rule> {
             .sport(Is::Out, Of::Range(port(1), port(9)))
             .verdict(Verdict::Accept)
             .comment("not in range"),
-        r().skuid(Of::One(2102_u32.to_be_bytes().to_vec()))
+        r().skuid(Of::One(2102_u32.to_be_bytes().to_vec())).verdict(Verdict::Return).comment("uid"),
+        r().skuid(Of::Set("uids".into())).verdict(Verdict::Return).comment("uids"),
+        r().skuid(Of::Range(1_u32.to_be_bytes().to_vec(), 9_u32.to_be_bytes().to_vec()))
             .verdict(Verdict::Return)
-            .comment("uid"),
-        r().skuid(Of::Set("uids".into()))
-            .verdict(Verdict::Return)
-            .comment("uids"),
-        r().skuid(Of::Range(
-            1_u32.to_be_bytes().to_vec(),
-            9_u32.to_be_bytes().to_vec(),
-        ))
-        .verdict(Verdict::Return)
-        .comment("uid range"),
-        r().skgid(Of::Set("gids".into()))
-            .verdict(Verdict::Return)
-            .comment("gids"),
-        r().daddr(Family::V4, Is::In, Of::Set("nets".into()))
-            .verdict(Verdict::Return)
-            .comment("nets"),
-        r().daddr(Family::V6, Is::In, Of::Set("nets6".into()))
-            .verdict(Verdict::Return)
-            .comment("nets6"),
+            .comment("uid range"),
+        r().skgid(Of::Set("gids".into())).verdict(Verdict::Return).comment("gids"),
+        r().daddr(Family::V4, Is::In, Of::Set("nets".into())).verdict(Verdict::Return).comment("nets"),
+        r().daddr(Family::V6, Is::In, Of::Set("nets6".into())).verdict(Verdict::Return).comment("nets6"),
         r().daddr(Family::V4, Is::Out, Of::One(vec![127, 0, 0, 1]))
             .verdict(Verdict::Continue)
             .comment("address"),
@@ -126,106 +89,44 @@ fn output() -> Vec<Rule> {
             .verdict(Verdict::Goto("side".into()))
             .comment("anonymous"),
         r().protocol(Is::In, TCP)
-            .expr(Expr::Payload {
-                base: PayloadBase::Transport,
-                offset: 2,
-                len: 2,
-                dreg: R0,
-            })
+            .expr(Expr::Payload { base: PayloadBase::Transport, offset: 2, len: 2, dreg: R0 })
             .expr(lookup("by-port", LookupTarget::Verdict))
             .comment("verdict map"),
         r().family(Family::V4)
-            .expr(Expr::Payload {
-                base: PayloadBase::Network,
-                offset: 16,
-                len: 4,
-                dreg: R0,
-            })
+            .expr(Expr::Payload { base: PayloadBase::Network, offset: 16, len: 4, dreg: R0 })
             .expr(lookup("by-net", LookupTarget::Verdict))
             .comment("verdict map of ranges"),
         r().family(Family::V4)
             .protocol(Is::In, TCP)
-            .expr(Expr::Payload {
-                base: PayloadBase::Network,
-                offset: 16,
-                len: 4,
-                dreg: R0,
-            })
-            .expr(Expr::Payload {
-                base: PayloadBase::Transport,
-                offset: 2,
-                len: 2,
-                dreg: Reg(1),
-            })
+            .expr(Expr::Payload { base: PayloadBase::Network, offset: 16, len: 4, dreg: R0 })
+            .expr(Expr::Payload { base: PayloadBase::Transport, offset: 2, len: 2, dreg: Reg(1) })
             .expr(lookup("pairs", LookupTarget::Membership))
             .verdict(Verdict::Return)
             .comment("pairs"),
         r().family(Family::V4)
-            .expr(Expr::Payload {
-                base: PayloadBase::Network,
-                offset: 16,
-                len: 4,
-                dreg: R0,
-            })
-            .expr(Expr::Bitwise {
-                sreg: R0,
-                dreg: R0,
-                mask: vec![255, 255, 255, 0],
-                xor: vec![0; 4],
-            })
-            .expr(Expr::Cmp {
-                sreg: R0,
-                op: CmpOp::Eq,
-                data: vec![10, 1, 2, 0],
-            })
+            .expr(Expr::Payload { base: PayloadBase::Network, offset: 16, len: 4, dreg: R0 })
+            .expr(Expr::Bitwise { sreg: R0, dreg: R0, mask: vec![255, 255, 255, 0], xor: vec![0; 4] })
+            .expr(Expr::Cmp { sreg: R0, op: CmpOp::Eq, data: vec![10, 1, 2, 0] })
             .verdict(Verdict::Return)
             .comment("masked"),
+        r().protocol(Is::In, TCP).opens(Is::In).redirect(4140).comment("redirect"),
         r().protocol(Is::In, TCP)
-            .opens(Is::In)
-            .redirect(4140)
-            .comment("redirect"),
-        r().protocol(Is::In, TCP)
-            .expr(Expr::Payload {
-                base: PayloadBase::Transport,
-                offset: 2,
-                len: 2,
-                dreg: R0,
-            })
+            .expr(Expr::Payload { base: PayloadBase::Transport, offset: 2, len: 2, dreg: R0 })
             .expr(lookup("to-port", LookupTarget::Reg(R0)))
-            .expr(Expr::Redir {
-                port: Some(R0),
-                flags: 2,
-            })
+            .expr(Expr::Redir { port: Some(R0), flags: 2 })
             .comment("value map"),
-        r().expr(Expr::Numgen {
-            dreg: R0,
-            modulus: 2,
-            random: true,
-            offset: 0,
-        })
-        .expr(Expr::MetaSet {
-            key: MetaKey::Mark,
-            sreg: R0,
-        })
-        .comment("numgen"),
+        r().expr(Expr::Numgen { dreg: R0, modulus: 2, random: true, offset: 0 })
+            .expr(Expr::MetaSet { key: MetaKey::Mark, sreg: R0 })
+            .comment("numgen"),
     ]
 }
 
 fn prerouting() -> Vec<Rule> {
     vec![
-        r().ct_invalid()
-            .counter()
-            .verdict(Verdict::Drop)
-            .comment("invalid"),
-        r().in_by(Is::Out, "eth0")
-            .verdict(Verdict::Return)
-            .comment("not eth0"),
-        r().in_by_of(Of::Set("links".into()))
-            .verdict(Verdict::Return)
-            .comment("links"),
-        r().to_this_netns(Is::Out)
-            .verdict(Verdict::Return)
-            .comment("forwarded"),
+        r().ct_invalid().counter().verdict(Verdict::Drop).comment("invalid"),
+        r().in_by(Is::Out, "eth0").verdict(Verdict::Return).comment("not eth0"),
+        r().in_by_of(Of::Set("links".into())).verdict(Verdict::Return).comment("links"),
+        r().to_this_netns(Is::Out).verdict(Verdict::Return).comment("forwarded"),
         r().protocol(Is::In, TCP)
             .socket_transparent(Is::In)
             .set_mark(0x539)
@@ -234,43 +135,15 @@ fn prerouting() -> Vec<Rule> {
         r().mark(Is::In, 0x539).save_mark().comment("save"),
         r().ct_mark(0x539).restore_mark().comment("restore"),
         r().ct_reply().verdict(Verdict::Accept).comment("reply"),
-        r().protocol(Is::In, TCP)
-            .set_mark(0x539)
-            .tproxy(15006)
-            .comment("tproxy"),
+        r().protocol(Is::In, TCP).set_mark(0x539).tproxy(15006).comment("tproxy"),
         r().protocol(Is::In, UDP).set_zone(2).comment("zone"),
         r().expr(Expr::Notrack).comment("notrack"),
-        r().expr(Expr::Log {
-            prefix: Some("sluice ".into()),
-            group: None,
-            level: Some(4),
-        })
-        .comment("log"),
-        r().expr(Expr::Log {
-            prefix: None,
-            group: Some(3),
-            level: None,
-        })
-        .comment("nflog"),
+        r().expr(Expr::Log { prefix: Some("sluice ".into()), group: None, level: Some(4) }).comment("log"),
+        r().expr(Expr::Log { prefix: None, group: Some(3), level: None }).comment("nflog"),
         r().family(Family::V4)
-            .expr(Expr::Payload {
-                base: PayloadBase::Network,
-                offset: 12,
-                len: 4,
-                dreg: R0,
-            })
-            .expr(Expr::Jhash {
-                sreg: R0,
-                dreg: R0,
-                len: 4,
-                modulus: 8,
-                seed: Some(7),
-                offset: 0,
-            })
-            .expr(Expr::MetaSet {
-                key: MetaKey::Mark,
-                sreg: R0,
-            })
+            .expr(Expr::Payload { base: PayloadBase::Network, offset: 12, len: 4, dreg: R0 })
+            .expr(Expr::Jhash { sreg: R0, dreg: R0, len: 4, modulus: 8, seed: Some(7), offset: 0 })
+            .expr(Expr::MetaSet { key: MetaKey::Mark, sreg: R0 })
             .comment("hash"),
     ]
 }
@@ -292,13 +165,7 @@ pub(super) fn everything() -> Ruleset {
         sets: sets(),
         chains: vec![
             base("output", ChainKind::Nat, HookPoint::Output, -100, output()),
-            base(
-                "prerouting",
-                ChainKind::Filter,
-                HookPoint::Prerouting,
-                -150,
-                prerouting(),
-            ),
+            base("prerouting", ChainKind::Filter, HookPoint::Prerouting, -150, prerouting()),
             base(
                 "route",
                 ChainKind::Route,
@@ -306,11 +173,7 @@ pub(super) fn everything() -> Ruleset {
                 -150,
                 vec![
                     r().protocol(Is::In, TCP).reset().comment("reset"),
-                    r().expr(Expr::Reject {
-                        kind: RejectKind::IcmpxUnreach,
-                        code: 1,
-                    })
-                    .comment("unreachable"),
+                    r().expr(Expr::Reject { kind: RejectKind::IcmpxUnreach, code: 1 }).comment("unreachable"),
                 ],
             ),
             base(
@@ -320,17 +183,10 @@ pub(super) fn everything() -> Ruleset {
                 100,
                 vec![
                     r().out_of(Is::In, "lo")
-                        .expr(Expr::Masq {
-                            flags: 0,
-                            port: None,
-                            port_max: None,
-                        })
+                        .expr(Expr::Masq { flags: 0, port: None, port_max: None })
                         .comment("masq"),
                     r().family(Family::V4)
-                        .expr(Expr::Immediate {
-                            dreg: R0,
-                            data: vec![10, 0, 0, 1],
-                        })
+                        .expr(Expr::Immediate { dreg: R0, data: vec![10, 0, 0, 1] })
                         .expr(nat(true, 2, None))
                         .comment("snat"),
                 ],
@@ -343,14 +199,8 @@ pub(super) fn everything() -> Ruleset {
                 vec![
                     r().family(Family::V4)
                         .protocol(Is::In, TCP)
-                        .expr(Expr::Immediate {
-                            dreg: R0,
-                            data: vec![10, 0, 0, 1],
-                        })
-                        .expr(Expr::Immediate {
-                            dreg: Reg(1),
-                            data: port(80),
-                        })
+                        .expr(Expr::Immediate { dreg: R0, data: vec![10, 0, 0, 1] })
+                        .expr(Expr::Immediate { dreg: Reg(1), data: port(80) })
                         .expr(nat(false, 2, Some(Reg(1))))
                         .comment("dnat"),
                 ],

@@ -6,11 +6,7 @@ use super::samples::*;
 use super::*;
 
 fn mapped(key: Vec<u8>, data: ElementData) -> Element {
-    Element {
-        key,
-        end: None,
-        data: Some(data),
-    }
+    Element { key, end: None, data: Some(data) }
 }
 
 pub(super) fn sets() -> Vec<Set> {
@@ -20,10 +16,8 @@ pub(super) fn sets() -> Vec<Set> {
     concat.splice(0..0, [10, 0, 0, 1]);
     concat.extend([0, 0]);
     let field = |a: [u8; 4], from: u16| [&a[..], &from.to_be_bytes(), &[0, 0]].concat();
-    let map = |name: &str, key, data, elements| Set {
-        data: Some(data),
-        ..set(name, &[key], false, elements)
-    };
+    let map =
+        |name: &str, key, data, elements| Set { data: Some(data), ..set(name, &[key], false, elements) };
     vec![
         Set {
             comment: Some("config.linkerd.io/skip-outbound-ports".into()),
@@ -39,12 +33,7 @@ pub(super) fn sets() -> Vec<Set> {
                 ],
             )
         },
-        set(
-            "plain-ports",
-            &[service],
-            false,
-            vec![one(port(53)), one(port(80))],
-        ),
+        set("plain-ports", &[service], false, vec![one(port(53)), one(port(80))]),
         set(
             "nets",
             &[v4],
@@ -56,20 +45,12 @@ pub(super) fn sets() -> Vec<Set> {
                 range([240, 0, 0, 0], [255; 4]),
             ],
         ),
-        set(
-            "nets6",
-            &[DataType::Ipv6Addr],
-            true,
-            vec![one(v6(1)), range(v6(16), v6(31))],
-        ),
+        set("nets6", &[DataType::Ipv6Addr], true, vec![one(v6(1)), range(v6(16), v6(31))]),
         set(
             "uids",
             &[DataType::Uid],
             true,
-            vec![
-                one(2102_u32.to_be_bytes()),
-                range(3000_u32.to_be_bytes(), 3100_u32.to_be_bytes()),
-            ],
+            vec![one(2102_u32.to_be_bytes()), range(3000_u32.to_be_bytes(), 3100_u32.to_be_bytes())],
         ),
         set("gids", &[DataType::Gid], false, vec![one(1337_u32.to_be_bytes())]),
         set(
@@ -78,27 +59,14 @@ pub(super) fn sets() -> Vec<Set> {
             false,
             vec![one(interface_key("eth0")), one(interface_key("net1"))],
         ),
-        set(
-            "protocols",
-            &[DataType::InetProto],
-            false,
-            vec![one([6]), one([17])],
-        ),
-        set(
-            "marks",
-            &[DataType::Mark],
-            false,
-            vec![one(0x539_u32.to_be_bytes())],
-        ),
+        set("protocols", &[DataType::InetProto], false, vec![one([6]), one([17])]),
+        set("marks", &[DataType::Mark], false, vec![one(0x539_u32.to_be_bytes())]),
         set("pairs", &[v4, service], false, vec![one(concat)]),
         set(
             "pair-ranges",
             &[v4, service],
             true,
-            vec![
-                range(field([10, 0, 0, 0], 80), field([10, 0, 0, 255], 90)),
-                one(field([10, 1, 0, 1], 443)),
-            ],
+            vec![range(field([10, 0, 0, 0], 80), field([10, 0, 0, 255], 90)), one(field([10, 1, 0, 1], 443))],
         ),
         map(
             "to-port",
@@ -118,15 +86,7 @@ pub(super) fn sets() -> Vec<Set> {
                 mapped(port(81), ElementData::Verdict(Verdict::Accept)),
             ],
         ),
-        Set {
-            anonymous: true,
-            ..set(
-                "__set%d",
-                &[service],
-                false,
-                vec![one(port(8080)), one(port(8443))],
-            )
-        },
+        Set { anonymous: true, ..set("__set%d", &[service], false, vec![one(port(8080)), one(port(8443))]) },
         Set {
             interval: true,
             data: Some(SetData::Verdict),

@@ -11,10 +11,7 @@ fn enumerators(header: &str) -> HashMap<String, i64> {
         rest = after.split_once("*/").map_or("", |(_, after)| after);
     }
     text.push_str(rest);
-    let text: String = text
-        .lines()
-        .filter(|line| !line.trim_start().starts_with('#'))
-        .collect();
+    let text: String = text.lines().filter(|line| !line.trim_start().starts_with('#')).collect();
     let mut found = HashMap::new();
     for body in text.split("enum ").skip(1) {
         let Some((_, body)) = body.split_once('{') else {
@@ -63,10 +60,7 @@ fn the_batch_messages_are_the_kernel_headers() {
         return;
     };
     let defined = |name: &str| {
-        let line = header
-            .lines()
-            .find(|line| line.split_whitespace().nth(1) == Some(name))
-            .unwrap();
+        let line = header.lines().find(|line| line.split_whitespace().nth(1) == Some(name)).unwrap();
         line.split_whitespace().nth(2).unwrap().to_owned()
     };
     assert_eq!(defined("NFNL_SUBSYS_NFTABLES"), NFNL_SUBSYS_NFTABLES.to_string());

@@ -106,10 +106,7 @@ mod tests {
 
     #[test]
     fn a_misspelt_name_has_a_nearest_field() {
-        assert_eq!(
-            Field::nearest("exclude-inbound-port"),
-            Some(Field::ExcludeInboundPorts)
-        );
+        assert_eq!(Field::nearest("exclude-inbound-port"), Some(Field::ExcludeInboundPorts));
         assert_eq!(Field::nearest("Proxy-UID"), Some(Field::ProxyUid));
         assert_eq!(Field::nearest("quite-another-thing"), None);
     }

@@ -43,10 +43,7 @@ impl<T: Copy + Ord> Intervals<T> {
     #[must_use]
     pub fn contains(&self, number: T) -> bool {
         let after = self.0.partition_point(|(first, _)| *first <= number);
-        after
-            .checked_sub(1)
-            .and_then(|at| self.0.get(at))
-            .is_some_and(|(_, last)| number <= *last)
+        after.checked_sub(1).and_then(|at| self.0.get(at)).is_some_and(|(_, last)| number <= *last)
     }
 }
 
@@ -89,12 +86,7 @@ mod tests {
     #[test]
     fn ranges_that_overlap_or_touch_become_one() {
         assert_eq!(of(&[(5, 9), (1, 4), (7, 12), (20, 20)]), of(&[(1, 12), (20, 20)]));
-        assert_eq!(
-            of(&[(1, 65535), (2, 3), (65535, 65535)])
-                .iter()
-                .collect::<Vec<_>>(),
-            [(1, 65535)]
-        );
+        assert_eq!(of(&[(1, 65535), (2, 3), (65535, 65535)]).iter().collect::<Vec<_>>(), [(1, 65535)]);
     }
 
     #[test]

@@ -2,10 +2,7 @@
 
 /// The known name that is fewest letters away; `None` if even that one is nothing like it.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let (letters, name) = known
-        .into_iter()
-        .map(|name| (distance(word, name), name))
-        .min_by_key(|it| it.0)?;
+    let (letters, name) = known.into_iter().map(|name| (distance(word, name), name)).min_by_key(|it| it.0)?;
     // Half of it wrong is not a misspelling any more.
     (letters * 2 <= name.chars().count()).then_some(name)
 }
@@ -25,9 +22,7 @@ pub fn distance(one: &str, other: &str) -> usize {
         let mut next = vec![at + 1];
         for (column, theirs) in other.iter().enumerate() {
             let changed = cell(&row, column) + usize::from(letter != theirs);
-            let mut least = changed
-                .min(cell(&row, column + 1) + 1)
-                .min(cell(&next, column) + 1);
+            let mut least = changed.min(cell(&row, column + 1) + 1).min(cell(&next, column) + 1);
             let swapped = at > 0
                 && column > 0
                 && one.get(at - 1) == Some(theirs)

@@ -50,9 +50,7 @@ impl Redirect {
             dns_servers: Only::Any,
             ipv6: Ipv6::Capture,
             drop_invalid: false,
-            sources: others
-                .map(|field| (*field, source.to_owned()))
-                .collect::<BTreeMap<_, _>>(),
+            sources: others.map(|field| (*field, source.to_owned())).collect::<BTreeMap<_, _>>(),
         }
     }
 
@@ -82,21 +80,13 @@ impl Redirect {
 
     /// Adds ports to those excluded inbound, whatever they are already.
     pub(crate) fn exclude_inbound(&mut self, ports: &Ports, source: &str) {
-        self.also_from(
-            Field::ExcludeInboundPorts,
-            self.exclude_inbound_ports.is_empty(),
-            source,
-        );
+        self.also_from(Field::ExcludeInboundPorts, self.exclude_inbound_ports.is_empty(), source);
         self.exclude_inbound_ports.extend(ports.iter());
     }
 
     /// Adds ports to those excluded outbound.
     pub(crate) fn exclude_outbound(&mut self, ports: &Ports, source: &str) {
-        self.also_from(
-            Field::ExcludeOutboundPorts,
-            self.exclude_outbound_ports.is_empty(),
-            source,
-        );
+        self.also_from(Field::ExcludeOutboundPorts, self.exclude_outbound_ports.is_empty(), source);
         self.exclude_outbound_ports.extend(ports.iter());
     }
 
@@ -113,9 +103,7 @@ impl Redirect {
 
     /// Every field with its text and source: what a state file stores.
     pub fn fields(&self) -> impl Iterator<Item = (Field, String, &str)> {
-        Field::ALL
-            .iter()
-            .map(|field| (*field, self.get(*field), self.source(*field)))
+        Field::ALL.iter().map(|field| (*field, self.get(*field), self.source(*field)))
     }
 
     /// The redirect from what [`fields`](Self::fields) gave; a field that is missing has its default.
@@ -129,9 +117,7 @@ impl Redirect {
                 nearest: nearest(name, Field::ALL.iter().map(|field| field.name())),
             };
             let field = Field::from_name(name).ok_or_else(unknown)?;
-            redirect
-                .set(field, text, source)
-                .map_err(|error| FieldsError::Value { field, error })?;
+            redirect.set(field, text, source).map_err(|error| FieldsError::Value { field, error })?;
         }
         redirect.sources.retain(|_, source| !source.is_empty());
         Ok(redirect)
@@ -159,9 +145,11 @@ pub enum FieldsError {
     },
 }
 
+/// A source as a rule's comment can hold it: a state file may be damaged, and the kernel takes no zero byte.
 fn shortened(source: &str) -> String {
+    let source = source.replace(char::is_control, " ");
     if source.len() <= LONGEST_SOURCE {
-        return source.to_owned();
+        return source;
     }
     let end = source.floor_char_boundary(LONGEST_SOURCE - "…".len());
     format!("{}…", source.get(..end).unwrap_or_default())

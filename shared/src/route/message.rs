@@ -34,15 +34,15 @@ pub(super) enum Change {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verb {
     Add,
+    /// A rule goes whatever its mark.
     Delete,
+    /// A rule goes if its mark is the same.
+    DeleteExactly,
 }
 
 impl Change {
     pub(super) fn is_ipv6(self) -> bool {
-        matches!(
-            self,
-            Self::Address(_) | Self::Route(Family::V6) | Self::Rule(Family::V6, _)
-        )
+        matches!(self, Self::Address(_) | Self::Route(Family::V6) | Self::Rule(Family::V6, _))
     }
 
     /// A request for everything of its kind, and the kind of the answers.
@@ -76,11 +76,18 @@ impl Change {
             // Nobody wants lo down again: for Delete this changes nothing.
             (Self::LoUp, _) => serialize(kind::NEWLINK, &LinkUp, flags),
             (Self::Address(address), Verb::Add) => serialize(kind::NEWADDR, &on_lo(address), add),
-            (Self::Address(address), Verb::Delete) => serialize(kind::DELADDR, &on_lo(address), flags),
+            (Self::Address(address), Verb::Delete | Verb::DeleteExactly) => {
+                serialize(kind::DELADDR, &on_lo(address), flags)
+            }
             (Self::Route(family), Verb::Add) => serialize(kind::NEWROUTE, &to_this_host(family), add),
-            (Self::Route(family), Verb::Delete) => serialize(kind::DELROUTE, &to_this_host(family), flags),
+            (Self::Route(family), Verb::Delete | Verb::DeleteExactly) => {
+                serialize(kind::DELROUTE, &to_this_host(family), flags)
+            }
             (Self::Rule(family, mark), Verb::Add) => {
                 serialize(kind::NEWRULE, &by_mark(family, Some(mark)), add)
+            }
+            (Self::Rule(family, mark), Verb::DeleteExactly) => {
+                serialize(kind::DELRULE, &by_mark(family, Some(mark)), flags)
             }
             // By preference and table alone: whatever the mark, the rule is ours.
             (Self::Rule(family, _), Verb::Delete) => serialize(kind::DELRULE, &by_mark(family, None), flags),
@@ -125,10 +132,9 @@ impl fmt::Display for Change {
             Self::LoUp => write!(f, "ip link set lo up"),
             Self::Address(address) => write!(f, "ip address add {address}/128 dev lo"),
             Self::Route(_) => write!(f, "ip {six}route add local default dev lo table {TABLE}"),
-            Self::Rule(_, mark) => write!(
-                f,
-                "ip {six}rule add pref {PREFERENCE} fwmark {mark} lookup {TABLE}"
-            ),
+            Self::Rule(_, mark) => {
+                write!(f, "ip {six}rule add pref {PREFERENCE} fwmark {mark} lookup {TABLE}")
+            }
         }
     }
 }
@@ -160,12 +166,8 @@ fn on_lo(address: Ipv6Addr) -> AddressMessage {
     // Nobody else can have an address on lo, and until somebody had looked nobody could bind to it.
     message.header.flags = AddressHeaderFlags::Nodad;
     message.header.index = LO;
-    message
-        .attributes
-        .push(AddressAttribute::Address(IpAddr::V6(address)));
-    message
-        .attributes
-        .push(AddressAttribute::Local(IpAddr::V6(address)));
+    message.attributes.push(AddressAttribute::Address(IpAddr::V6(address)));
+    message.attributes.push(AddressAttribute::Local(IpAddr::V6(address)));
     message
 }
 

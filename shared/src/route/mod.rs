@@ -62,11 +62,7 @@ impl Routing {
     /// What a namespace of which nothing is known may hold.
     #[must_use]
     pub fn any() -> Self {
-        Self {
-            mark: Some(0),
-            families: vec![Family::V4, Family::V6],
-            addresses: Vec::new(),
-        }
+        Self { mark: Some(0), families: vec![Family::V4, Family::V6], addresses: Vec::new() }
     }
 
     /// The first thing that is not there, as the `ip` command that makes it.
@@ -76,14 +72,19 @@ impl Routing {
     pub fn missing(&self, socket: &mut Socket, deadline: Instant) -> Result<Option<String>, RouteError> {
         for change in self.changes() {
             let there = dump::holds(socket, change, deadline);
-            if !there.map_err(|fault| RouteError {
-                what: change.to_string(),
-                fault,
-            })? {
+            if !there.map_err(|fault| RouteError { what: change.to_string(), fault })? {
                 return Ok(Some(change.to_string()));
             }
         }
         Ok(None)
+    }
+
+    /// Whether a datagram of the kernel's lists holds any of it. Pure: [`missing`](Self::missing) without a
+    /// socket, for bytes that come from elsewhere.
+    #[must_use]
+    pub fn any_in(&self, datagram: &[u8]) -> bool {
+        let mut changes = self.changes().into_iter();
+        changes.any(|change| dump::datagram_holds(change, datagram) == Ok(true))
     }
 
     /// Makes what is missing. What is there already stays as it is.
@@ -97,10 +98,7 @@ impl Routing {
                 Ok(()) | Err(Fault::Kernel(Errno::EEXIST)) => {}
                 Err(Fault::Kernel(errno)) if change.is_ipv6() && lacks_ipv6(errno) => {}
                 Err(fault) => {
-                    return Err(RouteError {
-                        what: change.to_string(),
-                        fault,
-                    });
+                    return Err(RouteError { what: change.to_string(), fault });
                 }
             }
         }
@@ -114,23 +112,42 @@ impl Routing {
     pub fn remove(&self, socket: &mut Socket, deadline: Instant) -> Result<(), RouteError> {
         let mut first = Ok(());
         for change in self.changes() {
-            match ask(socket, &change.encode(Verb::Delete), deadline) {
-                Ok(()) | Err(Fault::Kernel(Errno::ENOENT | Errno::ESRCH | Errno::EADDRNOTAVAIL)) => {}
-                Err(Fault::Kernel(errno)) if change.is_ipv6() && lacks_ipv6(errno) => {}
-                Err(fault) if first.is_ok() => {
-                    first = Err(RouteError {
-                        what: change.to_string(),
-                        fault,
-                    });
-                }
-                Err(_) => {}
-            }
+            let removed = remove(socket, change, Verb::Delete, deadline);
+            first = first.and(removed);
         }
         first
     }
 
+    /// Removes the policy routes that an earlier redirect of this namespace needed and this one does not:
+    /// packets with its mark would still come to this host.
+    ///
+    /// # Errors
+    /// The first change that the kernel refuses.
+    pub fn remove_others(&self, socket: &mut Socket, deadline: Instant) -> Result<(), RouteError> {
+        for family in [Family::V4, Family::V6] {
+            let wanted = self.mark.filter(|_| self.families.contains(&family));
+            let marks = match dump::marks(socket, family, deadline) {
+                Ok(marks) => marks,
+                Err(Fault::Kernel(errno)) if family == Family::V6 && lacks_ipv6(errno) => continue,
+                Err(fault) => {
+                    return Err(RouteError { what: "ip rule".to_owned(), fault });
+                }
+            };
+            for mark in marks.iter().copied().filter(|mark| Some(*mark) != wanted) {
+                remove(socket, Change::Rule(family, mark), Verb::DeleteExactly, deadline)?;
+            }
+            if wanted.is_none() && !marks.is_empty() {
+                remove(socket, Change::Route(family), Verb::Delete, deadline)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Everything that must be there, in the order of making it.
     fn changes(&self) -> Vec<Change> {
+        if self.is_empty() {
+            return Vec::new();
+        }
         let mut changes = vec![Change::LoUp];
         changes.extend(self.addresses.iter().copied().map(Change::Address));
         if let Some(mark) = self.mark {
@@ -143,14 +160,22 @@ impl Routing {
     }
 }
 
+/// Removes one thing, if it is there.
+fn remove(socket: &mut Socket, change: Change, verb: Verb, deadline: Instant) -> Result<(), RouteError> {
+    match ask(socket, &change.encode(verb), deadline) {
+        Ok(()) | Err(Fault::Kernel(Errno::ENOENT | Errno::ESRCH | Errno::EADDRNOTAVAIL)) => Ok(()),
+        Err(Fault::Kernel(errno)) if change.is_ipv6() && lacks_ipv6(errno) => Ok(()),
+        Err(fault) => Err(RouteError { what: change.to_string(), fault }),
+    }
+}
+
 /// Sends one message and waits for its acknowledgement.
 fn ask(socket: &mut Socket, message: &[u8], deadline: Instant) -> Result<(), Fault> {
     socket.send(&[message])?;
     loop {
         let datagram = socket.receive(deadline)?;
-        if let Some(answer) = messages(datagram)
-            .filter(|message| message.kind == netlink::ERROR)
-            .find_map(|m| answer(&m))
+        if let Some(answer) =
+            messages(datagram).filter(|message| message.kind == netlink::ERROR).find_map(|m| answer(&m))
         {
             return answer.errno.map_or(Ok(()), |errno| Err(errno.into()));
         }
@@ -159,8 +184,5 @@ fn ask(socket: &mut Socket, message: &[u8], deadline: Instant) -> Result<(), Fau
 
 /// How kernels say that IPv6 is switched off, for the namespace or altogether.
 fn lacks_ipv6(errno: Errno) -> bool {
-    matches!(
-        errno,
-        Errno::EAFNOSUPPORT | Errno::EOPNOTSUPP | Errno::EACCES | Errno::ENODEV | Errno::EPERM
-    )
+    matches!(errno, Errno::EAFNOSUPPORT | Errno::EOPNOTSUPP | Errno::EACCES | Errno::ENODEV | Errno::EPERM)
 }

@@ -26,30 +26,18 @@ impl Addresses {
         cidrs: &Cidrs,
     ) -> Vec<Self> {
         let (name, ranges): (_, Vec<(u128, u128)>) = match family {
-            Family::V4 => (
-                "v4",
-                cidrs
-                    .v4
-                    .iter()
-                    .map(|(first, last)| (first.into(), last.into()))
-                    .collect(),
-            ),
+            Family::V4 => ("v4", cidrs.v4.iter().map(|(first, last)| (first.into(), last.into())).collect()),
             Family::V6 => ("v6", cidrs.v6.iter().collect()),
         };
         if let [(first, last)] = ranges.as_slice() {
             return vec![Self::One(family, one(family, *first, *last))];
         }
-        let sets = address_sets(&format!("{}-{name}", field.name()), family, ranges)
-            .into_iter()
-            .map(|mut part| {
+        let sets =
+            address_sets(&format!("{}-{name}", field.name()), family, ranges).into_iter().map(|mut part| {
                 // The rule needs only the set's name: the elements move.
                 let elements = take(&mut part.set.elements);
                 let comment = Some(source(redirect, field).to_owned());
-                sets.put(Set {
-                    elements,
-                    comment,
-                    ..part.set.clone()
-                });
+                sets.put(Set { elements, comment, ..part.set.clone() });
                 Self::Set(part)
             });
         sets.collect()
@@ -99,11 +87,7 @@ fn key(family: Family, address: u128) -> Vec<u8> {
 
 /// The length of the prefix that a range of addresses is, if it is one.
 fn prefix(from: &[u8], to: &[u8]) -> Option<u8> {
-    let number = |bytes: &[u8]| {
-        bytes
-            .iter()
-            .fold(0_u128, |number, byte| number << 8 | u128::from(*byte))
-    };
+    let number = |bytes: &[u8]| bytes.iter().fold(0_u128, |number, byte| number << 8 | u128::from(*byte));
     let host = number(from) ^ number(to);
     let bits = u32::try_from(from.len()).ok()? * 8 - host.count_ones();
     let is_prefix = host & host.wrapping_add(1) == 0 && number(from) & host == 0;

@@ -1,7 +1,7 @@
 //! Prerouting: what arrives (contract 2.1, arriving rules 0 to 7).
 
 use super::addresses::Addresses;
-use super::{Draft, goto, leave, names, opening, routed_mark, tcp};
+use super::{Draft, LO, OPENING, goto, leave, names, opening, tcp};
 use crate::nft::build::{Family, Is};
 use crate::nft::ruleset::{ChainKind, HookPoint};
 use crate::nft::{Rule, RuleBuilder, Verdict};
@@ -19,45 +19,23 @@ impl Draft<'_> {
         }
 
         if !nat.is_empty() {
-            nat.insert(0, not_over_lo());
             self.chain(names::ARRIVING, nat);
-            let mut base: Vec<Rule> = self.ipv6_guard().into_iter().collect();
-            base.push(goto(
-                opening(),
-                names::ARRIVING,
-                "only packets that open a connection",
-            ));
-            self.base(
-                names::PREROUTING,
-                ChainKind::Nat,
-                HookPoint::Prerouting,
-                names::DSTNAT,
-                base,
-            );
+            // Rule 0 with it: what comes over lo has been judged when it left.
+            let opening = opening(self.ours().in_by(Is::Out, LO));
+            let base = vec![goto(opening, names::ARRIVING, OPENING)];
+            self.base(names::PREROUTING, ChainKind::Nat, HookPoint::Prerouting, names::DSTNAT, base);
         }
-        self.base(
-            names::MANGLE_PREROUTING,
-            ChainKind::Filter,
-            HookPoint::Prerouting,
-            names::MANGLE,
-            mangle,
-        );
+        self.base(names::MANGLE_PREROUTING, ChainKind::Filter, HookPoint::Prerouting, names::MANGLE, mangle);
     }
 
     /// Rule 1 in nat: what a VM behind a bridge sends is outbound.
     fn outbound_interfaces_rule(&mut self) -> Option<Rule> {
         let redirect = self.redirect;
-        let of = self
-            .sets
-            .interfaces(redirect, Field::OutboundInterfaces, &redirect.outbound_interfaces)?;
+        let of = self.sets.interfaces(redirect, Field::OutboundInterfaces, &redirect.outbound_interfaces)?;
         let rule = RuleBuilder::new().in_by_of(of);
         let comment = self.source(Field::OutboundInterfaces);
         let diverts = self.chains.iter().any(|chain| chain.name == names::OUTBOUND);
-        Some(if diverts {
-            goto(rule, names::OUTBOUND, comment)
-        } else {
-            leave(rule, comment)
-        })
+        Some(if diverts { goto(rule, names::OUTBOUND, comment) } else { leave(rule, comment) })
     }
 
     /// Rules 2 to 7 in nat.
@@ -73,49 +51,29 @@ impl Draft<'_> {
     }
 
     /// Rules 2 to 6.
-    fn exemptions(&mut self) -> Vec<Rule> {
+    pub(super) fn exemptions(&mut self) -> Vec<Rule> {
         let redirect = self.redirect;
         let mut rules = Vec::new();
         if let Some(of) =
-            self.sets
-                .interfaces(redirect, Field::ExcludeInterfaces, &redirect.exclude_interfaces)
+            self.sets.interfaces(redirect, Field::ExcludeInterfaces, &redirect.exclude_interfaces)
         {
-            rules.push(leave(
-                RuleBuilder::new().in_by_of(of),
-                self.source(Field::ExcludeInterfaces),
-            ));
+            rules.push(leave(RuleBuilder::new().in_by_of(of), self.source(Field::ExcludeInterfaces)));
         }
-        if let Some(of) = self
-            .sets
-            .ports(redirect, Field::TunnelPorts, &redirect.tunnel_ports)
-        {
-            rules.push(leave(
-                RuleBuilder::new().dport(Is::In, of),
-                self.source(Field::TunnelPorts),
-            ));
+        if let Some(of) = self.sets.ports(redirect, Field::TunnelPorts, &redirect.tunnel_ports) {
+            rules.push(leave(RuleBuilder::new().dport(Is::In, of), self.source(Field::TunnelPorts)));
         }
         for &family in self.families() {
             let field = Field::ExcludeInboundCidrs;
-            let addresses = Addresses::of(
-                &mut self.sets,
-                redirect,
-                field,
-                family,
-                &redirect.exclude_inbound_cidrs,
-            );
+            let addresses =
+                Addresses::of(&mut self.sets, redirect, field, family, &redirect.exclude_inbound_cidrs);
             for addresses in addresses {
                 rules.push(leave(addresses.source_of(RuleBuilder::new()), self.source(field)));
             }
         }
-        if let Some(of) = self.sets.ports(
-            redirect,
-            Field::ExcludeInboundPorts,
-            &redirect.exclude_inbound_ports,
-        ) {
-            rules.push(leave(
-                RuleBuilder::new().dport(Is::In, of),
-                self.source(Field::ExcludeInboundPorts),
-            ));
+        if let Some(of) =
+            self.sets.ports(redirect, Field::ExcludeInboundPorts, &redirect.exclude_inbound_ports)
+        {
+            rules.push(leave(RuleBuilder::new().dport(Is::In, of), self.source(Field::ExcludeInboundPorts)));
         }
         if redirect.forwarded == Forwarded::Leave {
             let rule = RuleBuilder::new().to_this_netns(Is::Out);
@@ -125,7 +83,7 @@ impl Draft<'_> {
     }
 
     /// Rule 7: what remains, if its port is one to divert.
-    fn inbound(&mut self, divert: impl Fn(&Self, RuleBuilder) -> Vec<Rule>) -> Vec<Rule> {
+    pub(super) fn inbound(&mut self, divert: impl Fn(&Self, RuleBuilder) -> Vec<Rule>) -> Vec<Rule> {
         let redirect = self.redirect;
         match &redirect.include_inbound_ports {
             Only::Any => divert(self, tcp()),
@@ -134,89 +92,6 @@ impl Draft<'_> {
                 None => Vec::new(),
             },
         }
-    }
-
-    /// The arriving rules where the proxy takes the packet as it is.
-    fn tproxy(&mut self, port: u16) -> Vec<Rule> {
-        let Some(mark) = routed_mark(self.redirect) else {
-            return Vec::new();
-        };
-        let mode = self.source(Field::Mode);
-        let mut exemptions: Vec<Rule> = Vec::new();
-        let names = &self.redirect.outbound_interfaces;
-        if let Some(of) = self
-            .sets
-            .interfaces(self.redirect, Field::OutboundInterfaces, names)
-        {
-            exemptions.push(leave(
-                RuleBuilder::new().in_by_of(of),
-                self.source(Field::OutboundInterfaces),
-            ));
-        }
-        exemptions.extend(self.exemptions());
-        let inbound = self.inbound(|draft, rule| {
-            let mut rules = Vec::new();
-            if draft.redirect.ipv6 == Ipv6::Reject {
-                let v6 = rule.clone().family(Family::V6);
-                rules.push(v6.counter().reset().comment(draft.source(Field::Ipv6)));
-            }
-            rules.push(goto(rule, names::TO_PROXY, draft.source(Field::InboundPort)));
-            rules
-        });
-        if inbound.is_empty() {
-            return Vec::new();
-        }
-
-        let take = tcp()
-            .counter()
-            .tproxy(port)
-            .set_mark(mark)
-            .verdict(Verdict::Accept);
-        let nobody = RuleBuilder::new().counter().verdict(Verdict::Drop);
-        let to_proxy = vec![
-            take.comment(mode),
-            // tproxy ends its rule where nobody listens; the app must not see the packet.
-            nobody.comment("nobody listens on the inbound port"),
-        ];
-        self.chain(names::TO_PROXY, to_proxy);
-
-        // A bridge with br_netfilter asks the hooks for the packet, then delivers it without the socket
-        // that tproxy chose. What is marked and would meet another socket must not: it is the app's. Over lo
-        // the mark is the proxy's own, handing over.
-        let lost = opening()
-            .in_by(Is::Out, "lo")
-            .mark(Is::In, mark)
-            .socket_transparent(Is::Out)
-            .counter()
-            .verdict(Verdict::Drop);
-        let mut input: Vec<Rule> = self.ipv6_guard().into_iter().collect();
-        input.push(lost.comment("taken for the proxy, and its socket lost on the way"));
-        self.base(
-            names::MANGLE_INPUT,
-            ChainKind::Filter,
-            HookPoint::Input,
-            names::MANGLE,
-            input,
-        );
-
-        let mut arriving = exemptions;
-        arriving.extend(inbound);
-        self.chain(names::TPROXY_ARRIVING, arriving);
-
-        let established = tcp()
-            .opens(Is::Out)
-            .socket_transparent(Is::In)
-            .counter()
-            .set_mark(mark);
-        let mut rules: Vec<Rule> = self.ipv6_guard().into_iter().collect();
-        rules.push(not_over_lo());
-        rules.push(established.verdict(Verdict::Accept).comment(mode));
-        rules.push(goto(
-            opening(),
-            names::TPROXY_ARRIVING,
-            "only packets that open a connection",
-        ));
-        rules
     }
 
     /// `drop-invalid`: a segment that conntrack cannot place would reach the app past the proxy,
@@ -229,30 +104,20 @@ impl Draft<'_> {
         let comment = self.source(Field::DropInvalid);
         let mut rules = Vec::new();
         if let Some(of) =
-            self.sets
-                .interfaces(redirect, Field::ExcludeInterfaces, &redirect.exclude_interfaces)
+            self.sets.interfaces(redirect, Field::ExcludeInterfaces, &redirect.exclude_interfaces)
         {
-            rules.push(leave(
-                RuleBuilder::new().in_by_of(of),
-                self.source(Field::ExcludeInterfaces),
-            ));
+            rules.push(leave(RuleBuilder::new().in_by_of(of), self.source(Field::ExcludeInterfaces)));
         }
         let invalid = match redirect.ipv6 {
             Ipv6::Capture => RuleBuilder::new(),
             Ipv6::Bypass | Ipv6::Reject => RuleBuilder::new().family(Family::V4),
         };
-        rules.push(
-            invalid
-                .ct_invalid()
-                .counter()
-                .verdict(Verdict::Drop)
-                .comment(comment),
-        );
+        rules.push(invalid.ct_invalid().counter().verdict(Verdict::Drop).comment(comment));
         rules
     }
 }
 
 /// Rule 0.
-fn not_over_lo() -> Rule {
-    leave(RuleBuilder::new().in_by(Is::In, "lo"), "over lo")
+pub(super) fn not_over_lo() -> Rule {
+    leave(RuleBuilder::new().in_by(Is::In, LO), "over lo")
 }

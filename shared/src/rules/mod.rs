@@ -11,56 +11,83 @@
 
 mod addresses;
 mod arriving;
+mod dns;
 pub mod names;
+mod outbound;
 mod output;
+mod senders;
 mod sets;
+mod tproxy;
+
+#[cfg(test)]
+mod tests;
 
 use std::net::IpAddr;
 
 use crate::nft::build::{Family, Is, TCP};
 use crate::nft::ruleset::{ChainKind, HookPoint};
-use crate::nft::{Chain, Hook, Rule, RuleBuilder, Ruleset, Verdict};
+use crate::nft::{Chain, Expr, Hook, Rule, RuleBuilder, Ruleset, Verdict};
 use crate::redirect::{Field, Ipv6, Mode, Redirect};
 use crate::route::Routing;
 use sets::Sets;
 
+/// The loopback interface.
+const LO: &str = "lo";
+
 /// The ruleset that a redirect means, without the table's comment.
 #[must_use]
 pub fn build(redirect: &Redirect) -> Ruleset {
-    let mut draft = Draft {
-        redirect,
-        sets: Sets::default(),
-        chains: Vec::new(),
-    };
+    let mut draft = Draft { redirect, sets: Sets::default(), chains: Vec::new() };
     draft.output();
     draft.prerouting();
     Ruleset {
         table: names::TABLE.to_owned(),
         comment: None,
         sets: draft.sets.finish(),
-        chains: draft.chains,
+        chains: in_reading_order(draft.chains),
     }
+}
+
+/// As a packet meets them: each base chain, then what it leads to. They are written from the end,
+/// where it is known whether a chain holds anything.
+fn in_reading_order(chains: Vec<Chain>) -> Vec<Chain> {
+    fn visit(name: &str, left: &mut Vec<Chain>, ordered: &mut Vec<Chain>) {
+        let Some(at) = left.iter().position(|chain| chain.name == name) else {
+            return;
+        };
+        ordered.push(left.remove(at));
+        let at = ordered.len() - 1;
+        let leads_to = |rule: &Rule| match rule.exprs.last() {
+            Some(Expr::Verdict(Verdict::Jump(chain) | Verdict::Goto(chain))) => Some(chain.clone()),
+            _ => None,
+        };
+        let next: Vec<String> =
+            ordered.get(at).into_iter().flat_map(|chain| &chain.rules).filter_map(leads_to).collect();
+        for name in next {
+            visit(&name, left, ordered);
+        }
+    }
+    let bases: Vec<String> =
+        chains.iter().filter(|chain| chain.hook.is_some()).map(|chain| chain.name.clone()).collect();
+    let (mut left, mut ordered) = (chains, Vec::new());
+    for base in bases {
+        visit(&base, &mut left, &mut ordered);
+    }
+    ordered.extend(left);
+    ordered
 }
 
 /// What the ruleset needs beside itself.
 #[must_use]
 pub fn routing(redirect: &Redirect) -> Routing {
     let v6 = redirect.ipv6 == Ipv6::Capture;
-    let families = if v6 {
-        vec![Family::V4, Family::V6]
-    } else {
-        vec![Family::V4]
-    };
+    let families = if v6 { vec![Family::V4, Family::V6] } else { vec![Family::V4] };
     let sources = redirect.passthrough_sources.iter().filter(|_| v6);
     let addresses = sources.filter_map(|source| match source {
         IpAddr::V4(_) => None,
         IpAddr::V6(address) => Some(*address),
     });
-    Routing {
-        mark: routed_mark(redirect),
-        families,
-        addresses: addresses.collect(),
-    }
+    Routing { mark: routed_mark(redirect), families, addresses: addresses.collect() }
 }
 
 /// The mark of packets that come to this host whatever their destination: TPROXY's.
@@ -85,17 +112,8 @@ impl<'a> Draft<'a> {
     /// Adds a base chain, unless it would be empty.
     fn base(&mut self, name: &str, kind: ChainKind, point: HookPoint, priority: i32, rules: Vec<Rule>) {
         if !rules.is_empty() {
-            let hook = Hook {
-                kind,
-                point,
-                priority,
-                policy_accept: true,
-            };
-            self.chains.push(Chain {
-                name: name.to_owned(),
-                hook: Some(hook),
-                rules,
-            });
+            let hook = Hook { kind, point, priority, policy_accept: true };
+            self.chains.push(Chain { name: name.to_owned(), hook: Some(hook), rules });
         }
     }
 
@@ -103,11 +121,7 @@ impl<'a> Draft<'a> {
     fn chain(&mut self, name: &str, rules: Vec<Rule>) -> bool {
         let wanted = !rules.is_empty();
         if wanted {
-            self.chains.push(Chain {
-                name: name.to_owned(),
-                hook: None,
-                rules,
-            });
+            self.chains.push(Chain { name: name.to_owned(), hook: None, rules });
         }
         wanted
     }
@@ -125,7 +139,15 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// The first rule of a base chain where IPv6 is not ours.
+    /// The start of a rule that must not see IPv6 where that is not ours.
+    fn ours(&self) -> RuleBuilder {
+        match self.redirect.ipv6 {
+            Ipv6::Bypass => RuleBuilder::new().family(Family::V4),
+            Ipv6::Capture | Ipv6::Reject => RuleBuilder::new(),
+        }
+    }
+
+    /// The same for a chain of several: its first rule.
     fn ipv6_guard(&self) -> Option<Rule> {
         let rule = || leave(RuleBuilder::new().family(Family::V6), self.source(Field::Ipv6));
         (self.redirect.ipv6 == Ipv6::Bypass).then(rule)
@@ -158,9 +180,7 @@ fn goto(rule: RuleBuilder, chain: &str, comment: &str) -> Rule {
 
 /// Goes through another chain and comes back.
 fn jump(chain: &str, comment: &str) -> Rule {
-    RuleBuilder::new()
-        .verdict(Verdict::Jump(chain.to_owned()))
-        .comment(comment)
+    RuleBuilder::new().verdict(Verdict::Jump(chain.to_owned())).comment(comment)
 }
 
 /// TCP
@@ -169,6 +189,9 @@ fn tcp() -> RuleBuilder {
 }
 
 /// A packet that opens a TCP connection.
-fn opening() -> RuleBuilder {
-    tcp().opens(Is::In)
+fn opening(rule: RuleBuilder) -> RuleBuilder {
+    rule.protocol(Is::In, TCP).opens(Is::In)
 }
+
+/// The comment where such packets are told from others.
+const OPENING: &str = "only packets that open a connection";

@@ -27,7 +27,7 @@ pub const RAW_OUTPUT: &str = "raw_output";
 pub const OUTGOING: &str = "outgoing";
 /// Output rules 1 to 3.
 pub const UNTOUCHED: &str = "untouched";
-/// Output rules 4 to 6.
+/// Output rules 5 and 6.
 pub const SENDERS: &str = "senders";
 /// Output rule 4: the proxy calls the pod's own address.
 pub const PROXY_CALLS: &str = "proxy_calls";
@@ -37,6 +37,8 @@ pub const OUTBOUND: &str = "outbound";
 pub const ARRIVING: &str = "arriving";
 /// The same under TPROXY, which nat cannot do.
 pub const TPROXY_ARRIVING: &str = "tproxy_arriving";
+/// Under TPROXY: what belongs to the proxy's connections.
+pub const CONNECTIONS: &str = "connections";
 /// Arriving rule 7 under TPROXY.
 pub const TO_PROXY: &str = "to_proxy";
 /// DNS over UDP that will be diverted.
@@ -50,3 +52,6 @@ pub const TPROXY_MARK: u32 = 1337;
 
 /// The port of DNS.
 pub const DNS: u16 = 53;
+
+/// NAT gives a flow from one of these ports no port but another of these (`nf_nat_l4proto_unique_tuple`).
+pub const LOW_PORTS: (u16, u16) = (0, 511);

@@ -21,14 +21,9 @@ impl Sets {
 
     /// Ports of a field; `None` if it lists none.
     pub(super) fn ports(&mut self, redirect: &Redirect, field: Field, ports: &Ports) -> Option<Of> {
-        self.ranges(
-            redirect,
-            field.name(),
-            field,
-            DataType::InetService,
-            ports,
-            |port| port.to_be_bytes().to_vec(),
-        )
+        self.ranges(redirect, field.name(), field, DataType::InetService, ports, |port| {
+            port.to_be_bytes().to_vec()
+        })
     }
 
     /// User or group ids of a field.
@@ -37,9 +32,7 @@ impl Sets {
             Field::ProxyUid | Field::ExcludeUids => DataType::Uid,
             _ => DataType::Gid,
         };
-        self.ranges(redirect, field.name(), field, kind, ids, |id| {
-            id.to_be_bytes().to_vec()
-        })
+        self.ranges(redirect, field.name(), field, kind, ids, |id| id.to_be_bytes().to_vec())
     }
 
     /// Interface names.
@@ -54,14 +47,7 @@ impl Sets {
             [] => None,
             [one] => Some(Of::One(one.clone())),
             _ => {
-                let elements = keys
-                    .into_iter()
-                    .map(|key| Element {
-                        key,
-                        end: None,
-                        data: None,
-                    })
-                    .collect();
+                let elements = keys.into_iter().map(|key| Element { key, end: None, data: None }).collect();
                 Some(self.add(redirect, field.name(), field, DataType::IfName, false, elements))
             }
         }

@@ -37,9 +37,8 @@ fn record(dir: &std::path::Path, verb: &str, stdin: &[u8]) -> Option<Vec<u8>> {
     }
     text.push(b'\n');
     text.extend_from_slice(stdin);
-    let now = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |age| age.as_nanos());
+    let now =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |age| age.as_nanos());
     let _ = std::fs::write(dir.join(format!(".{now}")), text);
     let _ = std::fs::rename(dir.join(format!(".{now}")), dir.join(format!("{now:024}-{verb}")));
     std::fs::read(dir.join(format!("fail-{verb}"))).ok()

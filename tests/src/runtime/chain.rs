@@ -29,11 +29,7 @@ impl Dirs {
             std::fs::create_dir_all(&dir).unwrap();
             dir
         };
-        let dirs = Self {
-            bin: at("cni-bin"),
-            conf: at("cni-conf"),
-            record: at("cni-record"),
-        };
+        let dirs = Self { bin: at("cni-bin"), conf: at("cni-conf"), record: at("cni-record") };
         for plugin in ["bridge", "host-local", "portmap", "loopback"] {
             std::fs::copy(folder("plugins").join(plugin), dirs.bin.join(plugin)).unwrap();
         }

@@ -26,10 +26,7 @@ impl Cnitool {
     /// No conflist yet.
     pub fn new() -> Self {
         let node = Node::new();
-        Self {
-            cni: Dirs::new(&node),
-            node,
-        }
+        Self { cni: Dirs::new(&node), node }
     }
 
     /// A new network namespace; its path inside the node.
@@ -45,16 +42,9 @@ impl Cnitool {
             arguments[ANNOTATIONS] = annotations.clone();
         }
         let mut command = Command::new(folder("cnitool").join("cnitool"));
-        command
-            .args([verb, "pods", netns])
-            .env("CAP_ARGS", arguments.to_string());
-        command
-            .env("NETCONFPATH", &self.cni.conf)
-            .env("CNI_PATH", &self.cni.bin);
-        command.env(
-            "CNI_ARGS",
-            "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=web",
-        );
+        command.args([verb, "pods", netns]).env("CAP_ARGS", arguments.to_string());
+        command.env("NETCONFPATH", &self.cni.conf).env("CNI_PATH", &self.cni.bin);
+        command.env("CNI_ARGS", "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=web");
         command.env("ECHO_PLUGIN_RECORD", &self.cni.record);
         self.node.output(command)
     }
@@ -70,11 +60,7 @@ impl Cnitool {
     /// The same, which must fail; what it said.
     pub fn fails(&self, verb: &str, netns: &str, annotations: Option<&Value>) -> String {
         let output = self.call(verb, netns, annotations);
-        assert!(
-            !output.status.success(),
-            "{verb} should have failed: {}",
-            text(&output)
-        );
+        assert!(!output.status.success(), "{verb} should have failed: {}", text(&output));
         text(&output)
     }
 }

@@ -46,21 +46,13 @@ impl Containerd {
         let cni = Dirs::new(&node);
         std::fs::write(node.dir().join("config.toml"), config(&node, &cni, release)).unwrap();
         let daemon = node.spawn(daemon(&node, &cni, release));
-        let this = Self {
-            cni,
-            node,
-            release,
-            daemon,
-        };
+        let this = Self { cni, node, release, daemon };
         this.wait();
         let archive = image::archive(this.node.dir());
         let socket = this.socket();
         let ctr = folder(release.name()).join("ctr");
         let mut import = Command::new(ctr);
-        import
-            .arg("--address")
-            .arg(&socket)
-            .args(["-n", "k8s.io", "images", "import"]);
+        import.arg("--address").arg(&socket).args(["-n", "k8s.io", "images", "import"]);
         // 1.6 has no such flag, and there it is how it works anyway.
         if release == Release::Current {
             import.args(["--local", "--snapshotter", "native"]);
@@ -86,10 +78,7 @@ impl Containerd {
 
     /// One or more CRI calls, waited for. Connecting each time costs nothing and lets any thread call.
     pub fn cri<T>(&self, call: impl AsyncFnOnce(Client) -> Answer<T>) -> Answer<T> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let client = Client::connect(&self.socket()).await;
             call(client.map_err(|error| tonic::Status::unavailable(format!("{error:?}")))?).await
@@ -98,17 +87,13 @@ impl Containerd {
 
     /// `Status(verbose)`.
     pub fn status(&self) -> StatusResponse {
-        self.cri(async |cri| cri.status(StatusRequest { verbose: true }).await)
-            .unwrap()
+        self.cri(async |cri| cri.status(StatusRequest { verbose: true }).await).unwrap()
     }
 
     /// The network's condition: ready or not, and the message.
     pub fn network_ready(&self) -> (bool, String) {
         let conditions = self.status().status.unwrap_or_default().conditions;
-        let network = conditions
-            .into_iter()
-            .find(|condition| condition.r#type == "NetworkReady")
-            .unwrap();
+        let network = conditions.into_iter().find(|condition| condition.r#type == "NetworkReady").unwrap();
         (network.status, network.message)
     }
 
@@ -124,11 +109,7 @@ impl Containerd {
     pub fn wait_for_plugins(&self, types: &[&str]) {
         wait_for("the edited conflist", 10, || {
             let loaded = self.plugins();
-            if loaded == types {
-                Ok(())
-            } else {
-                Err(format!("{loaded:?}"))
-            }
+            if loaded == types { Ok(()) } else { Err(format!("{loaded:?}")) }
         });
     }
 
@@ -139,14 +120,9 @@ impl Containerd {
             serde_json::from_str(status.info.get("cniconfig").map_or("null", String::as_str)).unwrap();
         let networks = info["Networks"].as_array().cloned().unwrap_or_default();
         let default = networks.iter().find(|network| network["IFName"] == "eth0");
-        let plugins = default
-            .and_then(|network| network["Config"]["Plugins"].as_array().cloned())
-            .unwrap_or_default();
-        plugins
-            .iter()
-            .filter_map(|plugin| plugin["Network"]["type"].as_str())
-            .map(str::to_string)
-            .collect()
+        let plugins =
+            default.and_then(|network| network["Config"]["Plugins"].as_array().cloned()).unwrap_or_default();
+        plugins.iter().filter_map(|plugin| plugin["Network"]["type"].as_str()).map(str::to_string).collect()
     }
 
     /// How many pods it knows.
@@ -159,17 +135,9 @@ impl Containerd {
 
     /// The plugin's state files on this node, one for each attachment.
     pub fn attachments(&self) -> Vec<String> {
-        let list = || {
-            std::fs::read_dir("/run/sluice/attachments")
-                .into_iter()
-                .flatten()
-                .flatten()
-        };
-        self.node.within(move || {
-            list()
-                .map(|entry| entry.file_name().to_string_lossy().into_owned())
-                .collect()
-        })
+        let list = || std::fs::read_dir("/run/sluice/attachments").into_iter().flatten().flatten();
+        self.node
+            .within(move || list().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
     }
 
     /// What it wrote to its log; a test prints it when it gives up.
@@ -180,34 +148,19 @@ impl Containerd {
     fn wait(&self) {
         wait_for("containerd", 20, || {
             let answer = self.cri(async |cri| cri.version(Default::default()).await);
-            answer
-                .map(|_| ())
-                .map_err(|error| format!("{error}\n{}", self.log()))
+            answer.map(|_| ()).map_err(|error| format!("{error}\n{}", self.log()))
         });
     }
 }
 
 fn daemon(node: &Node, cni: &Dirs, release: Release) -> Command {
     let bin = folder(release.name());
-    let path = format!(
-        "{}:{}:/usr/sbin:/usr/bin:/sbin:/bin",
-        bin.display(),
-        folder("runc").display()
-    );
-    let log = std::fs::File::options()
-        .create(true)
-        .append(true)
-        .open(node.dir().join("containerd.log"))
-        .unwrap();
+    let path = format!("{}:{}:/usr/sbin:/usr/bin:/sbin:/bin", bin.display(), folder("runc").display());
+    let log =
+        std::fs::File::options().create(true).append(true).open(node.dir().join("containerd.log")).unwrap();
     let mut command = words(&["setpriv", "--pdeathsig", "KILL"]);
-    command
-        .arg(bin.join("containerd"))
-        .arg("--config")
-        .arg(node.dir().join("config.toml"));
-    command
-        .env_clear()
-        .env("PATH", path)
-        .env("ECHO_PLUGIN_RECORD", &cni.record);
+    command.arg(bin.join("containerd")).arg("--config").arg(node.dir().join("config.toml"));
+    command.env_clear().env("PATH", path).env("ECHO_PLUGIN_RECORD", &cni.record);
     command.stdout(log.try_clone().unwrap()).stderr(log);
     command
 }

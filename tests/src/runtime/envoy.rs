@@ -52,14 +52,10 @@ impl Sidecar {
             "-l",
             "warning",
         ];
-        let mut container = pod
-            .container("istio-proxy", &[])
-            .program(&command)
-            .ids(self.ids.0, self.ids.1);
+        let mut container = pod.container("istio-proxy", &[]).program(&command).ids(self.ids.0, self.ids.1);
         // The image is one static file; Envoy wants the machine's C library.
-        container = container
-            .mounted("/usr/lib", "/lib")
-            .mounted(folder("envoy").to_str().unwrap(), "/envoy");
+        container =
+            container.mounted("/usr/lib", "/lib").mounted(folder("envoy").to_str().unwrap(), "/envoy");
         if Path::new("/usr/lib64").exists() {
             container = container.mounted("/usr/lib64", "/lib64");
         }
@@ -69,9 +65,7 @@ impl Sidecar {
         }
         let container = container.start();
         wait_for("Envoy", 20, || {
-            container
-                .exec(&["get", ADMIN, "/ready"])
-                .map_err(|error| format!("{error}\n{}", container.log()))
+            container.exec(&["get", ADMIN, "/ready"]).map_err(|error| format!("{error}\n{}", container.log()))
         });
         container
     }
@@ -96,9 +90,7 @@ impl Sidecar {
 pub fn requests(sidecar: &Container<'_>, direction: &str) -> u64 {
     let name = format!("http.{direction}.downstream_rq_total");
     let stats = sidecar.get(ADMIN, &format!("/stats?filter={name}"));
-    let line = stats
-        .lines()
-        .find_map(|line| line.strip_prefix(&format!("{name}: ")));
+    let line = stats.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")));
     line.unwrap_or_else(|| panic!("{stats}")).trim().parse().unwrap()
 }
 

@@ -16,22 +16,9 @@ pub fn archive(dir: &Path) -> PathBuf {
     }
     std::fs::create_dir_all(&out).unwrap();
     std::fs::copy(pod_program(), root.join("pod")).unwrap();
-    let (root, out, tar) = (
-        root.to_str().unwrap(),
-        out.to_str().unwrap(),
-        dir.join("image.tar"),
-    );
+    let (root, out, tar) = (root.to_str().unwrap(), out.to_str().unwrap(), dir.join("image.tar"));
     let layer = format!("{out}/layer.tar");
-    run(&mut words(&[
-        "tar",
-        "-C",
-        root,
-        "--owner=0",
-        "--group=0",
-        "-cf",
-        &layer,
-        ".",
-    ]));
+    run(&mut words(&["tar", "-C", root, "--owner=0", "--group=0", "-cf", &layer, "."]));
     let sum = run(&mut words(&["sha256sum", &layer]));
     let config = serde_json::json!({
         "architecture": if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" },
@@ -43,8 +30,6 @@ pub fn archive(dir: &Path) -> PathBuf {
         serde_json::json!([{ "Config": "config.json", "RepoTags": [NAME], "Layers": ["layer.tar"] }]);
     std::fs::write(format!("{out}/config.json"), config.to_string()).unwrap();
     std::fs::write(format!("{out}/manifest.json"), manifest.to_string()).unwrap();
-    run(words(&["tar", "-C", out, "-cf"])
-        .arg(&tar)
-        .args(["manifest.json", "config.json", "layer.tar"]));
+    run(words(&["tar", "-C", out, "-cf"]).arg(&tar).args(["manifest.json", "config.json", "layer.tar"]));
     tar
 }

@@ -41,15 +41,8 @@ impl Node {
         std::fs::create_dir_all(&dir).unwrap();
         let (jobs, todo) = mpsc::channel::<Job>();
         let name = std::thread::current().name().unwrap_or("node").to_string();
-        let thread = std::thread::Builder::new()
-            .name(name)
-            .spawn(move || live(&todo))
-            .unwrap();
-        let node = Self {
-            dir,
-            jobs: Some(jobs),
-            thread: Some(thread),
-        };
+        let thread = std::thread::Builder::new().name(name).spawn(move || live(&todo)).unwrap();
+        let node = Self { dir, jobs: Some(jobs), thread: Some(thread) };
         node.within(|| ());
         node
     }
@@ -65,11 +58,7 @@ impl Node {
         let job = Box::new(move || {
             let _ = answer.send(catch_unwind(AssertUnwindSafe(job)));
         });
-        self.jobs
-            .as_ref()
-            .unwrap()
-            .send(job)
-            .expect("the node's thread is gone");
+        self.jobs.as_ref().unwrap().send(job).expect("the node's thread is gone");
         wait.recv().unwrap().unwrap_or_else(|panic| resume_unwind(panic))
     }
 
@@ -80,33 +69,20 @@ impl Node {
 
     /// Runs a program inside the node; what came of it.
     pub fn output(&self, mut command: Command) -> std::process::Output {
-        self.within(move || {
-            command
-                .output()
-                .unwrap_or_else(|error| panic!("{command:?}: {error}"))
-        })
+        self.within(move || command.output().unwrap_or_else(|error| panic!("{command:?}: {error}")))
     }
 
     /// Starts a daemon inside the node that dies with it.
     pub fn spawn(&self, mut command: Command) -> Daemon {
         let start = move || {
-            command
-                .stdin(Stdio::null())
-                .spawn()
-                .unwrap_or_else(|error| panic!("{command:?}: {error}"))
+            command.stdin(Stdio::null()).spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"))
         };
         Daemon(self.within(start))
     }
 
     /// nft's view of a pod, `netns` being a path inside the node.
     pub fn ruleset(&self, netns: &str) -> String {
-        self.run(words(&[
-            "nsenter",
-            &format!("--net={netns}"),
-            "nft",
-            "list",
-            "ruleset",
-        ]))
+        self.run(words(&["nsenter", &format!("--net={netns}"), "nft", "list", "ruleset"]))
     }
 }
 
@@ -179,26 +155,12 @@ fn live(todo: &mpsc::Receiver<Job>) {
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
     let kept = keep();
     for dir in PRIVATE {
-        mount(
-            Some("tmpfs"),
-            dir,
-            Some("tmpfs"),
-            MsFlags::empty(),
-            Some("mode=0755"),
-        )
-        .unwrap();
+        mount(Some("tmpfs"), dir, Some("tmpfs"), MsFlags::empty(), Some("mode=0755")).unwrap();
     }
     for (was, dir) in kept {
         let was = format!("/proc/thread-self/fd/{}", was.as_raw_fd());
         std::fs::create_dir_all(&dir).unwrap();
-        mount(
-            Some(was.as_str()),
-            &dir,
-            none,
-            MsFlags::MS_BIND | MsFlags::MS_REC,
-            none,
-        )
-        .unwrap();
+        mount(Some(was.as_str()), &dir, none, MsFlags::MS_BIND | MsFlags::MS_REC, none).unwrap();
     }
     for dir in ["/run/netns", "/run/lock"] {
         std::fs::create_dir_all(dir).unwrap();
@@ -223,10 +185,7 @@ fn keep() -> Vec<(std::fs::File, PathBuf)> {
     let program = std::env::current_exe().unwrap();
     let plugin = std::env::var_os("SLUICE_BIN").map(PathBuf::from);
     let cache = folder("containerd");
-    let mut all = vec![
-        std::env::temp_dir(),
-        Path::new(env!("CARGO_MANIFEST_DIR")).to_path_buf(),
-    ];
+    let mut all = vec![std::env::temp_dir(), Path::new(env!("CARGO_MANIFEST_DIR")).to_path_buf()];
     all.extend(
         [Some(program.as_path()), plugin.as_deref(), Some(&cache)]
             .into_iter()
@@ -235,22 +194,14 @@ fn keep() -> Vec<(std::fs::File, PathBuf)> {
             .map(Path::to_path_buf),
     );
     all.retain(|dir| PRIVATE.iter().any(|private| dir.starts_with(private)));
-    all.into_iter()
-        .filter_map(|dir| Some((std::fs::File::open(&dir).ok()?, dir)))
-        .collect()
+    all.into_iter().filter_map(|dir| Some((std::fs::File::open(&dir).ok()?, dir))).collect()
 }
 
 /// What killed tests left behind: folders and empty cgroups, found by the process number in their names.
 fn sweep() {
-    for entry in std::fs::read_dir(std::env::temp_dir())
-        .into_iter()
-        .flatten()
-        .flatten()
-    {
+    for entry in std::fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let owner = name
-            .strip_prefix("sluice-node-")
-            .and_then(|rest| rest.split('-').next());
+        let owner = name.strip_prefix("sluice-node-").and_then(|rest| rest.split('-').next());
         if owner.is_some_and(|owner| !Path::new("/proc").join(owner).exists()) {
             remove_cgroups(&name);
             let _ = std::fs::remove_dir_all(entry.path());
@@ -261,11 +212,7 @@ fn sweep() {
 /// Pods of a node have cgroups below its name, in each v1 hierarchy or in the one of v2. A removed task lingers for a
 /// moment, so it tries for a while.
 fn remove_cgroups(name: &str) {
-    let roots = std::fs::read_dir("/sys/fs/cgroup")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path());
+    let roots = std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten().map(|entry| entry.path());
     for root in roots.chain([PathBuf::from("/sys/fs/cgroup")]) {
         let top = root.join(name);
         for _ in 0..100 {

@@ -20,23 +20,15 @@ pub fn folder(name: &str) -> PathBuf {
 
 /// True if this machine has what a test needs. Otherwise says so where nobody can miss it; in CI that is a failure.
 pub fn have(needs: &[&str]) -> bool {
-    let missing = needs
-        .iter()
-        .map(|name| folder(name))
-        .filter(|folder| !folder.exists());
-    let mut why: Vec<String> = missing
-        .map(|folder| format!("{} is missing: run tests/setup", folder.display()))
-        .collect();
+    let missing = needs.iter().map(|name| folder(name)).filter(|folder| !folder.exists());
+    let mut why: Vec<String> =
+        missing.map(|folder| format!("{} is missing: run tests/setup", folder.display())).collect();
     why.extend(crate::need::real_root().err());
     if why.is_empty() {
         return true;
     }
     let thread = std::thread::current();
-    let text = format!(
-        "SKIPPED: {}: {}\n",
-        thread.name().unwrap_or("a test"),
-        why.join("; ")
-    );
+    let text = format!("SKIPPED: {}: {}\n", thread.name().unwrap_or("a test"), why.join("; "));
     assert!(std::env::var_os("CI").is_none(), "{text}");
     // Written straight to the file, so that it is not captured with the output of a test that passes.
     let _ = std::io::stderr().write_all(text.as_bytes());
@@ -47,8 +39,7 @@ pub fn have(needs: &[&str]) -> bool {
 pub fn sluice() -> PathBuf {
     let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../dist/sluice");
     let path = std::env::var_os("SLUICE_BIN").map_or(built, PathBuf::from);
-    path.canonicalize()
-        .unwrap_or_else(|_| panic!("no plugin at {}: run `make build`", path.display()))
+    path.canonicalize().unwrap_or_else(|_| panic!("no plugin at {}: run `make build`", path.display()))
 }
 
 /// A plugin that prints prevResult back and can record what it was asked (`src/bin/echo-plugin.rs`).
@@ -67,22 +58,13 @@ pub fn pod_program() -> PathBuf {
 /// proc macros unless everything moves to another target folder. One takes about a second.
 fn compile(name: &str, source: &str) -> PathBuf {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _guard = ONE_AT_A_TIME
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let folder = std::env::current_exe().unwrap().parent().unwrap().join("static");
     std::fs::create_dir_all(&folder).unwrap();
     // Other test programs compile it too: each its own file, the last rename wins, all are the same.
-    let (program, fresh) = (
-        folder.join(name),
-        folder.join(format!(".{name}-{}", std::process::id())),
-    );
+    let (program, fresh) = (folder.join(name), folder.join(format!(".{name}-{}", std::process::id())));
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bin").join(source);
-    let changed = newest(if name == "pod" {
-        source.parent().unwrap()
-    } else {
-        &source
-    });
+    let changed = newest(if name == "pod" { source.parent().unwrap() } else { &source });
     if modified(&program).is_some_and(|built| built > changed) {
         return program;
     }
@@ -108,27 +90,15 @@ fn modified(path: &Path) -> Option<std::time::SystemTime> {
 }
 
 fn newest(path: &Path) -> std::time::SystemTime {
-    let inside = std::fs::read_dir(path)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| modified(&entry.path()));
+    let inside =
+        std::fs::read_dir(path).into_iter().flatten().flatten().filter_map(|entry| modified(&entry.path()));
     inside.chain(modified(path)).max().unwrap()
 }
 
 /// Runs a program to its end; its stdout. Panics with all it said when it fails.
 pub fn run(command: &mut Command) -> String {
-    let output = command
-        .output()
-        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let (out, err) = (
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
-    assert!(
-        output.status.success(),
-        "{command:?}: {}\n{out}{err}",
-        output.status
-    );
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{command:?}: {}\n{out}{err}", output.status);
     out.into_owned()
 }

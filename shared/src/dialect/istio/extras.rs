@@ -7,31 +7,15 @@ use crate::redirect::value::{parse_port, parse_ports};
 use crate::redirect::{Field, Redirect, ValueError};
 
 pub(in crate::dialect) const EXTRAS: &[Extra] = &[
-    extra(
-        &[keys::INTERCEPTION_MODE, "interceptionMode"],
-        Some(Field::Mode),
-        |text| parse_interception(text).map(drop),
-    ),
-    extra(
-        &[keys::INCLUDE_INBOUND_PORTS, "includeInboundPorts"],
-        Some(Field::IncludeInboundPorts),
-        |text| takes(Field::IncludeInboundPorts, text),
-    ),
-    extra(
-        &[keys::EXCLUDE_INBOUND_PORTS, "excludeInboundPorts"],
-        Some(Field::ExcludeInboundPorts),
-        ports,
-    ),
-    extra(
-        &[keys::INCLUDE_OUTBOUND_PORTS, "includeOutboundPorts"],
-        Some(Field::AlsoOutboundPorts),
-        ports,
-    ),
-    extra(
-        &[keys::EXCLUDE_OUTBOUND_PORTS, "excludeOutboundPorts"],
-        Some(Field::ExcludeOutboundPorts),
-        ports,
-    ),
+    extra(&[keys::INTERCEPTION_MODE, "interceptionMode"], Some(Field::Mode), |text| {
+        parse_interception(text).map(drop)
+    }),
+    extra(&[keys::INCLUDE_INBOUND_PORTS, "includeInboundPorts"], Some(Field::IncludeInboundPorts), |text| {
+        takes(Field::IncludeInboundPorts, text)
+    }),
+    extra(&[keys::EXCLUDE_INBOUND_PORTS, "excludeInboundPorts"], Some(Field::ExcludeInboundPorts), ports),
+    extra(&[keys::INCLUDE_OUTBOUND_PORTS, "includeOutboundPorts"], Some(Field::AlsoOutboundPorts), ports),
+    extra(&[keys::EXCLUDE_OUTBOUND_PORTS, "excludeOutboundPorts"], Some(Field::ExcludeOutboundPorts), ports),
     extra(
         &[keys::INCLUDE_OUTBOUND_CIDRS, "includeOutboundIPRanges"],
         Some(Field::IncludeOutboundCidrs),
@@ -42,30 +26,14 @@ pub(in crate::dialect) const EXTRAS: &[Extra] = &[
         Some(Field::ExcludeOutboundCidrs),
         |text| takes(Field::ExcludeOutboundCidrs, text),
     ),
-    extra(
-        &[keys::EXCLUDE_INTERFACES, "excludeInterfaces"],
-        Some(Field::ExcludeInterfaces),
-        names,
-    ),
-    extra(
-        &[keys::REROUTE_INTERFACES, "reroute-virtual-interfaces"],
-        Some(Field::OutboundInterfaces),
-        names,
-    ),
-    extra(
-        &[keys::KUBEVIRT_INTERFACES, "kubevirtInterfaces"],
-        Some(Field::OutboundInterfaces),
-        names,
-    ),
-    extra(&[keys::STATUS_PORT, "statusPort", "status-port"], None, |text| {
-        parse_port(text).map(drop)
-    }),
+    extra(&[keys::EXCLUDE_INTERFACES, "excludeInterfaces"], Some(Field::ExcludeInterfaces), names),
+    extra(&[keys::REROUTE_INTERFACES, "reroute-virtual-interfaces"], Some(Field::OutboundInterfaces), names),
+    extra(&[keys::KUBEVIRT_INTERFACES, "kubevirtInterfaces"], Some(Field::OutboundInterfaces), names),
+    extra(&[keys::STATUS_PORT, "statusPort", "status-port"], None, |text| parse_port(text).map(drop)),
     extra(&[keys::DNS_CAPTURE], Some(Field::DnsPort), bool),
     extra(&[keys::DUAL_STACK], Some(Field::Ipv6), bool),
     extra(&[keys::INVALID_DROP], Some(Field::DropInvalid), bool),
-    extra(&[keys::OWNER_GROUPS], Some(Field::IncludeGids), |text| {
-        metadata::parse_groups(text).map(drop)
-    }),
+    extra(&[keys::OWNER_GROUPS], Some(Field::IncludeGids), |text| metadata::parse_groups(text).map(drop)),
     extra(&[keys::OWNER_GROUPS_EXCLUDE], Some(Field::ExcludeGids), |text| {
         metadata::parse_excluded_groups(text).map(drop)
     }),

@@ -26,20 +26,12 @@ pub(super) fn apply(
     let setting = |name: &str| from_pod(&written, name).or_else(|| layer.setting(name));
 
     if let Some(setting) = setting(keys::DNS_CAPTURE) {
-        let port = if setting.read(parse_bool)? {
-            DNS_PORT
-        } else {
-            "none"
-        };
+        let port = if setting.read(parse_bool)? { DNS_PORT } else { "none" };
         with(&setting, port).set(redirect, Field::DnsPort)?;
     }
     if let Some(setting) = setting(keys::DUAL_STACK) {
         let dual = setting.read(parse_bool)?;
-        redirect.ipv6 = if dual {
-            crate::redirect::Ipv6::Capture
-        } else {
-            start::ipv6(first_address)
-        };
+        redirect.ipv6 = if dual { crate::redirect::Ipv6::Capture } else { start::ipv6(first_address) };
         redirect.came_from(Field::Ipv6, &setting.source);
     }
     if let Some(setting) = setting(keys::INVALID_DROP) {
@@ -75,11 +67,7 @@ fn from_pod<'a>(written: &'a BTreeMap<String, String>, name: &str) -> Option<Set
 
 /// The same setting in our words.
 fn with<'a>(setting: &Setting<'_>, text: &'a str) -> Setting<'a> {
-    Setting {
-        text: text.into(),
-        place: setting.place.clone(),
-        source: setting.source.clone(),
-    }
+    Setting { text: text.into(), place: setting.place.clone(), source: setting.source.clone() }
 }
 
 /// As Istio's Go reads it.
@@ -94,19 +82,12 @@ pub(super) fn parse_bool(text: &str) -> Result<bool, ValueError> {
 
 /// Groups whose traffic alone is diverted, `*` for everyone's, as the list that our field takes.
 pub(super) fn parse_groups(text: &str) -> Result<&str, ValueError> {
-    if text.trim() == "*" {
-        Ok("")
-    } else {
-        parse_excluded_groups(text)
-    }
+    if text.trim() == "*" { Ok("") } else { parse_excluded_groups(text) }
 }
 
 /// Groups by number. A group's name is resolved in the container's own files, which nobody has read yet.
 pub(super) fn parse_excluded_groups(text: &str) -> Result<&str, ValueError> {
-    let name = text
-        .split(',')
-        .map(str::trim)
-        .find(|item| item.contains(char::is_alphabetic));
+    let name = text.split(',').map(str::trim).find(|item| item.contains(char::is_alphabetic));
     if let Some(name) = name {
         let why = "is a group's name, and only the container's files know its number";
         return Err(ValueError::new(name, why, "the group's number").within(text));
@@ -116,13 +97,8 @@ pub(super) fn parse_excluded_groups(text: &str) -> Result<&str, ValueError> {
 
 /// One IPv4 CIDR within 127.0.0.0/8, as the list that our field takes: IPv6 keeps its one loopback address.
 pub(super) fn parse_loopback(text: &str) -> Result<String, ValueError> {
-    let refused = |why| {
-        ValueError::new(
-            text.trim(),
-            why,
-            "one CIDR within 127.0.0.0/8, such as 127.0.0.1/32",
-        )
-    };
+    let refused =
+        |why| ValueError::new(text.trim(), why, "one CIDR within 127.0.0.0/8, such as 127.0.0.1/32");
     let mut scratch = Redirect::new("");
     scratch.set(Field::LoopbackCidrs, text, "")?;
     let cidrs = scratch.loopback_cidrs;

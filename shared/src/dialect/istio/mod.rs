@@ -70,19 +70,12 @@ pub(super) fn redirect(
     }
     layer.apply_fields(&mut redirect)?;
     if let Some((interception, setting)) = interception {
-        redirect.mode = if interception == Interception::Tproxy {
-            Mode::Tproxy
-        } else {
-            Mode::Redirect
-        };
+        redirect.mode = if interception == Interception::Tproxy { Mode::Tproxy } else { Mode::Redirect };
         redirect.came_from(Field::Mode, &setting.source);
     }
-    let defaults = PLAIN
-        .iter()
-        .filter_map(|(key, field)| Some((layer.setting(key)?, field)));
-    let written = PLAIN
-        .iter()
-        .filter_map(|(key, field)| Some((Setting::annotation(annotations, key)?, field)));
+    let defaults = PLAIN.iter().filter_map(|(key, field)| Some((layer.setting(key)?, field)));
+    let written =
+        PLAIN.iter().filter_map(|(key, field)| Some((Setting::annotation(annotations, key)?, field)));
     for (setting, field) in defaults.chain(written) {
         setting.set(&mut redirect, *field)?;
     }

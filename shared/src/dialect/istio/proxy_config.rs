@@ -14,10 +14,7 @@ const ALLOWED: &str = r#"YAML or JSON like {"proxyMetadata": {"ISTIO_META_DNS_CA
 
 /// The names and values under `proxyMetadata`; values that are no scalars are left out.
 pub(super) fn metadata(text: &str) -> Result<BTreeMap<String, String>, ValueError> {
-    let mut events = Events {
-        parser: Parser::new_from_str(text),
-        text,
-    };
+    let mut events = Events { parser: Parser::new_from_str(text), text };
     let mut found = BTreeMap::new();
     while let Some(event) = events.next()? {
         match event {
@@ -58,11 +55,7 @@ fn entries(events: &mut Events<'_>, found: &mut BTreeMap<String, String>) -> Res
         };
         events.skip(&value)?;
         if let (Event::Scalar(name, ..), Event::Scalar(scalar, style, ..)) = (key, value) {
-            let text = if is_null(&scalar, style) {
-                String::new()
-            } else {
-                scalar.into_owned()
-            };
+            let text = if is_null(&scalar, style) { String::new() } else { scalar.into_owned() };
             found.insert(name.into_owned(), text);
         }
     }
@@ -82,10 +75,7 @@ impl<'a> Events<'a> {
     fn next(&mut self) -> Result<Option<Event<'a>>, ValueError> {
         let text = self.text;
         let refused = |error: ScanError| {
-            let line = text
-                .lines()
-                .nth(error.marker().line().saturating_sub(1))
-                .unwrap_or(text);
+            let line = text.lines().nth(error.marker().line().saturating_sub(1)).unwrap_or(text);
             ValueError::new(line.trim(), "is not YAML", ALLOWED)
         };
         self.parser
@@ -178,16 +168,9 @@ mod tests {
     fn what_is_not_yaml_is_refused_with_the_line() {
         let error = metadata("proxyMetadata:\n  A: \"open\n").unwrap_err().to_string();
         assert!(error.contains("is not YAML; use YAML or JSON like"), "{error}");
-        for text in [
-            "{",
-            "a: b: c",
-            "[1",
-            "- a",
-            "just text",
-            "proxyMetadata: 5",
-            "proxyMetadata: [A]",
-            "a: *b",
-        ] {
+        for text in
+            ["{", "a: b: c", "[1", "- a", "just text", "proxyMetadata: 5", "proxyMetadata: [A]", "a: *b"]
+        {
             assert!(metadata(text).is_err(), "{text}");
         }
     }

@@ -19,11 +19,7 @@ struct Status {
 impl Status {
     fn parse(text: &str) -> Result<Self, ValueError> {
         // serde would make a struct of an array too.
-        let object = text
-            .trim_start()
-            .starts_with('{')
-            .then(|| serde_json::from_str(text).ok())
-            .flatten();
+        let object = text.trim_start().starts_with('{').then(|| serde_json::from_str(text).ok()).flatten();
         object.ok_or_else(|| {
             ValueError::new(
                 text,
@@ -35,20 +31,13 @@ impl Status {
 
     fn names(&self, container: &str) -> bool {
         let lists = [&self.containers, &self.init_containers];
-        lists
-            .into_iter()
-            .flatten()
-            .flatten()
-            .any(|name| name == container)
+        lists.into_iter().flatten().flatten().any(|name| name == container)
     }
 }
 
 /// A pod that Istio's injector has given a sidecar, and nothing else that programs it.
 pub(in crate::dialect) fn claims(annotations: &Annotations) -> Result<Result<(), Reason>, Refusal> {
-    if annotations
-        .get(keys::INJECT)
-        .is_some_and(|inject| is_false(inject.trim()))
-    {
+    if annotations.get(keys::INJECT).is_some_and(|inject| is_false(inject.trim())) {
         return Ok(Err(Reason::IstioInjectFalse));
     }
     let Some(status) = Setting::annotation(annotations, keys::STATUS) else {

@@ -45,30 +45,15 @@ fn a_pod_as_the_real_injector_leaves_it_has_linkerds_start_values() {
 
 #[test]
 fn it_acts_on_a_proxy_version_that_is_not_empty() {
-    assert_eq!(
-        Case::of(&[("linkerd.io/proxy-version", "")]).left(),
-        "no mesh annotations"
-    );
-    assert_eq!(
-        Case::of(&[("linkerd.io/inject", "enabled")]).left(),
-        "no mesh annotations"
-    );
-    assert_eq!(
-        Case::of(&[("linkerd.io/proxy-version", "edge-1")]).field(Field::InboundPort),
-        "4143"
-    );
-    assert_eq!(
-        injected(&[("linkerd.io/inject", "ingress")]).field(Field::InboundPort),
-        "4143"
-    );
+    assert_eq!(Case::of(&[("linkerd.io/proxy-version", "")]).left(), "no mesh annotations");
+    assert_eq!(Case::of(&[("linkerd.io/inject", "enabled")]).left(), "no mesh annotations");
+    assert_eq!(Case::of(&[("linkerd.io/proxy-version", "edge-1")]).field(Field::InboundPort), "4143");
+    assert_eq!(injected(&[("linkerd.io/inject", "ingress")]).field(Field::InboundPort), "4143");
 }
 
 #[test]
 fn it_does_not_act_when_injection_is_disabled() {
-    assert_eq!(
-        injected(&[("linkerd.io/inject", "disabled")]).left(),
-        "linkerd.io/inject is disabled"
-    );
+    assert_eq!(injected(&[("linkerd.io/inject", "disabled")]).left(), "linkerd.io/inject is disabled");
 }
 
 #[test]
@@ -102,10 +87,7 @@ fn skip_inbound_ports_are_added_and_skip_outbound_ports_replace() {
         case.source(Field::ExcludeInboundPorts),
         "defaults.linkerd + config.linkerd.io/skip-inbound-ports + linkerd"
     );
-    assert_eq!(
-        case.source(Field::ExcludeOutboundPorts),
-        "config.linkerd.io/skip-outbound-ports"
-    );
+    assert_eq!(case.source(Field::ExcludeOutboundPorts), "config.linkerd.io/skip-outbound-ports");
 }
 
 #[test]
@@ -133,9 +115,7 @@ fn a_space_in_a_list_skips_nothing() {
 
 #[test]
 fn a_malformed_item_is_an_error_that_names_annotation_item_and_what_is_allowed() {
-    for item in [
-        "mysql", "500-400", "+443", "65536", "-1", "80-", "80 - 90", "80;90",
-    ] {
+    for item in ["mysql", "500-400", "+443", "65536", "-1", "80-", "80 - 90", "80;90"] {
         injected(&[("config.linkerd.io/skip-outbound-ports", &format!("25,{item}"))]).bad(&[
             "annotation config.linkerd.io/skip-outbound-ports",
             &format!("{item:?}"),
@@ -149,14 +129,8 @@ fn a_malformed_item_is_an_error_that_names_annotation_item_and_what_is_allowed()
 
 #[test]
 fn skip_subnets_mix_both_families_and_are_inbound_only() {
-    let case = injected(&[(
-        "config.linkerd.io/skip-subnets",
-        "10.1.2.3/8, fd00::/8,192.168.1.1",
-    )]);
-    assert_eq!(
-        case.field(Field::ExcludeInboundCidrs),
-        "10.0.0.0/8,192.168.1.1,fd00::/8"
-    );
+    let case = injected(&[("config.linkerd.io/skip-subnets", "10.1.2.3/8, fd00::/8,192.168.1.1")]);
+    assert_eq!(case.field(Field::ExcludeInboundCidrs), "10.0.0.0/8,192.168.1.1,fd00::/8");
     assert_eq!(case.field(Field::ExcludeOutboundCidrs), "");
 }
 
@@ -166,29 +140,18 @@ fn skip_subnets_direction_both_excludes_them_outbound_too() {
         .defaults(json!({"linkerd": {"skip-subnets-direction": "both"}}));
     assert_eq!(case.field(Field::ExcludeInboundCidrs), "10.0.0.0/8");
     assert_eq!(case.field(Field::ExcludeOutboundCidrs), "10.0.0.0/8");
-    assert_eq!(
-        case.source(Field::ExcludeOutboundCidrs),
-        "config.linkerd.io/skip-subnets"
-    );
+    assert_eq!(case.source(Field::ExcludeOutboundCidrs), "config.linkerd.io/skip-subnets");
     let inbound = case.defaults(json!({"linkerd": {"skip-subnets-direction": "inbound"}}));
     assert_eq!(inbound.field(Field::ExcludeOutboundCidrs), "");
 }
 
 #[test]
 fn proxy_uid_and_gid_replace_and_0_or_less_means_no_rule() {
-    let case = injected(&[
-        ("config.linkerd.io/proxy-uid", "3000"),
-        ("config.linkerd.io/proxy-gid", "2102"),
-    ]);
-    assert_eq!(
-        (case.field(Field::ProxyUid), case.field(Field::ProxyGid)),
-        ("3000".into(), "2102".into())
-    );
+    let case = injected(&[("config.linkerd.io/proxy-uid", "3000"), ("config.linkerd.io/proxy-gid", "2102")]);
+    assert_eq!((case.field(Field::ProxyUid), case.field(Field::ProxyGid)), ("3000".into(), "2102".into()));
     for none in ["0", "-1"] {
-        let case = injected(&[
-            ("config.linkerd.io/proxy-uid", none),
-            ("config.linkerd.io/proxy-gid", "2102"),
-        ]);
+        let case =
+            injected(&[("config.linkerd.io/proxy-uid", none), ("config.linkerd.io/proxy-gid", "2102")]);
         assert_eq!(
             (case.field(Field::ProxyUid), case.field(Field::ProxyGid)),
             (String::new(), "2102".into())
@@ -211,11 +174,8 @@ fn proxy_uid_and_gid_replace_and_0_or_less_means_no_rule() {
 #[test]
 fn a_redirect_with_neither_uid_nor_gid_would_loop() {
     injected(&[("config.linkerd.io/proxy-uid", "0")]).bad(&["it would loop", "config.linkerd.io/proxy-uid"]);
-    injected(&[
-        ("config.linkerd.io/proxy-uid", "-1"),
-        ("config.linkerd.io/proxy-gid", "0"),
-    ])
-    .bad(&["it would loop"]);
+    injected(&[("config.linkerd.io/proxy-uid", "-1"), ("config.linkerd.io/proxy-gid", "0")])
+        .bad(&["it would loop"]);
 }
 
 #[test]
@@ -252,10 +212,7 @@ fn the_control_plane_reaches_the_api_server() {
         json!({"linkerd": {"control-plane-namespaces": ["mesh", "mesh-viz"], "control-plane-ports": [8443]}}),
     );
     assert_eq!(own.field(Field::ExcludeOutboundPorts), "25");
-    assert_eq!(
-        own.namespace("mesh-viz").field(Field::ExcludeOutboundPorts),
-        "25,8443"
-    );
+    assert_eq!(own.namespace("mesh-viz").field(Field::ExcludeOutboundPorts), "25,8443");
 }
 
 #[test]
@@ -285,9 +242,7 @@ fn defaults_set_any_field() {
 
 #[test]
 fn bypassed_ipv6_is_said_in_the_log() {
-    let crate::dialect::Decision::Divert { notes, .. } = injected(&[]).decide().unwrap() else {
-        panic!()
-    };
+    let crate::dialect::Decision::Divert { notes, .. } = injected(&[]).decide().unwrap() else { panic!() };
     assert_eq!(notes, ["IPv6 is not diverted: ipv6 is bypass, from linkerd"]);
     let captured = injected(&[("sluice-cni.dev/ipv6", "capture")]).decide().unwrap();
     assert!(matches!(captured, crate::dialect::Decision::Divert { notes, .. } if notes.is_empty()));

@@ -44,28 +44,16 @@ fn a_dialects_annotation_that_changes_a_locked_field_fails() {
     let case = linkerd(&[("config.linkerd.io/skip-inbound-ports", "25")]).locked(&["exclude-inbound-ports"]);
     locked(&case, &["config.linkerd.io/skip-inbound-ports"]);
     let case = istio(&[("sidecar.istio.io/interceptionMode", "TPROXY")]).locked(&["proxy-mark"]);
-    locked(
-        &case,
-        &["annotation sidecar.istio.io/interceptionMode changes proxy-mark"],
-    );
-    let case = istio(&[(
-        "proxy.istio.io/config",
-        "{proxyMetadata: {ISTIO_META_DNS_CAPTURE: 'true'}}",
-    )])
-    .locked(&["dns-port"]);
-    locked(
-        &case,
-        &["annotation proxy.istio.io/config ISTIO_META_DNS_CAPTURE changes dns-port"],
-    );
+    locked(&case, &["annotation sidecar.istio.io/interceptionMode changes proxy-mark"]);
+    let case = istio(&[("proxy.istio.io/config", "{proxyMetadata: {ISTIO_META_DNS_CAPTURE: 'true'}}")])
+        .locked(&["dns-port"]);
+    locked(&case, &["annotation proxy.istio.io/config ISTIO_META_DNS_CAPTURE changes dns-port"]);
 }
 
 #[test]
 fn an_annotation_that_repeats_the_default_is_no_attempt() {
-    let all: Vec<&str> = crate::redirect::Field::ALL
-        .iter()
-        .map(|field| field.name())
-        .chain(["redirect"])
-        .collect();
+    let all: Vec<&str> =
+        crate::redirect::Field::ALL.iter().map(|field| field.name()).chain(["redirect"]).collect();
     let case = istio(&[
         ("sidecar.istio.io/interceptionMode", "REDIRECT"),
         ("traffic.sidecar.istio.io/includeInboundPorts", "*"),
@@ -99,18 +87,9 @@ fn a_field_that_is_not_locked_may_be_changed() {
 #[test]
 fn with_redirect_locked_no_pod_switches_itself_off() {
     let case = linkerd(&[("sluice-cni.dev/redirect", "disabled")]).locked(&["redirect"]);
-    locked(
-        &case,
-        &[
-            "annotation sluice-cni.dev/redirect turns diversion off",
-            "locks redirect",
-        ],
-    );
+    locked(&case, &["annotation sluice-cni.dev/redirect turns diversion off", "locks redirect"]);
     let case = istio(&[("sidecar.istio.io/interceptionMode", "NONE")]).locked(&["redirect"]);
-    locked(
-        &case,
-        &["annotation sidecar.istio.io/interceptionMode turns diversion off"],
-    );
+    locked(&case, &["annotation sidecar.istio.io/interceptionMode turns diversion off"]);
 }
 
 #[test]
@@ -123,10 +102,7 @@ fn with_redirect_locked_no_pod_switches_itself_on() {
     ];
     locked(&Case::of(&on).locked(&["redirect"]), &["turns diversion on"]);
     let default = json!({"sluice": {"redirect": "enabled"}});
-    assert_eq!(
-        Case::of(&on).defaults(default).locked(&["redirect"]).dialect(),
-        Dialect::Sluice
-    );
+    assert_eq!(Case::of(&on).defaults(default).locked(&["redirect"]).dialect(), Dialect::Sluice);
 }
 
 #[test]
@@ -137,10 +113,7 @@ fn a_pod_that_would_not_be_diverted_anyway_may_say_so() {
 
 #[test]
 fn locked_ports_of_the_native_dialect_are_those_of_its_defaults() {
-    let on = [
-        ("sluice-cni.dev/redirect", "enabled"),
-        ("sluice-cni.dev/inbound-port", "7"),
-    ];
+    let on = [("sluice-cni.dev/redirect", "enabled"), ("sluice-cni.dev/inbound-port", "7")];
     let defaults = |port: u16| json!({"sluice": {"inbound-port": port, "outbound-port": 2, "proxy-uid": 3}});
     let case = Case::of(&on).locked(&["inbound-port"]);
     assert_eq!(case.clone().defaults(defaults(7)).dialect(), Dialect::Sluice);

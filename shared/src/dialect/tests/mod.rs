@@ -24,34 +24,20 @@ pub(super) struct Case {
 
 impl Case {
     pub(super) fn of(annotations: &[(&str, &str)]) -> Self {
-        Self {
-            namespace: "shop".into(),
-            ..Self::default()
-        }
-        .with(annotations)
+        Self { namespace: "shop".into(), ..Self::default() }.with(annotations)
     }
 
     pub(super) fn with(mut self, annotations: &[(&str, &str)]) -> Self {
-        self.annotations.extend(
-            annotations
-                .iter()
-                .map(|(key, text)| ((*key).into(), (*text).into())),
-        );
+        self.annotations.extend(annotations.iter().map(|(key, text)| ((*key).into(), (*text).into())));
         self
     }
 
     pub(super) fn namespace(self, namespace: &str) -> Self {
-        Self {
-            namespace: namespace.into(),
-            ..self
-        }
+        Self { namespace: namespace.into(), ..self }
     }
 
     pub(super) fn address(self, address: &str) -> Self {
-        Self {
-            first_address: Some(address.parse().unwrap()),
-            ..self
-        }
+        Self { first_address: Some(address.parse().unwrap()), ..self }
     }
 
     pub(super) fn defaults(mut self, defaults: serde_json::Value) -> Self {
@@ -141,10 +127,7 @@ pub(super) fn config_error(defaults: &serde_json::Value) -> String {
 #[test]
 fn a_pod_without_mesh_annotations_is_left() {
     assert_eq!(Case::of(&[]).left(), "no mesh annotations");
-    assert_eq!(
-        Case::of(&[("kubernetes.io/config.seen", "x")]).left(),
-        "no mesh annotations"
-    );
+    assert_eq!(Case::of(&[("kubernetes.io/config.seen", "x")]).left(), "no mesh annotations");
 }
 
 #[test]
@@ -158,15 +141,7 @@ fn a_key_that_only_begins_like_ours_is_not_ours() {
 #[test]
 fn an_unknown_dialect_is_refused_with_the_nearest_name() {
     let error = Dialect::parse("istoi").unwrap_err().to_string();
-    assert_eq!(
-        error,
-        "dialects: \"istoi\" is not known; the nearest known name is istio"
-    );
+    assert_eq!(error, "dialects: \"istoi\" is not known; the nearest known name is istio");
     assert!(config_error(&json!({"linkrd": {}})).contains("nearest known name is linkerd"));
-    assert!(
-        Lock::parse("proxy-udi")
-            .unwrap_err()
-            .to_string()
-            .contains("proxy-uid")
-    );
+    assert!(Lock::parse("proxy-udi").unwrap_err().to_string().contains("proxy-uid"));
 }

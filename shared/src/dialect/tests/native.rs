@@ -19,11 +19,7 @@ fn enabled(more: &[(&str, &str)]) -> Case {
 }
 
 fn linkerd(more: &[(&str, &str)]) -> Case {
-    Case::of(&[
-        ("linkerd.io/proxy-version", "edge-1"),
-        ("linkerd.io/inject", "enabled"),
-    ])
-    .with(more)
+    Case::of(&[("linkerd.io/proxy-version", "edge-1"), ("linkerd.io/inject", "enabled")]).with(more)
 }
 
 #[test]
@@ -104,10 +100,7 @@ fn every_field_can_be_annotated() {
 
 #[test]
 fn without_the_switch_the_pod_is_not_ours() {
-    assert_eq!(
-        Case::of(&[("sluice-cni.dev/inbound-port", "1")]).left(),
-        "no mesh annotations"
-    );
+    assert_eq!(Case::of(&[("sluice-cni.dev/inbound-port", "1")]).left(), "no mesh annotations");
 }
 
 #[test]
@@ -118,25 +111,15 @@ fn both_ports_are_required_with_enabled_unless_defaults_give_them() {
         case.bad(&[&format!("annotation sluice-cni.dev/{missing} is missing"), "none"]);
         let defaults = json!({"sluice": {missing: 4000}});
         assert_eq!(case.clone().defaults(defaults).dialect(), Dialect::Sluice);
-        assert_eq!(
-            case.with(&[(&format!("sluice-cni.dev/{missing}"), "none")])
-                .dialect(),
-            Dialect::Sluice
-        );
+        assert_eq!(case.with(&[(&format!("sluice-cni.dev/{missing}"), "none")]).dialect(), Dialect::Sluice);
     }
 }
 
 #[test]
 fn a_proxy_uid_or_gid_must_be_known() {
     let uid = "sluice-cni.dev/proxy-uid";
-    enabled(&[(uid, "")]).bad(&[
-        "it would loop",
-        "sluice-cni.dev/proxy-uid or sluice-cni.dev/proxy-gid",
-    ]);
-    assert_eq!(
-        enabled(&[(uid, ""), ("sluice-cni.dev/proxy-gid", "1337")]).dialect(),
-        Dialect::Sluice
-    );
+    enabled(&[(uid, "")]).bad(&["it would loop", "sluice-cni.dev/proxy-uid or sluice-cni.dev/proxy-gid"]);
+    assert_eq!(enabled(&[(uid, ""), ("sluice-cni.dev/proxy-gid", "1337")]).dialect(), Dialect::Sluice);
     assert_eq!(enabled(&[(uid, "0")]).field(Field::ProxyUid), "0");
 }
 
@@ -144,27 +127,14 @@ fn a_proxy_uid_or_gid_must_be_known() {
 fn disabled_beats_every_dialect() {
     let reason = "sluice-cni.dev/redirect is disabled";
     assert_eq!(linkerd(&[("sluice-cni.dev/redirect", "disabled")]).left(), reason);
-    assert_eq!(
-        linkerd(&[("sluice-cni.dev/redirect", " disabled ")])
-            .dialects(&["linkerd"])
-            .left(),
-        reason
-    );
+    assert_eq!(linkerd(&[("sluice-cni.dev/redirect", " disabled ")]).dialects(&["linkerd"]).left(), reason);
     let all = json!({"sluice": {"redirect": "enabled"}});
-    assert_eq!(
-        enabled(&[("sluice-cni.dev/redirect", "disabled")])
-            .defaults(all)
-            .left(),
-        reason
-    );
+    assert_eq!(enabled(&[("sluice-cni.dev/redirect", "disabled")]).defaults(all).left(), reason);
 }
 
 #[test]
 fn disabled_beats_values_that_cannot_be_read() {
-    let case = linkerd(&[
-        ("sluice-cni.dev/redirect", "disabled"),
-        ("config.linkerd.io/skip-subnets", "x"),
-    ]);
+    let case = linkerd(&[("sluice-cni.dev/redirect", "disabled"), ("config.linkerd.io/skip-subnets", "x")]);
     assert_eq!(case.left(), "sluice-cni.dev/redirect is disabled");
 }
 
@@ -192,11 +162,7 @@ fn the_default_switch_claims_every_pod() {
 
 #[test]
 fn spelling_is_checked_on_every_pod() {
-    for case in [
-        Case::of(&[]),
-        linkerd(&[]),
-        Case::of(&[("sluice-cni.dev/redirect", "disabled")]),
-    ] {
+    for case in [Case::of(&[]), linkerd(&[]), Case::of(&[("sluice-cni.dev/redirect", "disabled")])] {
         case.with(&[("sluice-cni.dev/exclude-inbound-port", "80")]).bad(&[
             "annotation sluice-cni.dev/exclude-inbound-port is not known",
             "the nearest known name is exclude-inbound-ports",
@@ -208,24 +174,15 @@ fn spelling_is_checked_on_every_pod() {
 
 #[test]
 fn values_on_a_pod_that_no_dialect_claims_do_not_count() {
-    assert_eq!(
-        Case::of(&[("sluice-cni.dev/exclude-inbound-ports", "x")]).left(),
-        "no mesh annotations"
-    );
+    assert_eq!(Case::of(&[("sluice-cni.dev/exclude-inbound-ports", "x")]).left(), "no mesh annotations");
 }
 
 #[test]
 fn the_first_dialect_whose_trigger_matches_decides() {
     let both = enabled(&[("linkerd.io/proxy-version", "edge-1")]);
     assert_eq!(both.dialect(), Dialect::Sluice);
-    assert_eq!(
-        both.clone().dialects(&["linkerd", "sluice"]).dialect(),
-        Dialect::Linkerd
-    );
-    assert_eq!(
-        both.clone().dialects(&["linkerd"]).field(Field::InboundPort),
-        "15006"
-    );
+    assert_eq!(both.clone().dialects(&["linkerd", "sluice"]).dialect(), Dialect::Linkerd);
+    assert_eq!(both.clone().dialects(&["linkerd"]).field(Field::InboundPort), "15006");
     assert_eq!(both.dialects(&["istio"]).left(), "no mesh annotations");
 }
 
@@ -256,22 +213,12 @@ fn each_dialect_has_its_own_defaults() {
 
 #[test]
 fn empty_is_an_empty_list_and_for_what_is_no_list_an_error() {
-    let case = enabled(&[
-        ("sluice-cni.dev/include-inbound-ports", ""),
-        ("sluice-cni.dev/exclude-uids", " "),
-    ]);
+    let case = enabled(&[("sluice-cni.dev/include-inbound-ports", ""), ("sluice-cni.dev/exclude-uids", " ")]);
     assert_eq!(case.field(Field::IncludeInboundPorts), "");
     assert_eq!(case.field(Field::ExcludeUids), "");
-    for name in [
-        "inbound-port",
-        "mode",
-        "self-calls",
-        "proxy-mark",
-        "forwarded",
-        "dns-port",
-        "ipv6",
-        "drop-invalid",
-    ] {
+    for name in
+        ["inbound-port", "mode", "self-calls", "proxy-mark", "forwarded", "dns-port", "ipv6", "drop-invalid"]
+    {
         enabled(&[(&format!("sluice-cni.dev/{name}"), "")])
             .bad(&[&format!("sluice-cni.dev/{name}"), "empty"]);
     }
@@ -309,10 +256,7 @@ fn a_wrong_default_is_named_by_key_and_value() {
     for (defaults, words) in [
         (json!([]), "defaults: not an object"),
         (json!({"sluice": 1}), "defaults.sluice: not an object"),
-        (
-            json!({"sluice": {"inbound-port": 0}}),
-            "defaults.sluice.inbound-port: \"0\" is not a port",
-        ),
+        (json!({"sluice": {"inbound-port": 0}}), "defaults.sluice.inbound-port: \"0\" is not a port"),
         (
             json!({"linkerd": {"ipv6": "off"}}),
             "defaults.linkerd.ipv6: \"off\" is not known here; use capture",
@@ -321,10 +265,7 @@ fn a_wrong_default_is_named_by_key_and_value() {
             json!({"sluice": {"proxy-uid": null}}),
             "defaults.sluice.proxy-uid: \"null\" cannot be a value here",
         ),
-        (
-            json!({"sluice": {"proxy-uid": {"a": 1}}}),
-            "cannot be a value here",
-        ),
+        (json!({"sluice": {"proxy-uid": {"a": 1}}}), "cannot be a value here"),
         (json!({"sluice": {"proxy-uid": [[1]]}}), "cannot be a value here"),
         (json!({"sluice": {"proxy-uid": 1.5}}), "\"1.5\" is not an id"),
         (json!({"sluice": {"redirect": true}}), "use enabled or disabled"),
@@ -332,22 +273,10 @@ fn a_wrong_default_is_named_by_key_and_value() {
             json!({"sluice": {"proxy-udi": 1}}),
             "\"proxy-udi\" is not known; the nearest known name is proxy-uid",
         ),
-        (
-            json!({"linkerd": {"redirect": "enabled"}}),
-            "defaults.linkerd: \"redirect\" is not known",
-        ),
-        (
-            json!({"linkerd": {"ports-to-redirec": 1}}),
-            "the nearest known name is ports-to-redirect",
-        ),
-        (
-            json!({"linkerd": {"skip-subnets-direction": "out"}}),
-            "use inbound or both",
-        ),
-        (
-            json!({"linkerd": {"control-plane-namespaces": "Mesh!"}}),
-            "\"Mesh!\" is not a namespace",
-        ),
+        (json!({"linkerd": {"redirect": "enabled"}}), "defaults.linkerd: \"redirect\" is not known"),
+        (json!({"linkerd": {"ports-to-redirec": 1}}), "the nearest known name is ports-to-redirect"),
+        (json!({"linkerd": {"skip-subnets-direction": "out"}}), "use inbound or both"),
+        (json!({"linkerd": {"control-plane-namespaces": "Mesh!"}}), "\"Mesh!\" is not a namespace"),
     ] {
         let error = config_error(&defaults);
         assert!(error.contains(words), "{words:?} is not in {error:?}");
@@ -365,8 +294,5 @@ fn sources_are_short_enough_for_a_comment() {
     .defaults(json!({"linkerd": {"exclude-inbound-ports": 4}}));
     let source = case.source(Field::ExcludeInboundPorts);
     assert!(source.len() <= 100, "{source}");
-    assert!(
-        source.starts_with("defaults.linkerd + config.linkerd.io/skip-inbound-ports"),
-        "{source}"
-    );
+    assert!(source.starts_with("defaults.linkerd + config.linkerd.io/skip-inbound-ports"), "{source}");
 }

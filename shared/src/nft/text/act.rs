@@ -20,30 +20,12 @@ impl Walk<'_> {
                 self.say(format!("ct {} set {value}", load::ct(*key)?))
             }
             Expr::Redir { port, flags } => self.nat("redirect", "", None, None, *port, None, *flags),
-            Expr::Masq {
-                flags,
-                port,
-                port_max,
-            } => self.nat("masquerade", "", None, None, *port, *port_max, *flags),
-            Expr::Nat {
-                source,
-                family,
-                addr,
-                addr_max,
-                port,
-                port_max,
-                flags,
-            } => {
+            Expr::Masq { flags, port, port_max } => {
+                self.nat("masquerade", "", None, None, *port, *port_max, *flags)
+            }
+            Expr::Nat { source, family, addr, addr_max, port, port_max, flags } => {
                 let word = if *source { "snat" } else { "dnat" };
-                self.nat(
-                    word,
-                    protocol(*family),
-                    *addr,
-                    *addr_max,
-                    *port,
-                    *port_max,
-                    *flags,
-                )
+                self.nat(word, protocol(*family), *addr, *addr_max, *port, *port_max, *flags)
             }
             Expr::Tproxy { family, addr, port } => {
                 self.nat("tproxy", protocol(*family), *addr, None, *port, None, 0)
@@ -64,9 +46,7 @@ impl Walk<'_> {
                 if let Some(group) = group {
                     text += &format!(" group {group}");
                 }
-                let names = [
-                    "emerg", "alert", "crit", "err", "warn", "notice", "info", "debug", "audit",
-                ];
+                let names = ["emerg", "alert", "crit", "err", "warn", "notice", "info", "debug", "audit"];
                 // 4 is what the kernel takes without one.
                 if let Some(level) = level.filter(|level| *level != 4) {
                     text += &format!(" level {}", names.get(level as usize)?);
@@ -93,11 +73,7 @@ impl Walk<'_> {
         let mut to = String::new();
         if let Some(addr) = addr {
             let first = self.value(addr, kind)?;
-            to += &if family == " ip6" && port.is_some() {
-                format!("[{first}]")
-            } else {
-                first
-            };
+            to += &if family == " ip6" && port.is_some() { format!("[{first}]") } else { first };
             if let Some(last) = addr_max.filter(|last| *last != addr) {
                 to += &format!("-{}", self.value(last, kind)?);
             }
@@ -108,17 +84,9 @@ impl Walk<'_> {
                 to += &format!("-{}", self.value(last, Kind::Big)?);
             }
         }
-        let to = if to.is_empty() {
-            to
-        } else {
-            format!("{family} to {to}")
-        };
+        let to = if to.is_empty() { to } else { format!("{family} to {to}") };
         let names = [(4, "random"), (8, "persistent"), (16, "fully-random")];
-        let flags: Vec<_> = names
-            .iter()
-            .filter(|(bit, _)| flags & bit != 0)
-            .map(|(_, name)| *name)
-            .collect();
+        let flags: Vec<_> = names.iter().filter(|(bit, _)| flags & bit != 0).map(|(_, name)| *name).collect();
         let space = if flags.is_empty() { "" } else { " " };
         self.say(format!("{word}{to}{space}{}", flags.join(",")))
     }
@@ -134,29 +102,18 @@ fn protocol(family: u32) -> &'static str {
 
 fn reject(kind: RejectKind, code: u8, known: Known) -> Option<String> {
     let named = |names: &[(u8, &str)]| {
-        names
-            .iter()
-            .find(|(known, _)| *known == code)
-            .map(|(_, name)| (*name).to_owned())
+        names.iter().find(|(known, _)| *known == code).map(|(_, name)| (*name).to_owned())
     };
     Some(match kind {
         RejectKind::TcpReset => "tcp reset".to_owned(),
         RejectKind::IcmpxUnreach => {
-            let names = [
-                (0, "no-route"),
-                (1, "port-unreachable"),
-                (2, "host-unreachable"),
-                (3, "admin-prohibited"),
-            ];
+            let names =
+                [(0, "no-route"), (1, "port-unreachable"), (2, "host-unreachable"), (3, "admin-prohibited")];
             format!("icmpx {}", named(&names)?)
         }
         RejectKind::IcmpUnreach if known.nfproto == Some(10) => {
-            let names = [
-                (0, "no-route"),
-                (1, "admin-prohibited"),
-                (3, "addr-unreachable"),
-                (4, "port-unreachable"),
-            ];
+            let names =
+                [(0, "no-route"), (1, "admin-prohibited"), (3, "addr-unreachable"), (4, "port-unreachable")];
             format!("icmpv6 {}", named(&names)?)
         }
         RejectKind::IcmpUnreach => {

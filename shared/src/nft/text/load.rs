@@ -46,11 +46,8 @@ pub(super) fn load(expr: &Expr, known: Known) -> Option<(String, Kind, Option<Im
                 (fib::IIF, "iif"),
                 (fib::OIF, "oif"),
             ];
-            let parts: Vec<_> = names
-                .iter()
-                .filter(|(bit, _)| flags & bit != 0)
-                .map(|(_, name)| *name)
-                .collect();
+            let parts: Vec<_> =
+                names.iter().filter(|(bit, _)| flags & bit != 0).map(|(_, name)| *name).collect();
             let (result, kind) = match result {
                 FibResult::Oif => ("oif", Kind::Host),
                 FibResult::OifName => ("oifname", Kind::IfName),
@@ -59,33 +56,18 @@ pub(super) fn load(expr: &Expr, known: Known) -> Option<(String, Kind, Option<Im
             };
             Some((format!("fib {} {result}", parts.join(" . ")), kind, None))
         }
-        Expr::Numgen {
-            modulus,
-            random,
-            offset,
-            ..
-        } => {
+        Expr::Numgen { modulus, random, offset, .. } => {
             let how = if *random { "random" } else { "inc" };
-            Some((
-                format!("numgen {how} mod {modulus}{}", plus(*offset)),
-                Kind::Host,
-                None,
-            ))
+            Some((format!("numgen {how} mod {modulus}{}", plus(*offset)), Kind::Host, None))
         }
-        Expr::Payload {
-            base, offset, len, ..
-        } => Some(payload(*base, *offset, *len, known)),
+        Expr::Payload { base, offset, len, .. } => Some(payload(*base, *offset, *len, known)),
         _ => None,
     }
 }
 
 /// ` offset 5`, or nothing.
 pub(super) fn plus(offset: u32) -> String {
-    if offset == 0 {
-        String::new()
-    } else {
-        format!(" offset {offset}")
-    }
+    if offset == 0 { String::new() } else { format!(" offset {offset}") }
 }
 
 pub(super) fn meta(key: MetaKey) -> Option<&'static str> {

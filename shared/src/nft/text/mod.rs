@@ -25,10 +25,7 @@ impl Ruleset {
     /// stand as `# name` at the end of their rule.
     #[must_use]
     pub fn text(&self, counters: bool) -> Text<'_> {
-        Text {
-            ruleset: self,
-            counters,
-        }
+        Text { ruleset: self, counters }
     }
 
     /// One rule as nft text, on one line. The ruleset must be the rule's own: it knows the sets.

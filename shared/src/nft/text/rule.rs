@@ -46,10 +46,7 @@ pub(super) fn show(ruleset: &Ruleset, rule: &Rule, counters: bool) -> String {
         }
     }
     let implied = walk.implied;
-    let kept = walk
-        .said
-        .into_iter()
-        .filter(|(_, by)| by.is_none_or(|by| !implied.contains(&by)));
+    let kept = walk.said.into_iter().filter(|(_, by)| by.is_none_or(|by| !implied.contains(&by)));
     let mut parts: Vec<_> = kept.map(|(text, _)| text).collect();
     if let Some(comment) = &rule.comment {
         parts.push(format!("comment {}", super::quoted(comment)));
@@ -92,37 +89,14 @@ impl Walk<'_> {
             | Expr::Numgen { dreg, .. } => {
                 let (text, kind, implied) = load(expr, self.known)?;
 
-                self.hold(
-                    *dreg,
-                    Held::Loaded {
-                        text,
-                        kind,
-                        mask: None,
-                        implied,
-                    },
-                )
+                self.hold(*dreg, Held::Loaded { text, kind, mask: None, implied })
             }
             Expr::Immediate { dreg, data } => self.hold(*dreg, Held::Constant(data.clone())),
-            Expr::Jhash {
-                sreg,
-                dreg,
-                len,
-                modulus,
-                seed,
-                offset,
-            } => {
+            Expr::Jhash { sreg, dreg, len, modulus, seed, offset } => {
                 let source = self.key(*sreg, *len as usize)?;
                 let seed = seed.map(|seed| format!(" seed 0x{seed:x}")).unwrap_or_default();
                 let text = format!("jhash {source} mod {modulus}{seed}{}", load::plus(*offset));
-                self.hold(
-                    *dreg,
-                    Held::Loaded {
-                        text,
-                        kind: Kind::Host,
-                        mask: None,
-                        implied: None,
-                    },
-                )
+                self.hold(*dreg, Held::Loaded { text, kind: Kind::Host, mask: None, implied: None })
             }
             Expr::Byteorder { sreg, dreg, .. } => {
                 let mut held = self.at(*sreg)?.clone();
@@ -131,35 +105,15 @@ impl Walk<'_> {
                 }
                 self.hold(*dreg, held)
             }
-            Expr::Bitwise {
-                sreg,
-                dreg,
-                mask,
-                xor,
-            } => match self.at(*sreg)?.clone() {
-                Held::Loaded {
-                    text,
-                    kind,
-                    mask: None,
-                    implied,
-                } => self.hold(
+            Expr::Bitwise { sreg, dreg, mask, xor } => match self.at(*sreg)?.clone() {
+                Held::Loaded { text, kind, mask: None, implied } => self.hold(
                     *dreg,
-                    Held::Loaded {
-                        text,
-                        kind,
-                        mask: Some((mask.clone(), xor.clone())),
-                        implied,
-                    },
+                    Held::Loaded { text, kind, mask: Some((mask.clone(), xor.clone())), implied },
                 ),
                 _ => None,
             },
             Expr::Cmp { sreg, op, data } => self.compare(*sreg, *op, data),
-            Expr::Range {
-                sreg,
-                invert,
-                from,
-                to,
-            } => {
+            Expr::Range { sreg, invert, from, to } => {
                 let Held::Loaded { kind, .. } = *self.at(*sreg)? else {
                     return None;
                 };
@@ -168,24 +122,13 @@ impl Walk<'_> {
                 let range = format!("{}-{}", value::show(kind, from), value::show(kind, to));
                 self.say(format!("{} {not}{range}", shown(self.at(*sreg)?)))
             }
-            Expr::Lookup {
-                set,
-                sreg,
-                target,
-                invert,
-            } => self.look_up(set, *sreg, *target, *invert),
+            Expr::Lookup { set, sreg, target, invert } => self.look_up(set, *sreg, *target, *invert),
             other => self.act(other),
         }
     }
 
     fn compare(&mut self, sreg: Reg, op: CmpOp, data: &[u8]) -> Option<()> {
-        let Held::Loaded {
-            text,
-            kind,
-            mask,
-            implied,
-        } = self.at(sreg)?.clone()
-        else {
+        let Held::Loaded { text, kind, mask, implied } = self.at(sreg)?.clone() else {
             return None;
         };
         self.implied.extend(implied);
@@ -209,8 +152,7 @@ impl Walk<'_> {
                 }
                 _ => None,
             };
-            self.said
-                .push((format!("{text} {sign}{}", value::show(kind, data)), implied));
+            self.said.push((format!("{text} {sign}{}", value::show(kind, data)), implied));
             return Some(());
         };
         let plain = xor.iter().all(|byte| *byte == 0);
@@ -224,11 +166,7 @@ impl Walk<'_> {
             return self.say(format!("{text} {sign}{}/{len}", value::show(kind, data)));
         }
         let sign = if op == CmpOp::Eq { "== " } else { sign };
-        self.say(format!(
-            "{} {sign}{}",
-            masked(&text, kind, &mask, &xor),
-            value::show(kind, data)
-        ))
+        self.say(format!("{} {sign}{}", masked(&text, kind, &mask, &xor), value::show(kind, data)))
     }
 
     /// A match of these registers makes what nft implies needless.
@@ -287,12 +225,7 @@ impl Walk<'_> {
                 };
                 self.hold(
                     dreg,
-                    Held::Loaded {
-                        text: format!("{key} map {content}"),
-                        kind,
-                        mask: None,
-                        implied: None,
-                    },
+                    Held::Loaded { text: format!("{key} map {content}"), kind, mask: None, implied: None },
                 )
             }
         }
@@ -303,12 +236,7 @@ fn shown(held: &Held) -> String {
     match held {
         Held::Constant(data) => value::hex(data),
         Held::Loaded { text, mask: None, .. } => text.clone(),
-        Held::Loaded {
-            text,
-            kind,
-            mask: Some((mask, xor)),
-            ..
-        } => masked(text, *kind, mask, xor),
+        Held::Loaded { text, kind, mask: Some((mask, xor)), .. } => masked(text, *kind, mask, xor),
     }
 }
 

@@ -90,11 +90,8 @@ fn named_bits(names: &[&str], value: u128, between: &str) -> Option<String> {
     if value == 0 || value >> names.len() != 0 {
         return None;
     }
-    let set: Vec<_> = (0..)
-        .zip(names)
-        .filter(|(bit, _)| value >> bit & 1 == 1)
-        .map(|(_, name)| *name)
-        .collect();
+    let set: Vec<_> =
+        (0..).zip(names).filter(|(bit, _)| value >> bit & 1 == 1).map(|(_, name)| *name).collect();
     Some(set.join(between))
 }
 
@@ -102,12 +99,8 @@ fn named_bits(names: &[&str], value: u128, between: &str) -> Option<String> {
 pub(crate) fn show(kind: Kind, bytes: &[u8]) -> String {
     let host = number(bytes, false);
     let name = match kind {
-        Kind::Ipv4 => <[u8; 4]>::try_from(bytes)
-            .ok()
-            .map(|bytes| Ipv4Addr::from(bytes).to_string()),
-        Kind::Ipv6 => <[u8; 16]>::try_from(bytes)
-            .ok()
-            .map(|bytes| Ipv6Addr::from(bytes).to_string()),
+        Kind::Ipv4 => <[u8; 4]>::try_from(bytes).ok().map(|bytes| Ipv4Addr::from(bytes).to_string()),
+        Kind::Ipv6 => <[u8; 16]>::try_from(bytes).ok().map(|bytes| Ipv6Addr::from(bytes).to_string()),
         Kind::Big => Some(number(bytes, true).to_string()),
         Kind::Host => Some(host.to_string()),
         Kind::MarkBig => Some(format!("0x{:08x}", number(bytes, true))),

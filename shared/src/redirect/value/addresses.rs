@@ -31,8 +31,7 @@ impl Value for Cidrs {
 impl Value for BTreeSet<IpAddr> {
     fn read(&mut self, text: &str) -> Result<(), ValueError> {
         *self = items(text, ADDRESSES, |item| {
-            item.parse()
-                .map_err(|_| ValueError::new(item, "is not an address", ADDRESSES))
+            item.parse().map_err(|_| ValueError::new(item, "is not an address", ADDRESSES))
         })?;
         Ok(())
     }
@@ -60,10 +59,7 @@ impl Cidrs {
 
     /// The fewest CIDRs that make up the ranges, in order, IPv4 first.
     pub fn prefixes(&self) -> impl Iterator<Item = (IpAddr, u8)> + '_ {
-        let v4 = self
-            .v4
-            .iter()
-            .flat_map(|(first, last)| split(first.into(), last.into(), 32));
+        let v4 = self.v4.iter().flat_map(|(first, last)| split(first.into(), last.into(), 32));
         let v6 = self.v6.iter().flat_map(|(first, last)| split(first, last, 128));
         // The numbers come from 32 bits, so nothing is cut off.
         let v4 = v4.map(|(bits, length)| (Ipv4Addr::from_bits(bits as u32).into(), length));
@@ -80,18 +76,13 @@ impl FromIterator<IpNetwork> for Cidrs {
                 IpNetwork::V6(it) => v6.push((it.network().to_bits(), it.broadcast().to_bits())),
             }
         }
-        Self {
-            v4: Intervals::from_iter(v4),
-            v6: Intervals::from_iter(v6),
-        }
+        Self { v4: Intervals::from_iter(v4), v6: Intervals::from_iter(v6) }
     }
 }
 
 fn network(item: &str) -> Result<IpNetwork, ValueError> {
     // ipnetwork would take 10.0.0.0/255.0.0.0 and 10.0.0.0/+8 too.
-    let digits = item
-        .split_once('/')
-        .is_none_or(|(_, length)| length.bytes().all(|it| it.is_ascii_digit()));
+    let digits = item.split_once('/').is_none_or(|(_, length)| length.bytes().all(|it| it.is_ascii_digit()));
     let network = if digits { item.parse().ok() } else { None };
     network.ok_or_else(|| ValueError::new(item, "is not an address or CIDR", CIDRS))
 }

@@ -19,10 +19,7 @@ pub(super) fn items<T, C: FromIterator<T>>(
         "*" => Err(ValueError::new("*", "cannot be an item of this list", allowed)),
         item => parse(item),
     };
-    list.split(',')
-        .map(item)
-        .collect::<Result<C, _>>()
-        .map_err(|error| error.within(text))
+    list.split(',').map(item).collect::<Result<C, _>>().map_err(|error| error.within(text))
 }
 
 /// `*`, or a list.

@@ -31,20 +31,12 @@ pub struct ValueError {
 impl ValueError {
     /// `item` of a value "is not a port" (`why`); `allowed` says what to write instead.
     pub(crate) fn new(item: &str, why: &'static str, allowed: &'static str) -> Self {
-        Self {
-            value: item.to_owned(),
-            item: item.to_owned(),
-            why,
-            allowed,
-        }
+        Self { value: item.to_owned(), item: item.to_owned(), why, allowed }
     }
 
     /// The same error, as found in a list.
     pub(crate) fn within(self, value: &str) -> Self {
-        Self {
-            value: value.to_owned(),
-            ..self
-        }
+        Self { value: value.to_owned(), ..self }
     }
 }
 
@@ -67,11 +59,7 @@ impl std::fmt::Display for ValueError {
 pub(crate) fn quoted(text: &str) -> String {
     const LONGEST: usize = 48;
     let shown: String = text.chars().take(LONGEST).flat_map(char::escape_debug).collect();
-    let more = if text.chars().nth(LONGEST).is_some() {
-        "…"
-    } else {
-        ""
-    };
+    let more = if text.chars().nth(LONGEST).is_some() { "…" } else { "" };
     format!("\"{shown}{more}\"")
 }
 

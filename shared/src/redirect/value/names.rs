@@ -23,11 +23,7 @@ fn interface(item: &str) -> Result<String, ValueError> {
     let forbidden =
         |letter: char| matches!(letter, '/' | ':') || letter.is_whitespace() || letter.is_control();
     if item.len() > 15 {
-        Err(ValueError::new(
-            item,
-            "is longer than an interface's name can be",
-            NAMES,
-        ))
+        Err(ValueError::new(item, "is longer than an interface's name can be", NAMES))
     } else if item.contains(forbidden) || matches!(item, "." | "..") {
         Err(ValueError::new(item, "is not an interface's name", NAMES))
     } else {

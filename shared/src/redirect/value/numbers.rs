@@ -47,11 +47,7 @@ impl Value for Ids {
 /// A port, or `none`.
 impl Value for Option<u16> {
     fn read(&mut self, text: &str) -> Result<(), ValueError> {
-        *self = if text.trim() == "none" {
-            None
-        } else {
-            Some(port(text, PORT_OR_NONE)?)
-        };
+        *self = if text.trim() == "none" { None } else { Some(port(text, PORT_OR_NONE)?) };
         Ok(())
     }
 
@@ -90,9 +86,7 @@ fn port(text: &str, allowed: &'static str) -> Result<u16, ValueError> {
     if text.is_empty() {
         return Err(ValueError::new("", EMPTY, allowed));
     }
-    whole(text)
-        .filter(|port| *port != 0)
-        .ok_or_else(|| ValueError::new(text, "is not a port", allowed))
+    whole(text).filter(|port| *port != 0).ok_or_else(|| ValueError::new(text, "is not a port", allowed))
 }
 
 /// `N` or `A-B`.
@@ -111,18 +105,13 @@ fn range<T: Number + std::str::FromStr>(
 
 /// A number of nothing but digits: Rust's own parser would take a `+` too.
 fn whole<T: std::str::FromStr>(text: &str) -> Option<T> {
-    text.bytes()
-        .all(|byte| byte.is_ascii_digit())
-        .then(|| text.parse().ok())
-        .flatten()
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
 fn ranges<T: Number + std::fmt::Display>(of: &Intervals<T>) -> String {
-    joined(of.iter().map(|(first, last)| {
-        if first == last {
-            first.to_string()
-        } else {
-            format!("{first}-{last}")
-        }
-    }))
+    joined(of.iter().map(
+        |(first, last)| {
+            if first == last { first.to_string() } else { format!("{first}-{last}") }
+        },
+    ))
 }

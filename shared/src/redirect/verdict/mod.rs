@@ -48,16 +48,10 @@ pub struct Judgement {
 pub fn judge(redirect: &Redirect, packet: &Packet) -> Judgement {
     let v6 = packet.dst.is_ipv6();
     if v6 && redirect.ipv6 == Ipv6::Bypass {
-        return Judgement {
-            rule: RuleId::Ipv6Bypassed,
-            action: Action::Leave,
-        };
+        return Judgement { rule: RuleId::Ipv6Bypassed, action: Action::Leave };
     }
     if invalid_is_dropped(redirect, packet) {
-        return Judgement {
-            rule: RuleId::InvalidDropped,
-            action: Action::Drop,
-        };
+        return Judgement { rule: RuleId::InvalidDropped, action: Action::Drop };
     }
     let (rule, action) = match packet.protocol {
         Protocol::Tcp { flags } if !flags::opens(flags) => (RuleId::NotOpening, Action::Leave),
@@ -67,11 +61,7 @@ pub fn judge(redirect: &Redirect, packet: &Packet) -> Judgement {
         },
         Protocol::Other(_) => (RuleId::NotTcpOrUdp, Action::Leave),
     };
-    let action = if v6 && redirect.ipv6 == Ipv6::Reject {
-        rejected(action, packet.is_tcp())
-    } else {
-        action
-    };
+    let action = if v6 && redirect.ipv6 == Ipv6::Reject { rejected(action, packet.is_tcp()) } else { action };
     Judgement { rule, action }
 }
 

@@ -106,11 +106,7 @@ pub(crate) fn map_ids(pid: &str) -> ExitCode {
         let (first, count) = subordinate(file, uid)?;
         let own = ["0", &id.to_string(), "1"].map(str::to_owned);
         let more = ["1", &first, &count].map(str::to_owned);
-        let done = Command::new(program)
-            .arg(pid)
-            .args(own.iter().chain(&more))
-            .status()
-            .ok()?;
+        let done = Command::new(program).arg(pid).args(own.iter().chain(&more)).status().ok()?;
         done.success().then_some(())
     };
     let mapped = map("newgidmap", "/etc/subgid", gid.as_raw())
@@ -123,11 +119,7 @@ pub(crate) fn map_ids(pid: &str) -> ExitCode {
 
 /// The first range of `/etc/subuid` or `/etc/subgid` that is the user's.
 fn subordinate(file: &str, uid: Uid) -> Option<(String, String)> {
-    let name = User::from_uid(uid)
-        .ok()
-        .flatten()
-        .map(|user| user.name)
-        .unwrap_or_default();
+    let name = User::from_uid(uid).ok().flatten().map(|user| user.name).unwrap_or_default();
     let lines = fs::read_to_string(file).ok()?;
     lines.lines().find_map(|line| {
         let mut parts = line.split(':');

@@ -79,12 +79,7 @@ pub(crate) fn get(ns: &Netns, who: Who, to: SocketAddr) -> io::Result<Answer> {
     socket.connect_timeout(&to.into(), PATIENCE)?;
     let request = format!("GET / HTTP/1.1\r\nhost: {to}\r\nconnection: close\r\n\r\n");
     let response = exchange(socket.into(), request.as_bytes())?;
-    let (head, body) = response
-        .split_once("\r\n\r\n")
-        .ok_or(io::ErrorKind::InvalidData)?;
+    let (head, body) = response.split_once("\r\n\r\n").ok_or(io::ErrorKind::InvalidData)?;
     let via = head.lines().find_map(|line| line.strip_prefix(HEADER));
-    Ok(Answer {
-        via: via.map(str::to_owned),
-        body: body.trim_end().to_owned(),
-    })
+    Ok(Answer { via: via.map(str::to_owned), body: body.trim_end().to_owned() })
 }

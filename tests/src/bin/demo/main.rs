@@ -2,12 +2,7 @@
 //! it does, does it, and checks everything that it claims.
 //!
 //! Needs this program, the plugin (`SLUICE_BIN`) and Linux; all networks are namespaces that end with it.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 // The plugin is another program.
 #![allow(clippy::disallowed_methods)]
 
@@ -67,10 +62,7 @@ fn main() -> ExitCode {
     let why = match told {
         Ok(Ok(()) | Err(Stop::NobodyReads)) => return ExitCode::SUCCESS,
         Ok(Err(Stop::Otherwise(why))) => format!("Not as claimed: {why}"),
-        Err(_) => format!(
-            "The demo broke: {}",
-            PANIC.lock().unwrap_or_else(PoisonError::into_inner)
-        ),
+        Err(_) => format!("The demo broke: {}", PANIC.lock().unwrap_or_else(PoisonError::into_inner)),
     };
     eprintln!("\n{why}");
     ExitCode::FAILURE

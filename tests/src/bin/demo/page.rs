@@ -34,12 +34,7 @@ impl Page {
         let out = io::stdout();
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-        Page {
-            colours: out.is_terminal() && !refused && !dumb,
-            out,
-            steps: 0,
-            held: 0,
-        }
+        Page { colours: out.is_terminal() && !refused && !dumb, out, steps: 0, held: 0 }
     }
 
     /// The text in its colour.
@@ -95,11 +90,7 @@ impl Page {
     pub(crate) fn block(&mut self, indent: usize, head: &str, text: &str, ink: Ink) -> Result<(), Stop> {
         let room = WIDTH - indent - head.chars().count();
         for (number, piece) in broken(text, room).iter().enumerate() {
-            let head = if number == 0 {
-                head.to_owned()
-            } else {
-                " ".repeat(head.chars().count())
-            };
+            let head = if number == 0 { head.to_owned() } else { " ".repeat(head.chars().count()) };
             let piece = self.ink(ink, piece);
             self.line(&format!("{:indent$}{head}{piece}", ""))?;
         }
@@ -120,10 +111,7 @@ impl Page {
         }
         let mark = self.ink(Ink::Bad, "✗");
         self.line(&format!("{:INDENT$}{mark} {text}", ""))?;
-        Err(Stop::Otherwise(format!(
-            "{}: {otherwise}",
-            squeeze(text).trim_end_matches(':')
-        )))
+        Err(Stop::Otherwise(format!("{}: {otherwise}", squeeze(text).trim_end_matches(':'))))
     }
 }
 

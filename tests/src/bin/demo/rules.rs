@@ -30,17 +30,11 @@ pub(crate) fn show(page: &mut Page, mut ruleset: Ruleset) -> Result<(), Stop> {
     for line in ruleset.to_string().lines().filter(|line| !line.trim().is_empty()) {
         let line = line.replace('\t', "  ");
         let room = WIDTH - INDENT;
-        let at = line
-            .find(" comment \"")
-            .filter(|at| !line[..*at].trim().is_empty());
+        let at = line.find(" comment \"").filter(|at| !line[..*at].trim().is_empty());
         let (rule, comment) = line.split_at(at.unwrap_or(line.len()));
         let (rule, comment) = (rule.trim_end(), comment.trim_start());
         let quiet = page.ink(Ink::Quiet, comment);
-        let coloured = if is_counted(rule) {
-            page.ink(Ink::Good, rule)
-        } else {
-            rule.to_owned()
-        };
+        let coloured = if is_counted(rule) { page.ink(Ink::Good, rule) } else { rule.to_owned() };
         if comment.is_empty() {
             page.line(&format!("{:INDENT$}{coloured}", ""))?;
         } else if rule.chars().count() + 1 + comment.chars().count() <= room {
@@ -63,18 +57,12 @@ fn as_met(chains: &[Chain]) -> Vec<Chain> {
         met.push(chain.clone());
         for expr in chain.rules.iter().flat_map(|rule| &rule.exprs) {
             if let Expr::Verdict(Verdict::Jump(name) | Verdict::Goto(name)) = expr {
-                chains
-                    .iter()
-                    .filter(|other| other.name == *name)
-                    .for_each(|next| visit(next, chains, met));
+                chains.iter().filter(|other| other.name == *name).for_each(|next| visit(next, chains, met));
             }
         }
     }
     let mut met = Vec::new();
-    chains
-        .iter()
-        .filter(|chain| chain.hook.is_some())
-        .for_each(|base| visit(base, chains, &mut met));
+    chains.iter().filter(|chain| chain.hook.is_some()).for_each(|base| visit(base, chains, &mut met));
     chains.iter().for_each(|chain| visit(chain, chains, &mut met));
     met
 }
@@ -107,10 +95,7 @@ pub(crate) fn delete_inbound(ns: &Netns, mut ruleset: Ruleset) -> Result<String,
 
 fn diverts(rule: &Rule, inbound: bool) -> bool {
     let field = if inbound { "inbound-port" } else { "outbound-port" };
-    let named = rule
-        .comment
-        .as_ref()
-        .is_some_and(|comment| comment.contains(field));
+    let named = rule.comment.as_ref().is_some_and(|comment| comment.contains(field));
     named && rule.exprs.iter().any(|expr| matches!(expr, Expr::Redir { .. }))
 }
 

@@ -28,10 +28,7 @@ pub(crate) fn show_request(page: &mut Page, verb: &str, request: &Request) -> Re
     page.pair("CNI_COMMAND", verb)?;
     for name in ["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME", "CNI_ARGS"] {
         let value = request.env[OsStr::new(name)].to_string_lossy();
-        let pod: Vec<&str> = value
-            .split(';')
-            .filter(|part| !part.starts_with("IgnoreUnknown"))
-            .collect();
+        let pod: Vec<&str> = value.split(';').filter(|part| !part.starts_with("IgnoreUnknown")).collect();
         // Which pod; the rest are ids.
         let more = if pod.len() > 2 { ";…" } else { "" };
         page.pair(name, &format!("{}{more}", pod[..pod.len().min(2)].join(";")))?;
@@ -47,17 +44,10 @@ pub(crate) fn show_request(page: &mut Page, verb: &str, request: &Request) -> Re
     ];
     let names = annotations().map(|(name, _)| name);
     for name in names {
-        let end = if name == names[names.len() - 1] {
-            " } },"
-        } else {
-            ","
-        };
+        let end = if name == names[names.len() - 1] { " } }," } else { "," };
         lines.push(format!("      \"{name}\": {}{end}", given[name]));
     }
-    lines.push(format!(
-        "  \"prevResult\": {} }}",
-        shortened(&config["prevResult"])
-    ));
+    lines.push(format!("  \"prevResult\": {} }}", shortened(&config["prevResult"])));
     for (number, line) in (0..).zip(&lines) {
         let head = if number == 0 { "stdin" } else { "" };
         let line = page.ink(Ink::Code, line);
@@ -97,10 +87,7 @@ pub(crate) fn ended(outcome: &Outcome) -> String {
     match (outcome.code, message(outcome)) {
         (Some(0), _) => "exit 0".to_owned(),
         (_, (code, msg)) if !msg.is_empty() => format!("code {code}: {msg}"),
-        (Some(exit), _) => format!(
-            "exit {exit}, no error on stdout; stderr: {:?}",
-            outcome.stderr.trim()
-        ),
+        (Some(exit), _) => format!("exit {exit}, no error on stdout; stderr: {:?}", outcome.stderr.trim()),
         (None, _) => format!("killed by signal {}", outcome.signal.unwrap_or_default()),
     }
 }

@@ -31,11 +31,7 @@ pub(crate) struct Sidecar {
 impl Sidecar {
     /// Listens inside under its own ids.
     pub(crate) fn start(pod: &Netns, who: Who, told_apart: bool) -> io::Result<Self> {
-        let sidecar = Sidecar {
-            told_apart,
-            inside: Arc::default(),
-            taken: Arc::default(),
-        };
+        let sidecar = Sidecar { told_apart, inside: Arc::default(), taken: Arc::default() };
         for port in [INBOUND, OUTBOUND] {
             // Threads made in there stay in there, and keep the ids.
             pod.run_as(who, || -> io::Result<()> {

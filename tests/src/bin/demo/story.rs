@@ -94,11 +94,7 @@ fn add(page: &mut Page, plugin: &Plugin, request: &Request) -> Result<String, St
             "",
         )?;
         let same = result == request.config["prevResult"];
-        page.claim(
-            same,
-            "the result is that of the plugin before, as it came",
-            &outcome.stdout,
-        )?;
+        page.claim(same, "the result is that of the plugin before, as it came", &outcome.stdout)?;
         more_pods(page, plugin, request)?;
         return Ok(time);
     }
@@ -108,20 +104,15 @@ fn add(page: &mut Page, plugin: &Plugin, request: &Request) -> Result<String, St
 
 /// One measurement is none.
 fn more_pods(page: &mut Page, plugin: &Plugin, request: &Request) -> Result<(), Stop> {
-    let request = request
-        .clone()
-        .with("stateDir", plugin.home().join("more").to_string_lossy().into());
+    let request = request.clone().with("stateDir", plugin.home().join("more").to_string_lossy().into());
     let mut failed = String::new();
     let mut times: Vec<_> = (1..=MORE)
         .map(|number| {
             let pod = Netns::new();
             pod.link(|net| Box::pin(async move { net.veth("eth0", "node").await }));
             let request = request.clone().env("CNI_NETNS", pod.path());
-            let (outcome, took) = call(
-                plugin,
-                "ADD",
-                &request.env("CNI_CONTAINERID", format!("more{number}")),
-            );
+            let (outcome, took) =
+                call(plugin, "ADD", &request.env("CNI_CONTAINERID", format!("more{number}")));
             if outcome.code != Some(0) {
                 failed = ended(&outcome);
             }
@@ -150,11 +141,7 @@ fn after(page: &mut Page, town: &Town) -> Result<(), Stop> {
         town.ask(page, Caller::Proxy, SERVER, WEB, Way::Straight)?;
     }
     let taken = town.sidecar.taken() - taken;
-    page.claim(
-        taken == 2,
-        "the proxy had two connections, one in and one out",
-        &format!("it had {taken}"),
-    )
+    page.claim(taken == 2, "the proxy had two connections, one in and one out", &format!("it had {taken}"))
 }
 
 fn live_rules(page: &mut Page, town: &Town) -> Result<(), Stop> {
@@ -181,10 +168,7 @@ fn bad_annotation(page: &mut Page, plugin: &Plugin) -> Result<(), Stop> {
     let pod = Netns::new();
     let mut given: Vec<_> = annotations().into();
     given[4].0 = "sluice-cni.dev/exclude-inbound-prots";
-    let request = plugin
-        .request(&pod)
-        .env("CNI_CONTAINERID", "decaf")
-        .annotations(&given);
+    let request = plugin.request(&pod).env("CNI_CONTAINERID", "decaf").annotations(&given);
     let (outcome, _) = call(plugin, "ADD", &request);
     let (code, msg) = message(&outcome);
     let event = format!("Failed to create pod sandbox: … plugin type=\"sluice\" failed (add): {msg}");
@@ -205,11 +189,7 @@ fn check_and_repair(page: &mut Page, town: &Town, plugin: &Plugin, request: &Req
     page.why("CHECK compares the kernel's table with what the annotations ask for. ADD may be repeated at any time: \
               it changes nothing where all is well, and puts right what is not, in one step.")?;
     let (outcome, _) = call(plugin, "CHECK", request);
-    page.claim(
-        outcome.code == Some(0),
-        "CHECK finds all as it should be",
-        &ended(&outcome),
-    )?;
+    page.claim(outcome.code == Some(0), "CHECK finds all as it should be", &ended(&outcome))?;
 
     let ruleset = rules::read(&town.pod)?.ok_or(Stop::Otherwise("the pod has no table".to_owned()))?;
     let chain = rules::delete_inbound(&town.pod, ruleset)?;
@@ -228,17 +208,9 @@ fn check_and_repair(page: &mut Page, town: &Town, plugin: &Plugin, request: &Req
 
     page.gap()?;
     let (outcome, took) = call(plugin, "ADD", request);
-    page.claim(
-        outcome.code == Some(0),
-        &format!("ADD again ended well in {}", ms(took)),
-        &ended(&outcome),
-    )?;
+    page.claim(outcome.code == Some(0), &format!("ADD again ended well in {}", ms(took)), &ended(&outcome))?;
     let (outcome, _) = call(plugin, "CHECK", request);
-    page.claim(
-        outcome.code == Some(0),
-        "CHECK finds all as it should be once more",
-        &ended(&outcome),
-    )?;
+    page.claim(outcome.code == Some(0), "CHECK finds all as it should be once more", &ended(&outcome))?;
     town.ask(page, Caller::Client, POD, APP, Way::Proxy)
 }
 
@@ -246,16 +218,8 @@ fn del(page: &mut Page, town: &Town, plugin: &Plugin, request: &Request) -> Resu
     page.step("DEL")?;
     page.why("The pod goes; whatever ADD made goes with it.")?;
     let (outcome, took) = call(plugin, "DEL", request);
-    page.claim(
-        outcome.code == Some(0),
-        &format!("DEL ended well in {}", ms(took)),
-        &ended(&outcome),
-    )?;
+    page.claim(outcome.code == Some(0), &format!("DEL ended well in {}", ms(took)), &ended(&outcome))?;
     let nothing = rules::read(&town.pod)?.is_none() && plugin.attachments().is_empty();
-    page.claim(
-        nothing,
-        "no table in the pod, no state on the node",
-        "something is left",
-    )?;
+    page.claim(nothing, "no table in the pod, no state on the node", "something is left")?;
     town.ask_both(page, Way::Straight)
 }

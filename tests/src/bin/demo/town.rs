@@ -61,13 +61,7 @@ impl Town {
     /// Builds it, and starts everyone.
     pub(crate) fn build() -> io::Result<Self> {
         let (pod, outside) = (Netns::new(), Netns::new());
-        pod.cable(
-            "eth0",
-            &["10.244.0.7/24"],
-            &outside,
-            "veth0",
-            &["10.244.0.1/24", "10.244.0.20/24"],
-        );
+        pod.cable("eth0", &["10.244.0.7/24"], &outside, "veth0", &["10.244.0.1/24", "10.244.0.20/24"]);
         let several_users = need::ids().is_ok();
         let (app, proxy) = match several_users {
             true => (Who::APP, Who::new(PROXY_UID, PROXY_UID)),
@@ -76,20 +70,11 @@ impl Town {
         http::serve(&pod, app, "app", "0.0.0.0", &[APP, METRICS])?;
         http::serve(&outside, Who::ROOT, "server", SERVER, &[WEB, DATABASE])?;
         let sidecar = Sidecar::start(&pod, proxy, several_users)?;
-        Ok(Town {
-            pod,
-            outside,
-            sidecar,
-            app,
-            proxy,
-            several_users,
-        })
+        Ok(Town { pod, outside, sidecar, app, proxy, several_users })
     }
 
     pub(crate) fn picture(page: &mut Page) -> Result<(), Stop> {
-        PICTURE
-            .lines()
-            .try_for_each(|line| page.line(&page.ink(Ink::Code, line)))
+        PICTURE.lines().try_for_each(|line| page.line(&page.ink(Ink::Code, line)))
     }
 
     /// One request; what became of it must be as claimed.
@@ -126,10 +111,7 @@ impl Town {
         let text = format!("{name:<6} → {:<16}  {route:<38}  {}", to.to_string(), wanted.body);
         match http::get(ns, who, to) {
             Ok(answer) => {
-                let seen = answer
-                    .via
-                    .as_ref()
-                    .map_or("straight".to_owned(), |via| format!("proxy {via}"));
+                let seen = answer.via.as_ref().map_or("straight".to_owned(), |via| format!("proxy {via}"));
                 page.claim(answer == wanted, &text, &format!("seen: {seen}, {}", answer.body))
             }
             Err(error) => page.claim(false, &text, &format!("seen: {error}")),

@@ -29,11 +29,7 @@ fn answer(mut stream: TcpStream, name: &str) -> Result<()> {
             }
         }
         let body = format!("{name} sees {} at {}\n{head}", plain(peer), plain(own));
-        write!(
-            stream,
-            "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nserver: {name}\r\n\r\n{body}",
-            body.len()
-        )?;
+        write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nserver: {name}\r\n\r\n{body}", body.len())?;
     }
 }
 
@@ -48,10 +44,7 @@ pub(crate) fn get(address: &str, path: &str) -> Result<()> {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     println!("from {}", stream.local_addr()?);
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"
-    )?;
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")?;
     let mut reader = BufReader::new(stream);
     let (mut head, mut length) = (String::new(), None);
     while !head.ends_with("\r\n\r\n") {
@@ -66,9 +59,7 @@ pub(crate) fn get(address: &str, path: &str) -> Result<()> {
         }
     }
     let mut body = String::new();
-    reader
-        .take(length.unwrap_or(u64::MAX))
-        .read_to_string(&mut body)?;
+    reader.take(length.unwrap_or(u64::MAX)).read_to_string(&mut body)?;
     print!("{head}{body}");
     Ok(())
 }

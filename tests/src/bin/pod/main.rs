@@ -2,12 +2,7 @@
 //! DNS client. One static program, so that an image is one file.
 //!
 //! std only: `runtime::tools` compiles it by itself, static.
-#![allow(
-    clippy::print_stdout,
-    clippy::indexing_slicing,
-    clippy::disallowed_methods,
-    missing_docs
-)]
+#![allow(clippy::print_stdout, clippy::indexing_slicing, clippy::disallowed_methods, missing_docs)]
 
 mod dns;
 mod http;

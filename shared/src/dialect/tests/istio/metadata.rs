@@ -11,25 +11,10 @@ fn proxy_metadata_sets_its_fields() {
         ("ISTIO_DUAL_STACK", "true", Field::Ipv6, "capture"),
         ("ISTIO_DUAL_STACK", "false", Field::Ipv6, "bypass"),
         ("INVALID_DROP", "true", Field::DropInvalid, "true"),
-        (
-            "ISTIO_OUTBOUND_OWNER_GROUPS",
-            "1000,2000",
-            Field::IncludeGids,
-            "1000,2000",
-        ),
+        ("ISTIO_OUTBOUND_OWNER_GROUPS", "1000,2000", Field::IncludeGids, "1000,2000"),
         ("ISTIO_OUTBOUND_OWNER_GROUPS", "*", Field::IncludeGids, ""),
-        (
-            "ISTIO_OUTBOUND_OWNER_GROUPS_EXCLUDE",
-            "3000",
-            Field::ExcludeGids,
-            "3000",
-        ),
-        (
-            "ISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR",
-            "127.0.0.0/8",
-            Field::LoopbackCidrs,
-            "127.0.0.0/8,::1",
-        ),
+        ("ISTIO_OUTBOUND_OWNER_GROUPS_EXCLUDE", "3000", Field::ExcludeGids, "3000"),
+        ("ISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR", "127.0.0.0/8", Field::LoopbackCidrs, "127.0.0.0/8,::1"),
     ] {
         let case = injected(&[(CONFIG, &metadata(name, value))]);
         assert_eq!(case.field(field), text, "{name} {value}");
@@ -39,10 +24,7 @@ fn proxy_metadata_sets_its_fields() {
         assert_eq!(defaults.field(field), text, "defaults.istio.{name} {value}");
     }
     let case = injected(&[(CONFIG, &metadata("ISTIO_META_DNS_CAPTURE", "true"))]);
-    assert_eq!(
-        case.source(Field::DnsPort),
-        "proxy.istio.io/config ISTIO_META_DNS_CAPTURE"
-    );
+    assert_eq!(case.source(Field::DnsPort), "proxy.istio.io/config ISTIO_META_DNS_CAPTURE");
 }
 
 #[test]
@@ -70,27 +52,11 @@ fn bad_proxy_metadata_is_an_error() {
     for (name, value, word) in [
         ("ISTIO_META_DNS_CAPTURE", "yes", "true or false"),
         ("ISTIO_DUAL_STACK", "", "empty"),
-        (
-            "ISTIO_OUTBOUND_OWNER_GROUPS",
-            "1000,staff",
-            "\"staff\" is a group's name",
-        ),
-        (
-            "ISTIO_OUTBOUND_OWNER_GROUPS_EXCLUDE",
-            "root",
-            "\"root\" is a group's name",
-        ),
+        ("ISTIO_OUTBOUND_OWNER_GROUPS", "1000,staff", "\"staff\" is a group's name"),
+        ("ISTIO_OUTBOUND_OWNER_GROUPS_EXCLUDE", "root", "\"root\" is a group's name"),
         ("ISTIO_OUTBOUND_OWNER_GROUPS_EXCLUDE", "*", "use numbers"),
-        (
-            "ISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR",
-            "10.0.0.0/8",
-            "within 127.0.0.0/8",
-        ),
-        (
-            "ISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR",
-            "127.0.0.0/7",
-            "within 127.0.0.0/8",
-        ),
+        ("ISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR", "10.0.0.0/8", "within 127.0.0.0/8"),
+        ("ISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR", "127.0.0.0/7", "within 127.0.0.0/8"),
         ("ISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR", "::1", "within 127.0.0.0/8"),
         ("ISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR", "", "within 127.0.0.0/8"),
     ] {
@@ -100,10 +66,7 @@ fn bad_proxy_metadata_is_an_error() {
             word,
         ]);
         let error = config_error(&json!({"istio": {name: value}}));
-        assert!(
-            error.starts_with(&format!("defaults.istio.{name}: ")) && error.contains(word),
-            "{error}"
-        );
+        assert!(error.starts_with(&format!("defaults.istio.{name}: ")) && error.contains(word), "{error}");
     }
     injected(&[(CONFIG, "proxyMetadata: {")]).bad(&["annotation proxy.istio.io/config", "is not YAML"]);
 }
@@ -113,29 +76,14 @@ fn the_first_address_decides_ipv6_without_dual_stack() {
     assert_eq!(injected(&[]).address("10.0.0.1").field(Field::Ipv6), "bypass");
     assert_eq!(injected(&[]).address("fd00::1").field(Field::Ipv6), "capture");
     let dual = json!({"istio": {"ISTIO_DUAL_STACK": true}});
-    assert_eq!(
-        injected(&[])
-            .address("10.0.0.1")
-            .defaults(dual)
-            .field(Field::Ipv6),
-        "capture"
-    );
+    assert_eq!(injected(&[]).address("10.0.0.1").defaults(dual).field(Field::Ipv6), "capture");
     let ours = json!({"istio": {"ipv6": "reject"}});
-    assert_eq!(
-        injected(&[])
-            .address("10.0.0.1")
-            .defaults(ours)
-            .field(Field::Ipv6),
-        "reject"
-    );
+    assert_eq!(injected(&[]).address("10.0.0.1").defaults(ours).field(Field::Ipv6), "reject");
 }
 
 #[test]
 fn a_pod_whose_address_nobody_told_keeps_ipv6_in_the_mesh() {
-    assert_eq!(
-        Case::of(&[("sidecar.istio.io/status", STATUS)]).field(Field::Ipv6),
-        "capture"
-    );
+    assert_eq!(Case::of(&[("sidecar.istio.io/status", STATUS)]).field(Field::Ipv6), "capture");
 }
 
 #[test]
@@ -159,8 +107,5 @@ fn defaults_go_by_istios_names_and_by_ours() {
     let twice = json!({"istio": {"ISTIO_DUAL_STACK": true, "ipv6": "bypass"}});
     assert!(config_error(&twice).contains("ISTIO_DUAL_STACK and ipv6 set the same"));
     let unknown = config_error(&json!({"istio": {"ISTIO_META_DNS_CAPTUR": true}}));
-    assert!(
-        unknown.contains("the nearest known name is ISTIO_META_DNS_CAPTURE"),
-        "{unknown}"
-    );
+    assert!(unknown.contains("the nearest known name is ISTIO_META_DNS_CAPTURE"), "{unknown}");
 }

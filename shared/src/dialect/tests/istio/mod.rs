@@ -33,9 +33,7 @@ fn injected(more: &[(&str, &str)]) -> Case {
 
 /// A pod of which the injector says no more than that it has a sidecar.
 fn bare(more: &[(&str, &str)]) -> Case {
-    Case::of(&[("sidecar.istio.io/status", STATUS)])
-        .address("10.1.0.2")
-        .with(more)
+    Case::of(&[("sidecar.istio.io/status", STATUS)]).address("10.1.0.2").with(more)
 }
 
 fn metadata(name: &str, value: &str) -> String {
@@ -91,14 +89,8 @@ fn interception_mode_none_programs_nothing() {
 #[test]
 fn interception_mode_tproxy_sets_mode_and_proxy_mark() {
     let case = injected(&[("sidecar.istio.io/interceptionMode", "TPROXY")]);
-    assert_eq!(
-        (case.field(Field::Mode), case.field(Field::ProxyMark)),
-        ("tproxy".into(), "1337".into())
-    );
-    assert_eq!(
-        (case.field(Field::ProxyUid), case.field(Field::ProxyGid)),
-        ("1337".into(), "1337".into())
-    );
+    assert_eq!((case.field(Field::Mode), case.field(Field::ProxyMark)), ("tproxy".into(), "1337".into()));
+    assert_eq!((case.field(Field::ProxyUid), case.field(Field::ProxyGid)), ("1337".into(), "1337".into()));
     assert_eq!(case.source(Field::ProxyMark), "sidecar.istio.io/interceptionMode");
     assert_eq!(case.field(Field::TunnelPorts), "15008");
     let other = case.defaults(json!({"istio": {"proxy-mark": "0x2a"}}));
@@ -109,15 +101,9 @@ fn interception_mode_tproxy_sets_mode_and_proxy_mark() {
 fn the_pods_interception_mode_replaces_that_of_the_defaults() {
     let tproxy = json!({"istio": {"interceptionMode": "TPROXY"}});
     let case = bare(&[]).defaults(tproxy.clone());
-    assert_eq!(
-        (case.field(Field::Mode), case.field(Field::ProxyMark)),
-        ("tproxy".into(), "1337".into())
-    );
+    assert_eq!((case.field(Field::Mode), case.field(Field::ProxyMark)), ("tproxy".into(), "1337".into()));
     let case = injected(&[]).defaults(tproxy);
-    assert_eq!(
-        (case.field(Field::Mode), case.field(Field::ProxyMark)),
-        ("redirect".into(), "none".into())
-    );
+    assert_eq!((case.field(Field::Mode), case.field(Field::ProxyMark)), ("redirect".into(), "none".into()));
 }
 
 #[test]
@@ -135,39 +121,14 @@ fn another_interception_mode_is_an_error() {
 #[test]
 fn each_traffic_annotation_sets_its_field() {
     for (key, text, field, value) in [
-        (
-            "includeInboundPorts",
-            "80,443",
-            Field::IncludeInboundPorts,
-            "80,443",
-        ),
+        ("includeInboundPorts", "80,443", Field::IncludeInboundPorts, "80,443"),
         ("includeInboundPorts", "", Field::IncludeInboundPorts, ""),
-        (
-            "excludeInboundPorts",
-            "22,15020",
-            Field::ExcludeInboundPorts,
-            "22,15020-15021,15090",
-        ),
-        (
-            "excludeInboundPorts",
-            "",
-            Field::ExcludeInboundPorts,
-            "15020-15021,15090",
-        ),
+        ("excludeInboundPorts", "22,15020", Field::ExcludeInboundPorts, "22,15020-15021,15090"),
+        ("excludeInboundPorts", "", Field::ExcludeInboundPorts, "15020-15021,15090"),
         ("includeOutboundPorts", "8443", Field::AlsoOutboundPorts, "8443"),
-        (
-            "excludeOutboundPorts",
-            "3306",
-            Field::ExcludeOutboundPorts,
-            "3306",
-        ),
+        ("excludeOutboundPorts", "3306", Field::ExcludeOutboundPorts, "3306"),
         ("excludeOutboundPorts", "", Field::ExcludeOutboundPorts, ""),
-        (
-            "excludeOutboundPorts",
-            "3000-3306, 25,",
-            Field::ExcludeOutboundPorts,
-            "25,3000-3306",
-        ),
+        ("excludeOutboundPorts", "3000-3306, 25,", Field::ExcludeOutboundPorts, "25,3000-3306"),
         (
             "includeOutboundIPRanges",
             "10.0.0.0/8, 1.2.3.0/24",
@@ -175,24 +136,14 @@ fn each_traffic_annotation_sets_its_field() {
             "1.2.3.0/24,10.0.0.0/8",
         ),
         ("includeOutboundIPRanges", "", Field::IncludeOutboundCidrs, ""),
-        (
-            "includeOutboundIPRanges",
-            "127.0.0.1/32",
-            Field::IncludeOutboundCidrs,
-            "127.0.0.1",
-        ),
+        ("includeOutboundIPRanges", "127.0.0.1/32", Field::IncludeOutboundCidrs, "127.0.0.1"),
         (
             "excludeOutboundIPRanges",
             "169.254.169.254,fd00::/8",
             Field::ExcludeOutboundCidrs,
             "169.254.169.254,fd00::/8",
         ),
-        (
-            "excludeInterfaces",
-            "net1, net2",
-            Field::ExcludeInterfaces,
-            "net1,net2",
-        ),
+        ("excludeInterfaces", "net1, net2", Field::ExcludeInterfaces, "net1,net2"),
         ("kubevirtInterfaces", "k6t0", Field::OutboundInterfaces, "k6t0"),
     ] {
         let key = format!("traffic.sidecar.istio.io/{key}");
@@ -214,17 +165,10 @@ fn reroute_virtual_interfaces_beats_the_older_name() {
         ("istio.io/reroute-virtual-interfaces", "br0"),
     ]);
     assert_eq!(case.field(Field::OutboundInterfaces), "br0");
-    assert_eq!(
-        case.source(Field::OutboundInterfaces),
-        "istio.io/reroute-virtual-interfaces"
-    );
+    assert_eq!(case.source(Field::OutboundInterfaces), "istio.io/reroute-virtual-interfaces");
     let case = bare(&[("traffic.sidecar.istio.io/kubevirtInterfaces", "k6t0")])
         .defaults(json!({"istio": {"reroute-virtual-interfaces": "br0"}}));
-    assert_eq!(
-        case.field(Field::OutboundInterfaces),
-        "k6t0",
-        "an annotation beats a default"
-    );
+    assert_eq!(case.field(Field::OutboundInterfaces), "k6t0", "an annotation beats a default");
 }
 
 #[test]
@@ -259,11 +203,7 @@ fn our_annotations_are_the_strongest_here_too() {
         ("sluice-cni.dev/dns-port", "none"),
         ("sluice-cni.dev/ipv6", "reject"),
     ]);
-    for (field, text) in [
-        (Field::Mode, "redirect"),
-        (Field::DnsPort, "none"),
-        (Field::Ipv6, "reject"),
-    ] {
+    for (field, text) in [(Field::Mode, "redirect"), (Field::DnsPort, "none"), (Field::Ipv6, "reject")] {
         assert_eq!(case.field(field), text);
     }
 }

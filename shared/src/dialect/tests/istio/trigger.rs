@@ -10,36 +10,20 @@ fn it_acts_where_the_status_names_istio_proxy_in_either_list() {
         r#"{"containers":["istio-proxy"]}"#,
         r#"{"version":"7","initContainers":["istio-validation"],"containers":["istio-proxy"],"volumes":null}"#,
     ] {
-        assert_eq!(
-            Case::of(&[("sidecar.istio.io/status", status)]).dialect(),
-            Dialect::Istio,
-            "{status}"
-        );
+        assert_eq!(Case::of(&[("sidecar.istio.io/status", status)]).dialect(), Dialect::Istio, "{status}");
     }
-    for status in [
-        r#"{"containers":null,"initContainers":null}"#,
-        "{}",
-        r#"{"containers":["istio-proxy-2"]}"#,
-    ] {
+    for status in
+        [r#"{"containers":null,"initContainers":null}"#, "{}", r#"{"containers":["istio-proxy-2"]}"#]
+    {
         let left = Case::of(&[("sidecar.istio.io/status", status)]).left();
         assert_eq!(left, "sidecar.istio.io/status names no istio-proxy container");
     }
-    assert_eq!(
-        Case::of(&[("istio.io/rev", "default")]).left(),
-        "no mesh annotations"
-    );
+    assert_eq!(Case::of(&[("istio.io/rev", "default")]).left(), "no mesh annotations");
 }
 
 #[test]
 fn a_status_that_cannot_be_read_is_an_error() {
-    for status in [
-        "",
-        "{",
-        "[]",
-        "null",
-        "injected",
-        r#"{"containers":"istio-proxy"}"#,
-    ] {
+    for status in ["", "{", "[]", "null", "injected", r#"{"containers":"istio-proxy"}"#] {
         Case::of(&[("sidecar.istio.io/status", status)])
             .bad(&["annotation sidecar.istio.io/status", "use JSON like"]);
     }
@@ -48,25 +32,15 @@ fn a_status_that_cannot_be_read_is_an_error() {
 #[test]
 fn it_does_not_act_beside_istio_init() {
     let status = r#"{"initContainers":["istio-init"],"containers":["istio-proxy"]}"#;
-    assert!(
-        injected(&[("sidecar.istio.io/status", status)])
-            .left()
-            .contains("istio-init")
-    );
+    assert!(injected(&[("sidecar.istio.io/status", status)]).left().contains("istio-init"));
 }
 
 #[test]
 fn it_does_not_act_where_inject_is_false() {
     for word in ["false", "False", "0"] {
-        assert_eq!(
-            injected(&[("sidecar.istio.io/inject", word)]).left(),
-            "sidecar.istio.io/inject is false"
-        );
+        assert_eq!(injected(&[("sidecar.istio.io/inject", word)]).left(), "sidecar.istio.io/inject is false");
     }
-    assert_eq!(
-        injected(&[("sidecar.istio.io/inject", "true")]).dialect(),
-        Dialect::Istio
-    );
+    assert_eq!(injected(&[("sidecar.istio.io/inject", "true")]).dialect(), Dialect::Istio);
 }
 
 #[test]
@@ -76,9 +50,6 @@ fn it_does_not_act_for_gateway_and_grpc_templates() {
         assert_eq!(left, "inject.istio.io/templates names a gateway or gRPC template");
     }
     for templates in ["sidecar", "sidecar,my-gateway-extras"] {
-        assert_eq!(
-            injected(&[("inject.istio.io/templates", templates)]).dialect(),
-            Dialect::Istio
-        );
+        assert_eq!(injected(&[("inject.istio.io/templates", templates)]).dialect(), Dialect::Istio);
     }
 }

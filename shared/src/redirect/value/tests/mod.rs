@@ -7,9 +7,7 @@ use crate::redirect::{Field, Redirect};
 #[track_caller]
 fn taken(field: Field, text: &str) -> String {
     let mut redirect = Redirect::new("test");
-    redirect
-        .set(field, text, "annotation")
-        .unwrap_or_else(|error| panic!("{field}: {error}"));
+    redirect.set(field, text, "annotation").unwrap_or_else(|error| panic!("{field}: {error}"));
     assert_eq!(redirect.source(field), "annotation");
     redirect.get(field)
 }
@@ -18,10 +16,7 @@ fn taken(field: Field, text: &str) -> String {
 fn refused(field: Field, text: &str) -> String {
     let mut redirect = Redirect::new("test");
     let before = redirect.clone();
-    let error = redirect
-        .set(field, text, "annotation")
-        .expect_err(text)
-        .to_string();
+    let error = redirect.set(field, text, "annotation").expect_err(text).to_string();
     assert_eq!(redirect, before, "a refused value changes nothing");
     assert!(!error.contains('\n') && error.len() < 300, "{error}");
     error
@@ -75,14 +70,8 @@ fn an_error_says_value_item_and_what_is_allowed() {
         refused(Field::ExcludeInboundPorts, "80,abc"),
         "\"80,abc\": \"abc\" is not a port; use numbers 0 to 65535 or ranges like 8000-8010, separated by commas"
     );
-    assert_eq!(
-        refused(Field::Mode, "both"),
-        "\"both\" is not known here; use redirect or tproxy"
-    );
-    assert_eq!(
-        refused(Field::Mode, ""),
-        "the value is empty; use redirect or tproxy"
-    );
+    assert_eq!(refused(Field::Mode, "both"), "\"both\" is not known here; use redirect or tproxy");
+    assert_eq!(refused(Field::Mode, ""), "the value is empty; use redirect or tproxy");
 }
 
 #[test]
@@ -105,12 +94,9 @@ fn only_lists_take_a_star_that_stands_alone() {
         assert_eq!(taken(field, ""), "");
         assert!(refused(field, "*,80").contains("\"*\" cannot be an item"));
     }
-    for field in [
-        Field::ExcludeInboundPorts,
-        Field::ExcludeOutboundCidrs,
-        Field::ProxyUid,
-        Field::ExcludeInterfaces,
-    ] {
+    for field in
+        [Field::ExcludeInboundPorts, Field::ExcludeOutboundCidrs, Field::ProxyUid, Field::ExcludeInterfaces]
+    {
         assert!(refused(field, "*").contains("\"*\" cannot be an item"));
     }
 }
@@ -129,19 +115,12 @@ fn single_ports_are_1_to_65535_or_none() {
 
 #[test]
 fn ids_are_32_bit_numbers_and_ranges() {
-    for field in [
-        Field::ProxyUid,
-        Field::ProxyGid,
-        Field::ExcludeUids,
-        Field::ExcludeGids,
-        Field::IncludeGids,
-    ] {
-        for (text, canonical) in [
-            ("", ""),
-            ("0", "0"),
-            ("2102,1337", "1337,2102"),
-            ("0-4294967295", "0-4294967295"),
-        ] {
+    for field in
+        [Field::ProxyUid, Field::ProxyGid, Field::ExcludeUids, Field::ExcludeGids, Field::IncludeGids]
+    {
+        for (text, canonical) in
+            [("", ""), ("0", "0"), ("2102,1337", "1337,2102"), ("0-4294967295", "0-4294967295")]
+        {
             assert_eq!(taken(field, text), canonical);
         }
         for text in ["4294967296", "root", "-1", "5-1", "1,x"] {
@@ -189,9 +168,7 @@ fn cidrs_refuse_everything_else() {
     ] {
         let error = refused(Field::ExcludeInboundCidrs, &format!("10.0.0.0/8,{item}"));
         assert!(
-            error.contains(&format!(
-                "\"{item}\" is not an address or CIDR; use addresses or CIDRs"
-            )),
+            error.contains(&format!("\"{item}\" is not an address or CIDR; use addresses or CIDRs")),
             "{error}"
         );
     }
@@ -199,23 +176,14 @@ fn cidrs_refuse_everything_else() {
 
 #[test]
 fn passthrough_sources_are_addresses() {
-    assert_eq!(
-        taken(Field::PassthroughSources, "::6, 127.0.0.6"),
-        "127.0.0.6,::6"
-    );
+    assert_eq!(taken(Field::PassthroughSources, "::6, 127.0.0.6"), "127.0.0.6,::6");
     assert!(refused(Field::PassthroughSources, "127.0.0.6/32").contains("is not an address"));
 }
 
 #[test]
 fn interface_names_are_what_the_kernel_takes() {
-    assert_eq!(
-        taken(Field::ExcludeInterfaces, "net1, eth0.100 ,net1"),
-        "eth0.100,net1"
-    );
-    assert_eq!(
-        taken(Field::OutboundInterfaces, "abcdefghijklmno"),
-        "abcdefghijklmno"
-    );
+    assert_eq!(taken(Field::ExcludeInterfaces, "net1, eth0.100 ,net1"), "eth0.100,net1");
+    assert_eq!(taken(Field::OutboundInterfaces, "abcdefghijklmno"), "abcdefghijklmno");
     for (item, why) in [
         ("abcdefghijklmnop", "is longer"),
         ("ääääääää", "is longer"),
@@ -232,26 +200,12 @@ fn interface_names_are_what_the_kernel_takes() {
 
 #[test]
 fn the_proxy_mark_is_decimal_or_hex_and_not_zero() {
-    for (text, canonical) in [
-        ("1337", "1337"),
-        ("0x539", "1337"),
-        ("0XFFFFFFFF", "4294967295"),
-        ("none", "none"),
-    ] {
+    for (text, canonical) in
+        [("1337", "1337"), ("0x539", "1337"), ("0XFFFFFFFF", "4294967295"), ("none", "none")]
+    {
         assert_eq!(taken(Field::ProxyMark, text), canonical);
     }
-    for text in [
-        "0",
-        "0x0",
-        "",
-        "0x",
-        "0x+1",
-        "0x100000000",
-        "4294967296",
-        "-1",
-        "539h",
-        "0x539/0xfff",
-    ] {
+    for text in ["0", "0x0", "", "0x", "0x+1", "0x100000000", "4294967296", "-1", "539h", "0x539/0xfff"] {
         assert!(
             refused(Field::ProxyMark, text)
                 .ends_with("use a number 1 to 4294967295, decimal or like 0x539, or none")
@@ -279,14 +233,6 @@ fn words_are_taken_as_they_are_written() {
 
 #[test]
 fn ten_thousand_cidrs_are_one_sort() {
-    let list: Vec<String> = (0..10_000u32)
-        .rev()
-        .map(|n| format!("10.{}.{}.0/25", n >> 8, n & 255))
-        .collect();
-    assert_eq!(
-        taken(Field::ExcludeOutboundCidrs, &list.join(","))
-            .split(',')
-            .count(),
-        10_000
-    );
+    let list: Vec<String> = (0..10_000u32).rev().map(|n| format!("10.{}.{}.0/25", n >> 8, n & 255)).collect();
+    assert_eq!(taken(Field::ExcludeOutboundCidrs, &list.join(",")).split(',').count(), 10_000);
 }

@@ -21,10 +21,7 @@ fn list<T: Strategy<Value = String>>(item: T) -> impl Strategy<Value = String> {
 
 fn numbers(last: u32) -> impl Strategy<Value = String> {
     let range = move |(one, other): (u32, u32)| format!("{}-{}", one.min(other), one.max(other));
-    list(prop_oneof![
-        (0..=last).prop_map(|it| it.to_string()),
-        (0..=last, 0..=last).prop_map(range)
-    ])
+    list(prop_oneof![(0..=last).prop_map(|it| it.to_string()), (0..=last, 0..=last).prop_map(range)])
 }
 
 /// A text that the field takes.
@@ -32,16 +29,12 @@ fn text_for(field: Field) -> BoxedStrategy<String> {
     let words =
         |words: &'static [&'static str]| proptest::sample::select(words).prop_map(str::to_owned).boxed();
     match field {
-        Field::InboundPort | Field::OutboundPort | Field::DnsPort => prop_oneof![
-            Just("none".to_owned()),
-            (1..=65535u32).prop_map(|it| it.to_string())
-        ]
-        .boxed(),
-        Field::ProxyMark => prop_oneof![
-            Just("none".to_owned()),
-            (1..=u32::MAX).prop_map(|it| format!("{it:#x}"))
-        ]
-        .boxed(),
+        Field::InboundPort | Field::OutboundPort | Field::DnsPort => {
+            prop_oneof![Just("none".to_owned()), (1..=65535u32).prop_map(|it| it.to_string())].boxed()
+        }
+        Field::ProxyMark => {
+            prop_oneof![Just("none".to_owned()), (1..=u32::MAX).prop_map(|it| format!("{it:#x}"))].boxed()
+        }
         Field::Mode => words(&["redirect", "tproxy"]),
         Field::SelfCalls => words(&["bypass", "inbound"]),
         Field::Forwarded => words(&["leave", "capture"]),
@@ -69,17 +62,13 @@ fn text_for(field: Field) -> BoxedStrategy<String> {
 }
 
 fn any_redirect() -> impl Strategy<Value = Redirect> {
-    Field::ALL
-        .iter()
-        .map(|field| text_for(*field))
-        .collect::<Vec<_>>()
-        .prop_map(|texts| {
-            let mut redirect = Redirect::new("test");
-            for (field, text) in Field::ALL.iter().zip(texts) {
-                redirect.set(*field, &text, "annotation").unwrap();
-            }
-            redirect
-        })
+    Field::ALL.iter().map(|field| text_for(*field)).collect::<Vec<_>>().prop_map(|texts| {
+        let mut redirect = Redirect::new("test");
+        for (field, text) in Field::ALL.iter().zip(texts) {
+            redirect.set(*field, &text, "annotation").unwrap();
+        }
+        redirect
+    })
 }
 
 proptest! {
@@ -127,12 +116,8 @@ proptest! {
 
 #[test]
 fn stored_fields_that_nobody_knows_are_refused() {
-    let error = Redirect::from_fields([("proxy-udi", "1", "")])
-        .unwrap_err()
-        .to_string();
+    let error = Redirect::from_fields([("proxy-udi", "1", "")]).unwrap_err().to_string();
     assert_eq!(error, "proxy-udi is not a field; the nearest is proxy-uid");
-    let error = Redirect::from_fields([("mode", "x", "")])
-        .unwrap_err()
-        .to_string();
+    let error = Redirect::from_fields([("mode", "x", "")]).unwrap_err().to_string();
     assert_eq!(error, "mode: \"x\" is not known here; use redirect or tproxy");
 }

@@ -21,21 +21,14 @@ fn only_a_packet_that_opens_a_connection_is_judged() {
     ] {
         for packet in [out(OUTSIDE, 80), arriving(80)] {
             let Judgement { rule, action } = judge(&redirect, &packet.flags(bits));
-            assert_eq!(
-                (rule == RuleId::NotOpening, action == Leave),
-                (!opens, !opens),
-                "{bits:#x}"
-            );
+            assert_eq!((rule == RuleId::NotOpening, action == Leave), (!opens, !opens), "{bits:#x}");
         }
     }
 }
 
 #[test]
 fn other_protocols_are_left() {
-    let packet = Packet {
-        protocol: Protocol::Other(1),
-        ..out(OUTSIDE, 0)
-    };
+    let packet = Packet { protocol: Protocol::Other(1), ..out(OUTSIDE, 0) };
     check(&redirect(&[]), &packet, RuleId::NotTcpOrUdp, Leave);
 }
 
@@ -63,33 +56,10 @@ fn ipv6_reject_resets_what_ipv4_would_divert_and_nothing_else() {
     check(&redirect, &v6, RuleId::ArrivingIncluded, Reset);
     check(&redirect, &out("2001:db8::1", 53), RuleId::OutputDns, Reset);
     check(&redirect, &out("2001:db8::1", 53).udp(), RuleId::OutputDns, Leave);
-    check(
-        &redirect,
-        &out("fd00:1::2", 80).proxy().by("lo"),
-        RuleId::OutputSelfCall,
-        Reset,
-    );
-    check(
-        &redirect,
-        &out("2001:db8::1", 25),
-        RuleId::OutputExcludedPort,
-        Leave,
-    );
-    check(
-        &redirect,
-        &v6.clone().flags(flags::ACK).invalid(),
-        RuleId::NotOpening,
-        Leave,
-    );
-    check(
-        &redirect,
-        &Packet {
-            protocol: Protocol::Other(58),
-            ..v6
-        },
-        RuleId::NotTcpOrUdp,
-        Leave,
-    );
+    check(&redirect, &out("fd00:1::2", 80).proxy().by("lo"), RuleId::OutputSelfCall, Reset);
+    check(&redirect, &out("2001:db8::1", 25), RuleId::OutputExcludedPort, Leave);
+    check(&redirect, &v6.clone().flags(flags::ACK).invalid(), RuleId::NotOpening, Leave);
+    check(&redirect, &Packet { protocol: Protocol::Other(58), ..v6 }, RuleId::NotTcpOrUdp, Leave);
     check(&redirect, &out(OUTSIDE, 80), RuleId::OutputIncluded, To(15001));
 }
 
@@ -98,48 +68,23 @@ fn invalid_packets_that_arrive_are_dropped_where_asked() {
     let redirect_with = redirect(&[(Field::DropInvalid, "true"), (Field::ExcludeInterfaces, "net1")]);
     let invalid = arriving(80).flags(flags::ACK).invalid();
     check(&redirect_with, &invalid, RuleId::InvalidDropped, Drop);
+    check(&redirect_with, &invalid.clone().udp(), RuleId::InvalidDropped, Drop);
     check(
         &redirect_with,
-        &invalid.clone().udp(),
+        &Packet { protocol: Protocol::Other(1), ..invalid.clone() },
         RuleId::InvalidDropped,
         Drop,
     );
-    check(
-        &redirect_with,
-        &Packet {
-            protocol: Protocol::Other(1),
-            ..invalid.clone()
-        },
-        RuleId::InvalidDropped,
-        Drop,
-    );
-    check(
-        &redirect_with,
-        &invalid.clone().from("fd00::1").to("fd00:1::2"),
-        RuleId::InvalidDropped,
-        Drop,
-    );
-    check(
-        &redirect_with,
-        &invalid.clone().by("net1"),
-        RuleId::NotOpening,
-        Leave,
-    );
-    check(
-        &redirect_with,
-        &out(OUTSIDE, 80).flags(flags::ACK).invalid(),
-        RuleId::NotOpening,
-        Leave,
-    );
+    check(&redirect_with, &invalid.clone().from("fd00::1").to("fd00:1::2"), RuleId::InvalidDropped, Drop);
+    check(&redirect_with, &invalid.clone().by("net1"), RuleId::NotOpening, Leave);
+    check(&redirect_with, &out(OUTSIDE, 80).flags(flags::ACK).invalid(), RuleId::NotOpening, Leave);
     check(&redirect(&[]), &invalid, RuleId::NotOpening, Leave);
 }
 
 #[test]
 fn every_rule_says_its_number_and_a_sentence_of_its_own() {
-    let sentences: std::collections::BTreeSet<String> = RuleId::ALL
-        .iter()
-        .map(|rule| format!("{} {rule}", rule.number()))
-        .collect();
+    let sentences: std::collections::BTreeSet<String> =
+        RuleId::ALL.iter().map(|rule| format!("{} {rule}", rule.number())).collect();
     assert_eq!(sentences.len(), RuleId::ALL.len());
     let said = judge(&redirect(&[]), &out(OUTSIDE, 80)).to_string();
     assert_eq!(
@@ -150,28 +95,16 @@ fn every_rule_says_its_number_and_a_sentence_of_its_own() {
 
 fn packet() -> impl Strategy<Value = Packet> {
     let port = prop_oneof![Just(53u16), Just(80), Just(15008), any::<u16>()];
-    let address = prop_oneof![
-        Just(OUTSIDE),
-        Just("127.0.0.1"),
-        Just("::1"),
-        Just("2001:db8::1"),
-        Just("10.1.0.2")
-    ];
+    let address =
+        prop_oneof![Just(OUTSIDE), Just("127.0.0.1"), Just("::1"), Just("2001:db8::1"), Just("10.1.0.2")];
     let interface = prop_oneof![Just("lo"), Just("eth0"), Just("k6t0")];
     let id = prop_oneof![Just(None), Just(Some(1337u32)), Just(Some(1000))];
     (port, address, interface, id, any::<(bool, bool, bool, bool)>()).prop_map(
         |(port, address, interface, id, (leaves, udp, here, invalid))| {
-            let packet = if leaves {
-                out(address, port).ids(id, id)
-            } else {
-                arriving(port).to(address)
-            };
+            let packet = if leaves { out(address, port).ids(id, id) } else { arriving(port).to(address) };
             let packet = if udp { packet.udp() } else { packet };
             let packet = if here { packet } else { packet.forwarded() };
-            Packet {
-                ct_invalid: invalid,
-                ..packet.by(interface)
-            }
+            Packet { ct_invalid: invalid, ..packet.by(interface) }
         },
     )
 }

@@ -36,11 +36,7 @@ fn istio_as_measured() {
         istio(&[dual]),
         istio(&[dns]),
         istio(&[dns, dual]),
-        istio(&[
-            dns,
-            (Field::DnsServers, "10.96.0.10"),
-            (Field::ExcludeOutboundPorts, ""),
-        ]),
+        istio(&[dns, (Field::DnsServers, "10.96.0.10"), (Field::ExcludeOutboundPorts, "")]),
         istio(&tproxy),
         istio(&[tproxy[0], tproxy[1], dual]),
     ];
@@ -65,11 +61,7 @@ fn istio_as_measured() {
         ("P17", out("10.96.0.10", 53).udp(), [L, L, L, D, D, D, L, L]),
         ("P18", out("10.96.0.10", 53), [O, O, O, D, D, D, O, O]),
         ("P19", out("10.96.0.10", 53).udp().proxy(), [L; 8]),
-        (
-            "P20",
-            out("127.0.0.53", 53).by("lo").udp(),
-            [L, L, L, D, D, L, L, L],
-        ),
+        ("P20", out("127.0.0.53", 53).by("lo").udp(), [L, L, L, D, D, L, L, L]),
         ("P21", out("127.0.0.53", 53).by("lo"), [L, L, L, D, D, O, L, L]),
         ("P22", out("169.254.20.10", 53).udp(), [L, L, L, D, D, L, L, L]),
         ("P24", out("192.0.2.10", 15020), [O, L, L, L, L, O, L, L]),
@@ -80,18 +72,10 @@ fn istio_as_measured() {
         ("P36", arriving(15006), [I, I, I, I, I, I, T, T]),
         ("P38", arriving(8125).udp(), [L; 8]),
         ("P40", out("10.2.0.1", 80).by("net1"), [O; 8]),
-        (
-            "P41",
-            arriving(80).by("k6t0").to("10.96.0.80").forwarded(),
-            [I, I, I, I, I, I, T, T],
-        ),
+        ("P41", arriving(80).by("k6t0").to("10.96.0.80").forwarded(), [I, I, I, I, I, I, T, T]),
         ("P44", out("fd00:96::80", 80), [L, L, O, L, O, L, L, O]),
         ("P46", out("fd00:1::2", 8080).by("lo"), [L; 8]),
-        (
-            "P47",
-            out("fd00:1::2", 8080).by("lo").proxy(),
-            [L, L, I, L, I, L, L, I],
-        ),
+        ("P47", out("fd00:1::2", 8080).by("lo").proxy(), [L, L, I, L, I, L, L, I]),
         ("P49", v6_in, [L, L, I, L, I, L, L, T]),
         ("P50", out("fd00:96::10", 53).udp(), [L, L, L, L, D, L, L, L]),
     ];
@@ -132,11 +116,7 @@ fn linkerd_as_measured() {
     let rows: [(&str, Packet, [Action; 5]); 21] = [
         ("1", out("10.66.0.20", 8080), [O; 5]),
         ("3", proxy(out("10.66.0.20", 8080)), [L; 5]),
-        (
-            "5",
-            out("10.66.0.20", 8080).ids(Some(1000), Some(2102)),
-            [O, O, O, L, O],
-        ),
+        ("5", out("10.66.0.20", 8080).ids(Some(1000), Some(2102)), [O, O, O, L, O]),
         ("9", out("10.66.0.20", 4191), [O; 5]),
         ("10", out("10.66.0.20", 4567), [O, L, O, O, O]),
         ("11", out("10.96.0.10", 53), [O; 5]),
@@ -151,15 +131,7 @@ fn linkerd_as_measured() {
         ("32", arriving(9999), [I, I, I, I, L]),
         ("33", arriving(8080).udp(), [L; 5]),
         // Ours: docker-in-docker keeps its egress.
-        (
-            "38",
-            arriving(443)
-                .by("docker0")
-                .from("172.17.0.2")
-                .to("10.96.0.10")
-                .forwarded(),
-            [L; 5],
-        ),
+        ("38", arriving(443).by("docker0").from("172.17.0.2").to("10.96.0.10").forwarded(), [L; 5]),
         ("41", out("fd66::20", 8080), [L, L, O, L, L]),
         ("43", out("fd66::10", 8080).by("lo"), [L; 5]),
         ("44", v6_in(8080), [L, L, I, L, L]),

@@ -11,11 +11,7 @@ use crate::redirect::{Field, Redirect};
 /// A redirect with inbound port 15006, outbound port 15001, proxy uid 1337 and what is said beside.
 pub(super) fn redirect(fields: &[(Field, &str)]) -> Redirect {
     let mut redirect = Redirect::new("test");
-    let usual = [
-        (Field::InboundPort, "15006"),
-        (Field::OutboundPort, "15001"),
-        (Field::ProxyUid, "1337"),
-    ];
+    let usual = [(Field::InboundPort, "15006"), (Field::OutboundPort, "15001"), (Field::ProxyUid, "1337")];
     for (field, text) in usual.iter().chain(fields) {
         redirect.set(*field, text, "test").unwrap();
     }
@@ -29,18 +25,9 @@ const SYN: Protocol = Protocol::Tcp { flags: flags::SYN };
 
 /// An app's SYN by eth0 from the pod.
 pub(super) fn out(dst: &str, dport: u16) -> Packet {
-    let src = if dst.contains(':') {
-        "fd00:1::2"
-    } else {
-        "10.1.0.2"
-    };
+    let src = if dst.contains(':') { "fd00:1::2" } else { "10.1.0.2" };
     Packet {
-        hook: Hook::Output {
-            oif: "eth0".into(),
-            uid: Some(1000),
-            gid: Some(1000),
-            mark: 0,
-        },
+        hook: Hook::Output { oif: "eth0".into(), uid: Some(1000), gid: Some(1000), mark: 0 },
         protocol: SYN,
         src: src.parse().unwrap(),
         sport: 40000,
@@ -53,10 +40,7 @@ pub(super) fn out(dst: &str, dport: u16) -> Packet {
 /// A peer's SYN by eth0 to the pod.
 pub(super) fn arriving(dport: u16) -> Packet {
     Packet {
-        hook: Hook::Arriving {
-            iif: "eth0".into(),
-            to_this_netns: true,
-        },
+        hook: Hook::Arriving { iif: "eth0".into(), to_this_netns: true },
         src: "10.1.0.9".parse().unwrap(),
         dst: "10.1.0.2".parse().unwrap(),
         ..out("10.1.0.2", dport)
@@ -65,17 +49,11 @@ pub(super) fn arriving(dport: u16) -> Packet {
 
 impl Packet {
     pub(super) fn udp(self) -> Self {
-        Self {
-            protocol: Protocol::Udp,
-            ..self
-        }
+        Self { protocol: Protocol::Udp, ..self }
     }
 
     pub(super) fn flags(self, flags: u8) -> Self {
-        Self {
-            protocol: Protocol::Tcp { flags },
-            ..self
-        }
+        Self { protocol: Protocol::Tcp { flags }, ..self }
     }
 
     pub(super) fn ids(mut self, user: Option<u32>, group: Option<u32>) -> Self {
@@ -112,24 +90,15 @@ impl Packet {
     }
 
     pub(super) fn from(self, src: &str) -> Self {
-        Self {
-            src: src.parse().unwrap(),
-            ..self
-        }
+        Self { src: src.parse().unwrap(), ..self }
     }
 
     pub(super) fn to(self, dst: &str) -> Self {
-        Self {
-            dst: dst.parse().unwrap(),
-            ..self
-        }
+        Self { dst: dst.parse().unwrap(), ..self }
     }
 
     pub(super) fn invalid(self) -> Self {
-        Self {
-            ct_invalid: true,
-            ..self
-        }
+        Self { ct_invalid: true, ..self }
     }
 }
 

@@ -1,0 +1,112 @@
+//! Who sends (contract 2.1, output rules 1 to 6).
+
+use std::net::IpAddr;
+
+use ipnetwork::IpNetwork;
+
+use super::addresses::Addresses;
+use super::dns::one_port;
+use super::{Draft, LO, leave, names, tcp};
+use crate::nft::build::Is;
+use crate::nft::{Rule, RuleBuilder, Verdict};
+use crate::redirect::{Cidrs, Field, Only, SelfCalls};
+
+impl Draft<'_> {
+    /// Rules 1 to 3.
+    pub(super) fn untouched(&mut self) -> Vec<Rule> {
+        let redirect = self.redirect;
+        let mut rules = Vec::new();
+        if let Some(names) =
+            self.sets.interfaces(redirect, Field::ExcludeInterfaces, &redirect.exclude_interfaces)
+        {
+            rules.push(leave(RuleBuilder::new().out_of_of(names), self.source(Field::ExcludeInterfaces)));
+        }
+        if let Some(ports) =
+            self.sets.ports(redirect, Field::ExcludeOutboundPorts, &redirect.exclude_outbound_ports)
+        {
+            rules.push(leave(
+                RuleBuilder::new().dport(Is::In, ports),
+                self.source(Field::ExcludeOutboundPorts),
+            ));
+        }
+        let sources: Cidrs = redirect.passthrough_sources.iter().copied().map(IpNetwork::from).collect();
+        for &family in self.families() {
+            let field = Field::PassthroughSources;
+            for addresses in Addresses::of(&mut self.sets, redirect, field, family, &sources) {
+                let rule = addresses.source_of(RuleBuilder::new().out_of(Is::In, LO));
+                rules.push(leave(rule, self.source(field)));
+            }
+        }
+        if let Some(mark) = redirect.proxy_mark {
+            let rule = RuleBuilder::new().out_of(Is::In, LO).mark(Is::In, mark);
+            rules.push(leave(rule, self.source(Field::ProxyMark)));
+        }
+        rules
+    }
+
+    /// Rule 4 where the proxy's calls to the pod's own address go to the inbound side, or another container
+    /// would be reached past it. Its other traffic falls off the end and is left alone. Empty where all is.
+    pub(super) fn proxy_calls(&mut self) -> Vec<Rule> {
+        let redirect = self.redirect;
+        let (SelfCalls::Inbound, Some(port)) = (redirect.self_calls, redirect.inbound_port) else {
+            return Vec::new();
+        };
+        let comment = self.source(Field::SelfCalls);
+        let mut rules = self.loopback();
+        if let Some(ports) = self.sets.ports(redirect, Field::TunnelPorts, &redirect.tunnel_ports) {
+            let rule = RuleBuilder::new().dport(Is::In, ports);
+            rules.push(leave(rule, self.source(Field::TunnelPorts)));
+        }
+        if redirect.dns_port.is_some() {
+            let rule = RuleBuilder::new().dport(Is::In, one_port(names::DNS));
+            rules.push(leave(rule, self.source(Field::DnsPort)));
+        }
+        rules.extend(self.divert(tcp().out_of(Is::In, LO), None, port, comment));
+        rules
+    }
+
+    /// One rule for each way to know the proxy's sockets.
+    pub(super) fn proxy_sockets(&mut self, rule: impl Fn(RuleBuilder, &str) -> Rule) -> Vec<Rule> {
+        let redirect = self.redirect;
+        let uids = self.sets.ids(redirect, Field::ProxyUid, &redirect.proxy_uids);
+        let gids = self.sets.ids(redirect, Field::ProxyGid, &redirect.proxy_gids);
+        let uids = uids.map(|of| rule(RuleBuilder::new().skuid(of), self.source(Field::ProxyUid)));
+        let gids = gids.map(|of| rule(RuleBuilder::new().skgid(of), self.source(Field::ProxyGid)));
+        uids.into_iter().chain(gids).collect()
+    }
+
+    /// Rules 5 and 6. Whatever returns from this chain is somebody's whose traffic is diverted.
+    pub(super) fn senders(&mut self) -> Vec<Rule> {
+        let redirect = self.redirect;
+        let mut rules = Vec::new();
+        if let Some(of) = self.sets.ids(redirect, Field::ExcludeUids, &redirect.exclude_uids) {
+            rules.push(leave(RuleBuilder::new().skuid(of), self.source(Field::ExcludeUids)));
+        }
+        if let Some(of) = self.sets.ids(redirect, Field::ExcludeGids, &redirect.exclude_gids) {
+            rules.push(leave(RuleBuilder::new().skgid(of), self.source(Field::ExcludeGids)));
+        }
+        if !includes_loopback(&redirect.include_outbound_cidrs) {
+            let lo = RuleBuilder::new().out_of(Is::In, LO);
+            rules.push(match redirect.dns_port {
+                Some(_) => leave(lo.dport(Is::Out, one_port(names::DNS)), "over lo, and not DNS"),
+                None => leave(lo, "over lo"),
+            });
+        }
+        // Last, and by what is in: a packet without a socket has no group and is in none.
+        if let Some(of) = self.sets.ids(redirect, Field::IncludeGids, &redirect.include_gids) {
+            let comment = self.source(Field::IncludeGids);
+            rules.push(RuleBuilder::new().skgid(of).verdict(Verdict::Return).comment(comment));
+            rules.push(leave(RuleBuilder::new(), comment));
+        }
+        rules
+    }
+}
+
+/// Whether somebody asked for loopback destinations by name; `*` does not.
+fn includes_loopback(include: &Only<Cidrs>) -> bool {
+    let Only::These(cidrs) = include else { return false };
+    cidrs.prefixes().any(|(address, bits)| match address {
+        IpAddr::V4(address) => address.is_loopback() && bits >= 8,
+        IpAddr::V6(address) => address.is_loopback() && bits == 128,
+    })
+}

@@ -1,0 +1,103 @@
+//! The pods whose ADD is measured.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use serde_json::json;
+use sluice_shared::dialect::{self, Config, Decision};
+use sluice_shared::redirect::Redirect;
+use sluice_tests::plugin::ANNOTATIONS;
+use sluice_tests::{Netns, Plugin, Request};
+
+use crate::ground::Pod;
+
+/// A kind of pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Linkerd,
+    Istio,
+    /// TPROXY, DNS, both families, drop-invalid.
+    IstioFull,
+    /// No annotations.
+    Bare,
+    /// Ten annotations of others.
+    Foreign,
+    /// Ours, with so many excluded CIDRs.
+    Cidrs(usize),
+}
+
+impl Kind {
+    pub(crate) fn name(self) -> String {
+        match self {
+            Kind::Linkerd => "Linkerd".to_owned(),
+            Kind::Istio => "Istio".to_owned(),
+            Kind::IstioFull => "Istio, everything on".to_owned(),
+            Kind::Bare => "not ours: no annotations".to_owned(),
+            Kind::Foreign => "not ours: ten annotations".to_owned(),
+            Kind::Cidrs(count) => format!("{count} excluded CIDRs"),
+        }
+    }
+
+    /// What the runtime sends for such a pod. State and log have their production levels and shapes.
+    pub(crate) fn request(self, plugin: &Plugin, pod: &Pod, state: &Path, log: &Path) -> Request {
+        let request = plugin
+            .request(pod)
+            .env("CNI_NETNS", pod.file())
+            .env("CNI_CONTAINERID", container_id(pod))
+            .with("stateDir", json!(state.join("sluice")))
+            .with("log", json!({ "level": "info", "file": log.join("log/sluice.log") }));
+        match self {
+            Kind::Linkerd => request.linkerd(&[]),
+            Kind::Istio => request.istio(&[]),
+            Kind::IstioFull => request.istio(&[
+                ("sidecar.istio.io/interceptionMode", "TPROXY"),
+                (
+                    "proxy.istio.io/config",
+                    r#"{"proxyMetadata":{"ISTIO_META_DNS_CAPTURE":"true","ISTIO_DUAL_STACK":"true","INVALID_DROP":"true"}}"#,
+                ),
+            ]),
+            Kind::Bare => request,
+            Kind::Foreign => (0..10).fold(request, |request, at| {
+                request.annotate(&format!("team{at}.example.com/setting"), &format!("value-{at} of some length"))
+            }),
+            Kind::Cidrs(count) => {
+                request.native(&[("exclude-outbound-cidrs", &cidrs(count)), ("dns-port", "15053"), ("ipv6", "bypass")])
+            }
+        }
+    }
+
+    /// What such a pod's annotations come to.
+    pub(crate) fn redirect(self, plugin: &Plugin, pod: &Pod) -> Redirect {
+        let request = self.request(plugin, pod, Path::new("/run"), Path::new("/run"));
+        let annotations: BTreeMap<String, String> =
+            serde_json::from_value(request.config["runtimeConfig"][ANNOTATIONS].clone())
+                .expect("annotations");
+        let pod = dialect::Pod {
+            annotations: &annotations,
+            namespace: "shop",
+            first_address: "10.66.0.10".parse().ok(),
+        };
+        match dialect::decide(&pod, &Config::default()) {
+            Ok(Decision::Divert { redirect, .. }) => *redirect,
+            other => panic!("{self:?}: {other:?}"),
+        }
+    }
+}
+
+/// Each pod has one of its own.
+fn container_id(ns: &Netns) -> String {
+    format!("{:064x}", ns.raw())
+}
+
+/// Disjoint networks of mixed lengths with gaps between them.
+fn cidrs(count: usize) -> String {
+    let mut text = String::new();
+    for at in 0..count {
+        let network = 0x0b00_0000 + ((at as u32) << 12);
+        let [a, b, c, d] = network.to_be_bytes();
+        let comma = if at > 0 { "," } else { "" };
+        let _ = write!(text, "{comma}{a}.{b}.{c}.{d}/{}", 22 + at % 11);
+    }
+    text
+}
