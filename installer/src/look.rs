@@ -101,7 +101,7 @@ fn look_at(conf_dir: &Path, folder: &Folder, entry: &str) -> Look {
             look.plan = Some(Plan::Convert { from: path, base, to, was, new });
         }
         Edit::Leave(why) => {
-            look.problems.push(Problem::new(Topic::Refused, format!("{}: {why}", path.display())))
+            look.problems.push(Problem::new(Topic::Refused, format!("{}: {why}", path.display())));
         }
     }
     look

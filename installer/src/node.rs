@@ -138,7 +138,7 @@ impl Node {
             }
             Ok(_) => {}
             Err(why) => {
-                problems.push(Problem::new(Topic::Entry, format!("{why}; the last good entry stays")))
+                problems.push(Problem::new(Topic::Entry, format!("{why}; the last good entry stays")));
             }
         }
     }

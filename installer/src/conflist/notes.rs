@@ -55,7 +55,8 @@ pub fn notes(conf: &Conf<'_>, names: &[String], drop_ins: bool) -> Vec<Note> {
         match found {
             "linkerd-cni" | "istio-cni" => notes.push(Note::Mesh(found.to_owned())),
             "cilium-cni" => {
-                notes.push(Note::Cilium { exclusive: names.iter().any(|name| name.ends_with(".cilium_bak")) })
+                notes
+                    .push(Note::Cilium { exclusive: names.iter().any(|name| name.ends_with(".cilium_bak")) });
             }
             "multus" | "multus-shim" => notes.push(Note::Multus),
             _ => {}
