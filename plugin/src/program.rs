@@ -202,7 +202,7 @@ fn end(deadline: Deadline) -> Instant {
 }
 
 fn refused(error: nft::Error) -> Error {
-    Error::new(Code::KernelRefused, format!("the kernel refused the pod's nftables rules: {error}"))
+    Error::new(Code::KernelRefused, format!("nftables in the pod: {error}"))
 }
 
 fn not_routed(error: impl std::fmt::Display) -> Error {
