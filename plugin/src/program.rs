@@ -148,7 +148,7 @@ struct Sockets {
     route: Option<Socket>,
 }
 
-/// Enters the namespace once, on a thread of its own, and comes back with sockets.
+/// Enters the namespace once and comes back with sockets.
 fn enter(netns: &Netns, plan: &Plan, deadline: Deadline, ifname: Option<&str>) -> Result<Sockets, Error> {
     // A pod that has a table may have the policy route of an earlier redirect: only a fresh one surely has none.
     let routes = !plan.routing.is_empty() || ifname.is_none();
