@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! entry      our entry in a conflist; state: what a node remembers of an attachment
+//! program    a Redirect into a namespace: create, replace, check, clean
 //! cni        the protocol: environment, stdin, results, errors, versions
 //! dialect    a pod's annotations to a Redirect, one file a dialect
 //! rules      a Redirect to a Ruleset (pure)
@@ -20,6 +21,7 @@ pub mod dialect;
 pub mod entry;
 pub mod net;
 pub mod nft;
+pub mod program;
 pub mod redirect;
 pub mod route;
 pub mod rules;
