@@ -11,6 +11,7 @@
 //! watch, war      when to look; when to answer more slowly
 //! ready, cri      what the runtime has loaded
 //! serve, control  who asks and who commands
+//! event           what people should hear of
 //! ```
 
 pub mod act;
@@ -21,6 +22,7 @@ pub mod conflist;
 pub mod control;
 pub mod cri;
 pub mod entry;
+pub mod event;
 pub mod folder;
 pub mod kick;
 pub mod lock;
