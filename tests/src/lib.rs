@@ -13,6 +13,8 @@
 #![allow(clippy::disallowed_methods)]
 #![allow(missing_docs)]
 
+pub mod cluster;
+pub mod image;
 pub mod installer;
 pub mod istio;
 mod link;
