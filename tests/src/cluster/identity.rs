@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::network;
+use super::{dns, network};
 
 /// User and groups of everyone but the kubelets. The bindings are Kubernetes' own.
 const USERS: [(&str, &str); 5] = [
@@ -12,7 +12,7 @@ const USERS: [(&str, &str); 5] = [
     ("system:kube-controller-manager", ""),
     ("system:kube-scheduler", ""),
     ("system:kube-proxy", ""),
-    ("system:coredns", ""),
+    (dns::USER, ""),
 ];
 
 /// The kubelet of this node, as the Node authorizer wants it named.

@@ -5,6 +5,7 @@
 //! runs in the cluster goes when its process goes, and several clusters do not meet. Every path on a node is the usual one,
 //! and can be looked at from outside below [`Worker::path`].
 
+mod dns;
 mod files;
 mod identity;
 mod kubectl;
@@ -83,6 +84,7 @@ impl Cluster {
         let plane = Plane::start(options.nodes);
         let workers = (1..=options.nodes).map(|number| Worker::start(&plane, number, options)).collect();
         let cluster = Self { workers, plane };
+        cluster.apply(&dns::objects());
         let archive = image::archive(cluster.plane.dir());
         for worker in &cluster.workers {
             worker.import_image(&archive);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::program::Program;
-use super::{identity, network, wait_until};
+use super::{dns, identity, network, wait_until};
 use crate::runtime::node::Node;
 
 /// A running control plane.
@@ -16,6 +16,7 @@ pub struct Plane {
     /// kube-scheduler.
     pub scheduler: Program,
     etcd: Program,
+    dns: Program,
     pub(super) admin: PathBuf,
     pub(super) node: Arc<Node>,
 }
@@ -42,7 +43,8 @@ impl Plane {
         let controllers = Program::start_on(&node, "kubernetes", "kube-controller-manager", args);
         let args = vec![config("system:kube-scheduler"), "--leader-elect=false".into()];
         let scheduler = Program::start_on(&node, "kubernetes", "kube-scheduler", args);
-        Self { apiserver, controllers, scheduler, etcd, admin, node }
+        let dns = Program::start_on(&node, "coredns", "coredns", dns::coredns(dir, &certificate(dir)));
+        Self { apiserver, controllers, scheduler, etcd, dns, admin, node }
     }
 
     /// Starts kube-apiserver again and waits until it is ready.
@@ -57,8 +59,8 @@ impl Plane {
     }
 
     /// All of its programs.
-    pub fn programs(&self) -> [&Program; 4] {
-        [&self.etcd, &self.apiserver, &self.controllers, &self.scheduler]
+    pub fn programs(&self) -> [&Program; 5] {
+        [&self.etcd, &self.apiserver, &self.controllers, &self.scheduler, &self.dns]
     }
 
     pub(super) fn certificate(&self) -> PathBuf {

@@ -16,6 +16,7 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 
+use super::janitor::Janitor;
 use super::tools::{folder, run};
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -26,6 +27,7 @@ pub struct Node {
     init: u32,
     jobs: Option<mpsc::Sender<Job>>,
     thread: Option<std::thread::JoinHandle<()>>,
+    _janitor: Janitor,
 }
 
 /// Folders that programs write to by fixed names; each node has its own, empty.
@@ -55,11 +57,14 @@ impl Node {
 
     fn with(folders: Folders) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        sweep();
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("sluice-node-{}-{number}", std::process::id()));
         // 0755, and so its parents: pods with a user namespace of their own pass through it.
         std::fs::create_dir_all(&dir).unwrap();
+        let janitor = Janitor::of(&dir);
+        if folders == Folders::Visible {
+            run(words(&["cp", "-a", "/etc"]).arg(&dir));
+        }
         let (jobs, todo) = mpsc::channel::<Job>();
         let name = std::thread::current().name().unwrap_or("node").to_string();
         let (born, init) = mpsc::channel();
@@ -67,7 +72,7 @@ impl Node {
         let live = move || live(&todo, &born, folders, &own);
         let thread = std::thread::Builder::new().name(name).spawn(live).unwrap();
         let init = init.recv().expect("the node's namespaces");
-        Self { dir, init, jobs: Some(jobs), thread: Some(thread) }
+        Self { dir, init, jobs: Some(jobs), thread: Some(thread), _janitor: janitor }
     }
 
     /// The number of its first process, as this process sees it: `/proc/<init>/ns/net` is its network.
@@ -138,7 +143,6 @@ impl Drop for Node {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
-        remove(&self.dir);
     }
 }
 
@@ -233,7 +237,6 @@ fn hide() {
 }
 
 fn show(own: &Path) {
-    run(Command::new("cp").args(["-a", "/etc"]).arg(own));
     for dir in PRIVATE.into_iter().chain(["/etc", "/opt"]) {
         let from = own.join(dir.trim_start_matches('/'));
         std::fs::create_dir_all(&from).unwrap();
@@ -260,50 +263,4 @@ fn keep() -> Vec<(std::fs::File, PathBuf)> {
     );
     all.retain(|dir| PRIVATE.iter().any(|private| dir.starts_with(private)));
     all.into_iter().filter_map(|dir| Some((std::fs::File::open(&dir).ok()?, dir))).collect()
-}
-
-/// What killed tests left behind: folders and empty cgroups, found by the process number in their names.
-fn sweep() {
-    for entry in std::fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let owner = name.strip_prefix("sluice-node-").and_then(|rest| rest.split('-').next());
-        if owner.is_some_and(|owner| !Path::new("/proc").join(owner).exists()) {
-            remove(&entry.path());
-        }
-    }
-}
-
-/// Removes what is left of a node whose processes are gone. Its pods have cgroups below its name, those of a kubelet's
-/// below containerd's.
-fn remove(dir: &Path) {
-    remove_cgroups(dir.file_name().and_then(|name| name.to_str()).unwrap());
-    let tasks = dir.join("run/containerd/io.containerd.runtime.v2.task/k8s.io");
-    for task in std::fs::read_dir(tasks).into_iter().flatten().flatten() {
-        remove_cgroups(&format!("k8s.io/{}", task.file_name().to_string_lossy()));
-    }
-    let _ = std::fs::remove_dir_all(dir);
-}
-
-/// In each v1 hierarchy or in the one of v2. A removed task lingers for a moment, so it tries for a while.
-fn remove_cgroups(name: &str) {
-    let roots = std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten().map(|entry| entry.path());
-    for root in roots.chain([PathBuf::from("/sys/fs/cgroup")]) {
-        let top = root.join(name);
-        for _ in 0..100 {
-            remove_below(&top);
-            if !top.exists() {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-}
-
-fn remove_below(dir: &Path) {
-    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            remove_below(&entry.path());
-        }
-    }
-    let _ = std::fs::remove_dir(dir);
 }
