@@ -114,6 +114,8 @@ fn controllers(dir: &Path) -> Vec<String> {
         format!("--service-account-private-key-file={}", key(dir)),
         format!("--root-ca-file={}", certificate(dir).display()),
         "--leader-elect=false".into(),
+        // It would make its usual one, in /usr.
+        "--flex-volume-plugin-dir=/var/lib/kubelet/volumeplugins".into(),
     ]
 }
 

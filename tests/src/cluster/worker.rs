@@ -50,7 +50,7 @@ impl Worker {
             format!("--kubeconfig={}", identity::kubeconfig(dir, user, &plane.certificate()).display())
         };
         let own = network::node(number);
-        let args = vec![
+        let kubelet = vec![
             kubeconfig(&identity::kubelet(number)),
             format!("--config={}", put("kubelet.json", files::kubelet())),
             format!("--hostname-override={name}"),
@@ -62,7 +62,7 @@ impl Worker {
             version.map_err(|error| format!("{error}\n{}", containerd.tail()))
         };
         wait_until("containerd", 60, answers);
-        let kubelet = Program::start_on(&node, "kubernetes", "kubelet", args);
+        let kubelet = Program::start_on(&node, "kubernetes", "kubelet", kubelet);
         let mut args = vec![kubeconfig("system:kube-proxy"), format!("--hostname-override={name}")];
         args.extend(files::proxy(options.proxy_mode));
         let proxy = Program::start_on(&node, "kubernetes", "kube-proxy", args);
@@ -97,6 +97,11 @@ impl Worker {
     /// /run/sluice
     pub fn state_dir(&self) -> PathBuf {
         self.path("/run/sluice")
+    }
+
+    /// Its first process, by the number it has here: `/proc/<init>/ns` are its namespaces.
+    pub fn init(&self) -> u32 {
+        self.node.init()
     }
 
     /// A program to be run on the node: its network, mounts and processes.
