@@ -11,10 +11,12 @@
 //! watch, war      when to look; when to answer more slowly
 //! ready, cri      what the runtime has loaded
 //! serve, control  who asks and who commands
+//! adds, metrics   what is counted
 //! event           what people should hear of
 //! ```
 
 pub mod act;
+pub mod adds;
 pub mod atomic;
 pub mod binary;
 pub mod commands;

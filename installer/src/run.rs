@@ -13,7 +13,7 @@ use crate::options::Options;
 use crate::ready::Question;
 use crate::shared::Shared;
 use crate::watch::Watch;
-use crate::{entry, kick, serve, sweep};
+use crate::{adds, entry, kick, serve, sweep};
 
 /// How often the folders are looked at, told or not.
 const TICK: Duration = Duration::from_millis(500);
@@ -55,6 +55,8 @@ pub async fn run(options: Options) -> Result<(), String> {
         options.conf_dir.clone(),
         options.runtime_endpoint.is_some(),
     ));
+
+    tokio::spawn(adds::follow(Arc::clone(&shared), options.state_dir.clone()));
 
     let (tell, mut told) = mpsc::channel(8);
     let mut watch = Watch::new(&options.conf_dir, &options.bin_dir);
