@@ -69,6 +69,7 @@ impl Node {
     /// Puts in place what is out of place. When to look again at the latest. `watching`: what the watch lacks.
     pub fn pass(&mut self, watching: Option<&str>) -> Duration {
         let mut problems = Vec::from_iter(watching.map(|why| Problem::new(Topic::Watch, why.to_owned())));
+        problems.extend(self.shared.folders());
         let again = self.put_right(&mut problems);
         let fresh = self.said.say(&problems);
         self.shared.metrics.problems(&problems, &fresh);

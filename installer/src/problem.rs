@@ -28,11 +28,15 @@ pub enum Topic {
     Watch,
     /// It was uninstalled.
     Uninstalled,
+    /// The runtime reads another folder.
+    OtherFolder,
+    /// Some pods get their network from another folder.
+    Handler,
 }
 
 impl Topic {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Folder,
         Self::Broken,
         Self::Waiting,
@@ -44,6 +48,8 @@ impl Topic {
         Self::War,
         Self::Watch,
         Self::Uninstalled,
+        Self::OtherFolder,
+        Self::Handler,
     ];
 
     /// For metrics.
@@ -61,6 +67,8 @@ impl Topic {
             Self::War => "rewrite_war",
             Self::Watch => "watch",
             Self::Uninstalled => "uninstalled",
+            Self::OtherFolder => "other_folder",
+            Self::Handler => "runtime_handler",
         }
     }
 }

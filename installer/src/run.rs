@@ -42,12 +42,7 @@ pub async fn run(options: Options) -> Result<(), String> {
     }
     let stop = |kind| signal(kind).map_err(|error| format!("no signals: {error}"));
     let (mut term, mut int) = (stop(SignalKind::terminate())?, stop(SignalKind::interrupt())?);
-    let shared = Arc::new(Shared::new(Question {
-        conf_dir: options.conf_dir.clone(),
-        binary: options.bin_dir.join(crate::conflist::OURS),
-        entry: entry.clone(),
-        runtime: options.runtime_endpoint.clone(),
-    }));
+    let shared = Arc::new(Shared::new(Question::new(&options, entry.clone())));
     tracing::info!("sluice-node {} in {}", env!("CARGO_PKG_VERSION"), options.conf_dir.display());
     tokio::spawn(serve::serve(options.listen, Arc::clone(&shared)));
     tokio::spawn(kick::follow(
