@@ -7,57 +7,33 @@ use std::path::{Path, PathBuf};
 
 use crate::cri::cni::Cni;
 use crate::folder::identity;
-use crate::options::Options;
 use crate::problem::{Problem, Topic};
 
-/// Where we write.
-#[derive(Clone, Debug)]
-pub struct Folders {
-    /// The folder of configurations, as it is mounted here.
-    pub conf_dir: PathBuf,
-    /// The folder of plugins, as it is mounted here.
-    pub bin_dir: PathBuf,
-    /// The folder of configurations, as the node calls it.
-    pub host_conf_dir: PathBuf,
-    /// The folder of plugins, as the node calls it.
-    pub host_bin_dir: PathBuf,
+/// What the node calls the folders that are mounted here, where that is not the same.
+#[derive(Clone, Debug, Default)]
+pub struct Host {
+    /// The folder of configurations.
+    pub conf_dir: Option<PathBuf>,
+    /// The folder of plugins.
+    pub bin_dir: Option<PathBuf>,
 }
 
-impl Folders {
-    /// By the flags.
-    #[must_use]
-    pub fn new(options: &Options) -> Self {
-        let (conf_dir, bin_dir) = (options.conf_dir.clone(), options.bin_dir.clone());
-        Self {
-            host_conf_dir: options.host_conf_dir.clone().unwrap_or_else(|| conf_dir.clone()),
-            host_bin_dir: options.host_bin_dir.clone().unwrap_or_else(|| bin_dir.clone()),
-            conf_dir,
-            bin_dir,
-        }
-    }
-}
-
-/// What is wrong between what the runtime says and what is mounted here.
+/// What is wrong between what the runtime says and what is mounted here, at `conf_dir` and `bin_dir`.
 #[must_use]
-pub fn compare(cni: &Cni, folders: &Folders) -> Vec<Problem> {
+pub fn compare(cni: &Cni, conf_dir: &Path, bin_dir: &Path, host: &Host) -> Vec<Problem> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let conf = same(&cni.conf_dir, &folders.host_conf_dir, &folders.conf_dir, &mounts);
+    let host_conf_dir = host.conf_dir.as_deref().unwrap_or(conf_dir);
+    let host_bin_dir = host.bin_dir.as_deref().unwrap_or(bin_dir);
+    let conf = same(&cni.conf_dir, host_conf_dir, conf_dir, &mounts);
     let mut bins = cni.bin_dirs.iter();
-    let bin = cni.bin_dirs.is_empty()
-        || bins.any(|theirs| same(theirs, &folders.host_bin_dir, &folders.bin_dir, &mounts));
+    let bin = cni.bin_dirs.is_empty() || bins.any(|theirs| same(theirs, host_bin_dir, bin_dir, &mounts));
     let mut problems = Vec::new();
     if !conf {
         let theirs = cni.conf_dir.display().to_string();
-        problems.push(elsewhere(
-            "network configurations",
-            &theirs,
-            &folders.host_conf_dir,
-            "confDir",
-            "conf-dir",
-        ));
+        problems.push(elsewhere("network configurations", &theirs, host_conf_dir, "confDir", "conf-dir"));
     }
     if !bin {
-        problems.push(elsewhere("plugins", &list(&cni.bin_dirs), &folders.host_bin_dir, "binDir", "bin-dir"));
+        problems.push(elsewhere("plugins", &list(&cni.bin_dirs), host_bin_dir, "binDir", "bin-dir"));
     }
     for (handler, folder) in &cni.handlers {
         problems.push(Problem::new(
@@ -147,21 +123,17 @@ mod tests {
 
     #[test]
     fn what_is_wrong_names_both_folders_and_the_value_to_set() {
-        let folders = Folders {
-            conf_dir: "/host/c".into(),
-            bin_dir: "/host/b".into(),
-            host_conf_dir: "/c".into(),
-            host_bin_dir: "/b".into(),
-        };
+        let host = Host { conf_dir: Some("/c".into()), bin_dir: Some("/b".into()) };
+        let compare = |cni: &Cni| compare(cni, Path::new("/host/c"), Path::new("/host/b"), &host);
         let right = Cni { conf_dir: "/c".into(), bin_dirs: vec!["/x".into(), "/b".into()], ..Cni::default() };
-        assert_eq!(compare(&right, &folders), []);
+        assert_eq!(compare(&right), []);
         let wrong = Cni {
             conf_dir: "/d".into(),
             bin_dirs: vec!["/x".into(), "/y".into()],
             handlers: BTreeMap::from([("kata".to_owned(), "/k".into())]),
             ..Cni::default()
         };
-        let problems = compare(&wrong, &folders);
+        let problems = compare(&wrong);
         assert_eq!(problems.len(), 3);
         for (problem, parts) in problems.iter().zip([
             ["/d", "/c", "cni.confDir"],

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::conflist::OURS;
 use crate::cri::cni::Cni;
 use crate::cri::networks;
-use crate::folders::{self, Folders};
+use crate::folders::{self, Host};
 use crate::look::look;
 use crate::options::Options;
 use crate::problem::{Problem, Topic};
@@ -14,19 +14,29 @@ use crate::told::{Told, ask};
 /// What is asked about.
 #[derive(Clone, Debug)]
 pub struct Question {
-    /// The runtime's folders, as they are mounted here and as the node calls them.
-    pub folders: Folders,
+    /// The runtime's folder of configurations.
+    pub conf_dir: PathBuf,
+    /// The plugin in the runtime's folder.
+    pub binary: PathBuf,
     /// Our entry.
     pub entry: String,
     /// The runtime's CRI socket, if it may be asked.
     pub runtime: Option<PathBuf>,
+    /// What the node calls these folders.
+    pub host: Host,
 }
 
 impl Question {
     /// About what the flags say, with this entry.
     #[must_use]
     pub fn new(options: &Options, entry: String) -> Self {
-        Self { folders: Folders::new(options), entry, runtime: options.runtime_endpoint.clone() }
+        Self {
+            conf_dir: options.conf_dir.clone(),
+            binary: options.bin_dir.join(OURS),
+            entry,
+            runtime: options.runtime_endpoint.clone(),
+            host: Host { conf_dir: options.host_conf_dir.clone(), bin_dir: options.host_bin_dir.clone() },
+        }
     }
 }
 
@@ -52,7 +62,9 @@ pub async fn check(question: &Question) -> Readiness {
         None => None,
     };
     let cni = told.as_ref().and_then(|told| told.as_ref().ok()?.cni.clone());
-    let problems = cni.as_ref().map_or_else(Vec::new, |cni| folders::compare(cni, &question.folders));
+    let bin_dir = question.binary.parent().unwrap_or(&question.binary);
+    let compare = |cni| folders::compare(cni, &question.conf_dir, bin_dir, &question.host);
+    let problems = cni.as_ref().map_or_else(Vec::new, compare);
     // Whatever stands in a folder that the runtime does not read counts for nothing.
     let elsewhere = problems.iter().find(|problem| problem.topic == Topic::OtherFolder);
     let (ready, written, text) = match elsewhere {
@@ -64,7 +76,7 @@ pub async fn check(question: &Question) -> Readiness {
 
 /// Ready, written, and why.
 fn judge(question: &Question, told: Option<Result<Told, String>>) -> (bool, bool, String) {
-    let Folders { conf_dir, bin_dir, .. } = &question.folders;
+    let Question { conf_dir, binary, .. } = question;
     let look = look(conf_dir, &question.entry);
     let file = look.used.map(|file| conf_dir.join(file.name)).unwrap_or_default();
     if !look.present {
@@ -72,7 +84,6 @@ fn judge(question: &Question, told: Option<Result<Told, String>>) -> (bool, bool
         let missing = || format!("the entry of sluice is not in {}", file.display());
         return (false, false, first.unwrap_or_else(missing));
     }
-    let binary = bin_dir.join(OURS);
     if !binary.is_file() {
         let text = format!("{} names sluice, but {} is missing", file.display(), binary.display());
         return (false, true, text);
