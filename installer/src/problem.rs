@@ -28,6 +28,8 @@ pub enum Topic {
     Watch,
     /// It was uninstalled.
     Uninstalled,
+    /// The socket by which commands reach this program.
+    Socket,
     /// The runtime reads another folder.
     OtherFolder,
     /// Some pods get their network from another folder.
@@ -36,7 +38,7 @@ pub enum Topic {
 
 impl Topic {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Folder,
         Self::Broken,
         Self::Waiting,
@@ -48,6 +50,7 @@ impl Topic {
         Self::War,
         Self::Watch,
         Self::Uninstalled,
+        Self::Socket,
         Self::OtherFolder,
         Self::Handler,
     ];
@@ -67,6 +70,7 @@ impl Topic {
             Self::War => "rewrite_war",
             Self::Watch => "watch",
             Self::Uninstalled => "uninstalled",
+            Self::Socket => "socket",
             Self::OtherFolder => "other_folder",
             Self::Handler => "runtime_handler",
         }
