@@ -7,6 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
+use crate::event::Events;
 use crate::mark::Mark;
 use crate::node::Node;
 use crate::options::Options;
@@ -42,12 +43,13 @@ pub async fn run(options: Options) -> Result<(), String> {
     }
     let stop = |kind| signal(kind).map_err(|error| format!("no signals: {error}"));
     let (mut term, mut int) = (stop(SignalKind::terminate())?, stop(SignalKind::interrupt())?);
-    let shared = Arc::new(Shared::new(Question {
+    let question = Question {
         conf_dir: options.conf_dir.clone(),
         binary: options.bin_dir.join(crate::conflist::OURS),
         entry: entry.clone(),
         runtime: options.runtime_endpoint.clone(),
-    }));
+    };
+    let shared = Arc::new(Shared::new(question, Events::to_log()));
     tracing::info!("sluice-node {} in {}", env!("CARGO_PKG_VERSION"), options.conf_dir.display());
     tokio::spawn(serve::serve(options.listen, Arc::clone(&shared)));
     tokio::spawn(kick::follow(

@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use crate::event::Events;
 use crate::metrics::Metrics;
 use crate::ready::{Question, Readiness, check};
 
@@ -19,6 +20,8 @@ const FRESH: Duration = Duration::from_millis(300);
 pub struct Shared {
     /// Counters.
     pub metrics: Metrics,
+    /// Where to tell what people should hear of.
+    pub events: Events,
     question: Mutex<Question>,
     last: tokio::sync::Mutex<Option<(Instant, Readiness)>>,
     beat: Mutex<Instant>,
@@ -28,9 +31,10 @@ pub struct Shared {
 impl Shared {
     /// Nothing known yet.
     #[must_use]
-    pub fn new(question: Question) -> Self {
+    pub fn new(question: Question, events: Events) -> Self {
         Self {
             metrics: Metrics::default(),
+            events,
             question: Mutex::new(question),
             last: tokio::sync::Mutex::new(None),
             beat: Mutex::new(Instant::now()),
