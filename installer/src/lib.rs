@@ -10,6 +10,7 @@
 //! atomic, binary  files whole or not at all
 //! watch, war      when to look; when to answer more slowly
 //! ready, cri      what the runtime has loaded
+//! repair          pods that should be diverted and are not
 //! serve, control  who asks and who commands
 //! event           what people should hear of
 //! ```
@@ -33,6 +34,7 @@ pub mod node;
 pub mod options;
 pub mod problem;
 pub mod ready;
+pub mod repair;
 pub mod run;
 pub mod serve;
 pub mod shared;

@@ -14,7 +14,7 @@ use crate::options::Options;
 use crate::ready::Question;
 use crate::shared::Shared;
 use crate::watch::Watch;
-use crate::{entry, kick, serve, sweep};
+use crate::{entry, kick, repair, serve, sweep};
 
 /// How often the folders are looked at, told or not.
 const TICK: Duration = Duration::from_millis(500);
@@ -57,6 +57,7 @@ pub async fn run(options: Options) -> Result<(), String> {
         options.conf_dir.clone(),
         options.runtime_endpoint.is_some(),
     ));
+    tokio::spawn(repair::follow(Arc::clone(&shared), options.clone()));
 
     let (tell, mut told) = mpsc::channel(8);
     let mut watch = Watch::new(&options.conf_dir, &options.bin_dir);

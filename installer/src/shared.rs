@@ -3,6 +3,8 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
+
 use crate::event::Events;
 use crate::metrics::Metrics;
 use crate::ready::{Question, Readiness, check};
@@ -22,6 +24,8 @@ pub struct Shared {
     pub metrics: Metrics,
     /// Where to tell what people should hear of.
     pub events: Events,
+    /// Asks for a look at all pods soon.
+    pub look: Notify,
     question: Mutex<Question>,
     last: tokio::sync::Mutex<Option<(Instant, Readiness)>>,
     beat: Mutex<Instant>,
@@ -35,6 +39,7 @@ impl Shared {
         Self {
             metrics: Metrics::default(),
             events,
+            look: Notify::new(),
             question: Mutex::new(question),
             last: tokio::sync::Mutex::new(None),
             beat: Mutex::new(Instant::now()),
@@ -52,6 +57,12 @@ impl Shared {
     /// The entry that counts from now on.
     pub fn expect(&self, entry: &str) {
         lock(&self.question).entry = entry.to_owned();
+    }
+
+    /// What is to be loaded, and where.
+    #[must_use]
+    pub fn question(&self) -> Question {
+        lock(&self.question).clone()
     }
 
     /// Whether the program is well, and why not.
@@ -79,7 +90,7 @@ impl Shared {
         {
             return readiness.clone();
         }
-        let question = lock(&self.question).clone();
+        let question = self.question();
         let readiness = check(&question).await;
         self.metrics.ready.set(i64::from(readiness.ready));
         *last = Some((Instant::now(), readiness.clone()));

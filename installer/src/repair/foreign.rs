@@ -17,7 +17,8 @@ const CHAINS: [(&str, &str); 5] = [
     ("OSM_PROXY_", "Open Service Mesh"),
 ];
 /// How their tables begin.
-const TABLES: [(&str, &str); 2] = [("istio-proxy-", "istio-cni or istio-init"), ("istio-ambient-", "istio-cni")];
+const TABLES: [(&str, &str); 2] =
+    [("istio-proxy-", "istio-cni or istio-init"), ("istio-ambient-", "istio-cni")];
 /// Tables of legacy iptables that redirect. What is in them the kernel tells to iptables alone.
 const LEGACY: [&str; 2] = ["nat", "mangle"];
 

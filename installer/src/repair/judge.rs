@@ -59,9 +59,9 @@ pub fn by_annotations(sandbox: &Sandbox, details: Option<&Details>, entry: &Entr
     };
     match dialect::decide(&pod, &entry.config) {
         Ok(Decision::Leave(reason)) => Judged::Passed(reason.to_string()),
-        Ok(Decision::Divert { .. }) if details.is_some_and(|details| details.host_network) => {
-            Judged::Passed("it asks for a redirect on the node's own network, which is never entered".to_owned())
-        }
+        Ok(Decision::Divert { .. }) if details.is_some_and(|details| details.host_network) => Judged::Passed(
+            "it asks for a redirect on the node's own network, which is never entered".to_owned(),
+        ),
         Ok(Decision::Divert { dialect, redirect, .. }) => Judged::Hold(Box::new(Wanted {
             redirect: *redirect,
             dialect: dialect.name().to_owned(),
@@ -92,7 +92,10 @@ mod tests {
 
     fn pod(annotations: &[(&str, &str)]) -> Sandbox {
         Sandbox {
-            annotations: annotations.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+            annotations: annotations
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect(),
             ..Sandbox::default()
         }
     }
@@ -128,7 +131,9 @@ mod tests {
     fn handlers_count_by_their_first_word_and_only_for_pods_that_ask() {
         let handlers = ["kata".to_owned(), "runsc".to_owned()];
         let held = || by_annotations(&pod(&MESHED), None, &Entry::default());
-        for (handler, heeded) in [("kata", false), ("kata-qemu", false), ("runsc", false), ("", true), ("katana", true)] {
+        for (handler, heeded) in
+            [("kata", false), ("kata-qemu", false), ("runsc", false), ("", true), ("katana", true)]
+        {
             let judged = sandboxed(held(), handler, &handlers);
             assert_eq!(matches!(judged, Judged::Hold(_)), heeded, "{handler}");
         }

@@ -26,7 +26,6 @@ pub enum Mended {
 /// Mends.
 #[must_use]
 pub fn mend(target: &Target, store: &Store, nodes_own: &[Identity]) -> Mended {
-    let start = Instant::now();
     if newest(store.of_container(&target.id)) != target.state {
         return Mended::Overtaken;
     }
@@ -36,7 +35,7 @@ pub fn mend(target: &Target, store: &Store, nodes_own: &[Identity]) -> Mended {
         Err(_) => return Mended::Overtaken,
     };
     let plan = Plan::new(&target.wanted.redirect);
-    let deadline = start + PATIENCE;
+    let deadline = Instant::now() + PATIENCE;
     let done = match program::create(&plan, &netns, &target.ifname, deadline) {
         // There is a table, but it is another, or its route is not there.
         Ok(None) => program::replace(&plan, &netns, deadline),
@@ -45,10 +44,10 @@ pub fn mend(target: &Target, store: &Store, nodes_own: &[Identity]) -> Mended {
     };
     match done {
         Ok(done) => {
-            remember(target, &done, start, store);
+            remember(target, &done, store);
             Mended::Yes
         }
-        Err(_) if open(&target.netns, nodes_own) == Err(Found::Gone) => Mended::Overtaken,
+        Err(_) if matches!(open(&target.netns, nodes_own), Err(Found::Gone)) => Mended::Overtaken,
         Err(error) => Mended::No(error.msg),
     }
 }
@@ -56,7 +55,7 @@ pub fn mend(target: &Target, store: &Store, nodes_own: &[Identity]) -> Mended {
 /// Writes the state that ADD would have, so that DEL, GC and people find the pod.
 pub fn adopt(target: &Target, store: &Store) {
     if let Ok(digest) = Plan::new(&target.wanted.redirect).digest() {
-        remember(target, &Programmed { what: "adopted", new: false, digest }, Instant::now(), store);
+        remember(target, &Programmed { what: "adopted", new: false, digest }, store);
     }
 }
 
@@ -66,10 +65,12 @@ pub fn newest(states: impl Iterator<Item = State>) -> Option<State> {
     states.max_by(|a, b| (a.added, &a.network, &a.ifname).cmp(&(b.added, &b.network, &b.ifname)))
 }
 
-fn remember(target: &Target, done: &Programmed, start: Instant, store: &Store) {
+fn remember(target: &Target, done: &Programmed, store: &Store) {
     let version = env!("CARGO_PKG_VERSION").to_owned();
+    let digest = done.digest.clone();
     let state = match &target.state {
-        Some(state) => State { digest: done.digest.clone(), version, ..state.clone() },
+        Some(state) if state.digest == digest => return,
+        Some(state) => State { digest, version, took: 0, ..state.clone() },
         None => State {
             network: target.network.clone(),
             container_id: target.id.clone(),
@@ -81,15 +82,13 @@ fn remember(target: &Target, done: &Programmed, start: Instant, store: &Store) {
             dialect: target.wanted.dialect.clone(),
             redirect: State::keep(&target.wanted.redirect),
             first_address: target.first_address,
-            digest: done.digest.clone(),
+            digest,
             version,
             added: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
-            took: start.elapsed().as_micros().try_into().unwrap_or(u64::MAX),
+            // No ADD took any time.
+            took: 0,
         },
     };
-    if target.state.as_ref() == Some(&state) {
-        return;
-    }
     if let Err(error) = store.put(&state) {
         tracing::warn!("state of {}/{}: {error}", target.pod.namespace, target.pod.name);
     }

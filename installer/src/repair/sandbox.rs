@@ -105,9 +105,7 @@ impl From<PodSandbox> for Sandbox {
             pod: PodName { namespace: metadata.namespace, name: metadata.name, uid: metadata.uid },
             ready: sandbox.state == 0,
             // A clock that jumped makes it old: nothing may wait for ever.
-            age: SystemTime::now()
-                .duration_since(SystemTime::UNIX_EPOCH + created)
-                .unwrap_or(Duration::MAX),
+            age: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH + created).unwrap_or(Duration::MAX),
             annotations: sandbox.annotations.into_iter().collect(),
             handler: sandbox.runtime_handler,
         }
@@ -133,10 +131,7 @@ impl From<&PodSandboxStatusResponse> for Details {
             .chain(std::iter::once(told.ip))
             .chain(told.additional_ips.into_iter().map(|address| address.ip));
         Self {
-            host_network: status
-                .linux
-                .and_then(|linux| linux.namespaces?.options)
-                .is_some_and(mode),
+            host_network: status.linux.and_then(|linux| linux.namespaces?.options).is_some_and(mode),
             netns,
             ifname: if ifname.is_empty() { "eth0".to_owned() } else { ifname },
             first_address: addresses.find_map(|address| address.parse().ok()),
