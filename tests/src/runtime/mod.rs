@@ -11,4 +11,5 @@ pub mod image;
 pub mod node;
 pub mod pod;
 pub mod tools;
+pub mod watched;
 pub mod witness;
