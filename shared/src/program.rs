@@ -113,7 +113,7 @@ pub fn replace(plan: &Plan, netns: &Netns, deadline: Instant) -> Result<Programm
 pub fn check(plan: &Plan, netns: &Netns, deadline: Instant) -> Result<(), Error> {
     let mut sockets = enter(netns, !plan.routing.is_empty(), deadline, None)?;
     sockets.compare_rules(plan)?;
-    sockets.compare_routes(plan, deadline)
+    sockets.compare_routes(&plan.routing, deadline)
 }
 
 /// As [`check`], but rules are compared only if the namespace's nf_tables changed since `last`. The generation
@@ -127,20 +127,23 @@ pub fn check(plan: &Plan, netns: &Netns, deadline: Instant) -> Result<(), Error>
 pub fn check_since(
     last: Option<u32>,
     made: Option<&str>,
-    plan: &Plan,
+    redirect: &Redirect,
     netns: &Netns,
     deadline: Instant,
 ) -> Result<u32, Error> {
-    let mut sockets = enter(netns, !plan.routing.is_empty(), deadline, None)?;
+    let routing = rules::routing(redirect);
+    let mut sockets = enter(netns, !routing.is_empty(), deadline, None)?;
     // Asked first: a change during the comparison is another generation the next time.
     let generation = sockets.nft.generation().map_err(refused)?;
-    match made {
-        _ if last == Some(generation) => {}
-        Some(digest) if plan.digest()? != digest => sockets.compare_digest(digest)?,
-        _ => sockets.compare_rules(plan)?,
+    if last != Some(generation) {
+        let plan = Plan::new(redirect);
+        match made {
+            Some(digest) if plan.digest()? != digest => sockets.compare_digest(digest)?,
+            _ => sockets.compare_rules(&plan)?,
+        }
     }
     // Routes have no generation, and next to nobody needs one.
-    sockets.compare_routes(plan, deadline)?;
+    sockets.compare_routes(&routing, deadline)?;
     Ok(generation)
 }
 
@@ -223,9 +226,9 @@ impl Sockets {
         }
     }
 
-    fn compare_routes(&mut self, plan: &Plan, deadline: Instant) -> Result<(), Error> {
+    fn compare_routes(&mut self, routing: &Routing, deadline: Instant) -> Result<(), Error> {
         let Some(route) = &mut self.route else { return Ok(()) };
-        let Some(missing) = plan.routing.missing(route, deadline).map_err(not_routed)? else { return Ok(()) };
+        let Some(missing) = routing.missing(route, deadline).map_err(not_routed)? else { return Ok(()) };
         Err(Error::new(Code::Differs, format!("the policy route of TPROXY is not there: {missing}")))
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use sluice_shared::cni::Code;
 use sluice_shared::net::netns::{self, Identity, Netns};
-use sluice_shared::program::{self, Plan};
+use sluice_shared::program;
 use sluice_shared::state::State;
 
 use super::foreign;
@@ -84,9 +84,8 @@ pub fn look(target: &Target, last: Option<u32>, nodes_own: &[Identity]) -> Found
         Ok(netns) => netns,
         Err(found) => return found,
     };
-    let plan = Plan::new(&target.wanted.redirect);
-    let made = target.wanted.digest.as_deref();
-    match program::check_since(last, made, &plan, &netns, Instant::now() + PATIENCE) {
+    let (redirect, made) = (&target.wanted.redirect, target.wanted.digest.as_deref());
+    match program::check_since(last, made, redirect, &netns, Instant::now() + PATIENCE) {
         Ok(generation) => Found::Good(generation),
         Err(error) if error.code == Code::Differs => match foreign::find(&netns) {
             Ok(Some(whose)) => Found::Foreign(whose),
