@@ -61,7 +61,8 @@ pub struct Options {
         env = "SLUICE_LISTEN",
         global = true,
         default_value = "127.0.0.1:9810",
-        value_name = "ADDRESS"
+        value_name = "ADDRESS",
+        value_parser = address
     )]
     pub listen: SocketAddr,
     /// This node's name in Kubernetes
@@ -99,8 +100,40 @@ impl Options {
     }
 }
 
+/// An address and a port. The brackets of IPv6 may be missing: Kubernetes tells a node's address without them.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let bare = || {
+        let (host, port) = text.rsplit_once(':')?;
+        Some(SocketAddr::new(host.parse().ok()?, port.parse().ok()?))
+    };
+    text.parse()
+        .ok()
+        .or_else(bare)
+        .ok_or_else(|| "it must be an address and a port, like 127.0.0.1:9810".to_owned())
+}
+
 /// A path, or a URL as the kubelet takes it.
 fn socket(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text.strip_prefix("unix://").unwrap_or(text));
     if path.is_absolute() { Ok(path) } else { Err("it must be an absolute path or unix:///path".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_address_needs_no_brackets_to_listen_on() {
+        for (text, meant) in [
+            ("127.0.0.1:9810", "127.0.0.1:9810"),
+            ("[::]:9810", "[::]:9810"),
+            ("fd00::1:9810", "[fd00::1]:9810"),
+            ("2001:db8:0:1:2:3:4:5:9810", "[2001:db8:0:1:2:3:4:5]:9810"),
+        ] {
+            assert_eq!(address(text), Ok(meant.parse().unwrap()), "{text}");
+        }
+        for text in ["", "9810", "127.0.0.1", ":9810", "node:9810", "[fd00::1]", "1.2.3.4:99999"] {
+            assert!(address(text).is_err(), "{text}");
+        }
+    }
 }
