@@ -49,16 +49,20 @@ DaemonSets must say the same. */}}
 {{- end }}
 {{- end }}
 
-{{/* The distribution: as said, or what the nodes are. Kinds that differ in no path pass for one. */}}
+{{/* The distribution: as said, or what the selected nodes are. Kinds that differ in no path pass for one. */}}
 {{- define "sluice.distribution" -}}
 {{- $known := .Files.Get "files/distributions.yaml" | fromYaml -}}
 {{- if ne .Values.distribution "auto" }}{{ .Values.distribution }}
 {{- else }}
 {{- $kinds := list }}
-{{- range (lookup "v1" "Node" "" "").items }}
-{{- $labels := .metadata.labels | default dict }}
-{{- if and (eq (get $labels "kubernetes.io/os") "linux") (ne (get $labels "type") "virtual-kubelet") (ne (get $labels "eks.amazonaws.com/compute-type") "fargate") }}
-{{- $kinds = append $kinds (include "sluice.kindOfNode" .) }}
+{{- range $node := (lookup "v1" "Node" "" "").items }}
+{{- $labels := $node.metadata.labels | default dict }}
+{{- $ours := and (ne (get $labels "type") "virtual-kubelet") (ne (get $labels "eks.amazonaws.com/compute-type") "fargate") }}
+{{- range $key, $value := $.Values.nodeSelector }}
+{{- $ours = and $ours (eq (get $labels $key) $value) }}
+{{- end }}
+{{- if $ours }}
+{{- $kinds = append $kinds (include "sluice.kindOfNode" $node) }}
 {{- end }}
 {{- end }}
 {{- $kinds = $kinds | uniq | sortAlpha }}
