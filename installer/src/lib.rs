@@ -23,6 +23,7 @@ pub mod control;
 pub mod cri;
 pub mod entry;
 pub mod event;
+pub mod everywhere;
 pub mod folder;
 pub mod kick;
 pub mod lock;

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use crate::everywhere::Named;
+
 /// Puts the CNI plugin sluice on this node, and keeps it there.
 #[derive(Debug, Parser)]
 #[command(name = "sluice-node", version)]
@@ -77,6 +79,12 @@ pub struct Options {
     /// The installation's revision: a new one clears the mark that uninstall left
     #[arg(long, env = "SLUICE_REVISION", global = true, value_name = "TEXT")]
     pub revision: Option<String>,
+    /// uninstall: touch nothing here, but wait until this DaemonSet, which runs it on every node, is done
+    #[arg(long, env = "SLUICE_DAEMONSET", global = true, value_name = "NAMESPACE/NAME")]
+    pub daemonset: Option<Named>,
+    /// How many seconds to wait for that
+    #[arg(long, env = "SLUICE_TIMEOUT", global = true, default_value_t = 240, value_name = "SECONDS")]
+    pub timeout: u64,
     /// How the answer of install, uninstall and status looks
     #[arg(long, env = "SLUICE_OUTPUT", global = true, value_enum, default_value_t = Output::Text)]
     pub output: Output,

@@ -228,7 +228,7 @@ fn uninstalling_works_on_every_node_before_helm_removes_anything() {
     assert_eq!(strings(&spec["containers"][0]["args"])[0], "uninstall");
     assert_eq!(
         strings(&job["spec"]["template"]["spec"]["containers"][0]["args"]),
-        ["uninstall", "--daemonset=sluice/sluice-uninstall"]
+        ["uninstall", "--daemonset=sluice/sluice-uninstall", "--timeout=240"]
     );
     // A mark of another revision would be cleared by the next restart.
     let revision = |set: &Value| {
