@@ -106,6 +106,18 @@ fn the_account_on_nodes_may_read_pods_and_namespaces_patch_nodes_and_write_event
 }
 
 #[test]
+fn without_the_api_there_are_no_rights_and_no_token() {
+    need!(here());
+    let all = objects(&["--no-hooks", "--set", "kubernetes.enabled=false"]);
+    for kind in ["ClusterRole", "ClusterRoleBinding", "ValidatingAdmissionPolicy"] {
+        assert!(!all.iter().any(|one| one["kind"] == kind), "{kind}");
+    }
+    let spec = &object(&all, "DaemonSet", "sluice")["spec"]["template"]["spec"];
+    assert_eq!(spec["automountServiceAccountToken"], false);
+    assert!(strings(&spec["containers"][0]["args"]).contains(&"--no-kubernetes"));
+}
+
+#[test]
 fn the_policy_for_nodes_is_there_from_kubernetes_1_30_and_about_our_account() {
     need!(here());
     let policies = |flags: &[&str]| {
