@@ -78,7 +78,8 @@ impl<'a> Conf<'a> {
         let name = name.filter(|name| !name.is_empty());
         let mut versions =
             Vec::from_iter(get("cniVersion").map(|raw| string("cniVersion", raw)).transpose()?);
-        if let Some(more) = get("cniVersions") {
+        // Runtimes know several versions of a list only.
+        if let Some(more) = get("cniVersions").filter(|_| kind == Kind::List) {
             for version in array("cniVersions", more)? {
                 versions.push(string("cniVersions", version)?);
             }
