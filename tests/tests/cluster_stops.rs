@@ -36,7 +36,7 @@ fn pods_outlive_kubelet_containerd_and_api_server_and_new_ones_start_after_them(
     node.kubelet.start();
     let second = pod(&cluster, "second");
 
-    cluster.plane.apiserver.stop();
+    cluster.plane.apiserver.kill();
     let error = cluster.kubectl(&["get", "nodes"]).expect_err("nobody is there to ask");
     assert!(error.contains("refused"), "{error}");
     answers(&cluster, "first", &first);
@@ -50,9 +50,8 @@ fn pods_outlive_kubelet_containerd_and_api_server_and_new_ones_start_after_them(
         assert_eq!(restarts, "0", "{name} is the one that was started");
     }
     cluster.kubectl(&["delete", "pods", "--all", "-n", SPACE, "--timeout=120s"]).unwrap();
-    wait_until("no pod in the runtime", 60, || {
-        let pods = node.cri(async |cri| cri.list_pod_sandbox(Default::default()).await);
-        let pods = pods.map_err(|error| error.to_string())?.items.len();
-        if pods == 0 { Ok(()) } else { Err(format!("{pods} pods")) }
+    wait_until("no pod's network namespace on the node", 60, || {
+        let left = std::fs::read_dir(node.path("/run/netns")).unwrap().count();
+        if left == 0 { Ok(()) } else { Err(format!("{left} there")) }
     });
 }

@@ -10,7 +10,7 @@ use crate::runtime::node::Node;
 
 /// A running control plane.
 pub struct Plane {
-    /// kube-apiserver.
+    /// kube-apiserver. Asked to `stop` it takes a minute, for those who watch; `kill` is at once.
     pub apiserver: Program,
     /// kube-controller-manager.
     pub controllers: Program,
