@@ -40,7 +40,7 @@ fn pods_outlive_kubelet_containerd_and_api_server_and_new_ones_start_after_them(
     let error = cluster.kubectl(&["get", "nodes"]).expect_err("nobody is there to ask");
     assert!(error.contains("refused"), "{error}");
     answers(&cluster, "first", &first);
-    cluster.plane.start_apiserver();
+    cluster.plane.apiserver.start();
     let third = pod(&cluster, "third");
 
     for (name, ip) in [("first", first), ("second", second), ("third", third)] {
