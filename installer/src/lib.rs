@@ -12,6 +12,7 @@
 //! ready, cri      what the runtime has loaded
 //! serve, control  who asks and who commands
 //! event           what people should hear of
+//! kube            pods, Events and the taint of this node; the agent
 //! ```
 
 pub mod act;
@@ -25,6 +26,7 @@ pub mod entry;
 pub mod event;
 pub mod folder;
 pub mod kick;
+pub mod kube;
 pub mod lock;
 pub mod look;
 pub mod mark;

@@ -26,10 +26,6 @@ fn main() -> ExitCode {
     }
     runtime.block_on(async {
         match command {
-            Command::Run if !options.no_kubernetes => misuse(
-                "this version has no Kubernetes side yet: run it with --no-kubernetes (it then installs, watches and \
-                 serves; taints, Events, the agent and repair are not there)",
-            ),
             Command::Run => run(options).await.map_or_else(|why| misuse(&why), |()| ExitCode::SUCCESS),
             Command::Install => report(commands::install(&options).await, &options),
             Command::Uninstall => report(Ok(commands::uninstall(&options).await), &options),

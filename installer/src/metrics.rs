@@ -1,5 +1,9 @@
 //! What is counted, as OpenMetrics.
 
+mod kubernetes;
+
+pub use kubernetes::{Asked, Kubernetes};
+
 use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::text::encode;
@@ -28,6 +32,8 @@ pub struct Metrics {
     pub swept: Counter,
     /// The runtime has the plugin loaded, as last seen.
     pub ready: Gauge,
+    /// The Kubernetes side.
+    pub kubernetes: Kubernetes,
     problems: Family<Labels, Counter>,
     broken: Gauge,
     war: Gauge,
@@ -45,6 +51,7 @@ impl Default for Metrics {
             unprotected: Counter::default(),
             swept: Counter::default(),
             ready: Gauge::default(),
+            kubernetes: Kubernetes::default(),
             problems: Family::default(),
             broken: Gauge::default(),
             war: Gauge::default(),
@@ -91,6 +98,7 @@ impl Default for Metrics {
             this.polling.clone(),
         );
         registry.register("standby", "1 while another sluice-node works on this node", this.standby.clone());
+        this.kubernetes = Kubernetes::register(registry);
         let build: Family<Labels, Gauge> = Family::default();
         build.get_or_create(&vec![("version", env!("CARGO_PKG_VERSION"))]).set(1);
         registry.register("build", "The version of this program", build);

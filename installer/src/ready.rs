@@ -33,6 +33,8 @@ pub struct Readiness {
     pub ready: bool,
     /// The entry stands in the file, whatever the runtime made of it.
     pub written: bool,
+    /// The runtime was asked and did not answer.
+    pub silent: bool,
     /// One line: by what we know, or why not.
     pub text: String,
 }
@@ -40,7 +42,7 @@ pub struct Readiness {
 /// Looks at the file, then asks the runtime.
 pub async fn check(question: &Question) -> Readiness {
     let look = look(&question.conf_dir, &question.entry);
-    let not = |written, text| Readiness { ready: false, written, text };
+    let not = |written, text| Readiness { ready: false, written, silent: false, text };
     if !look.present {
         let file = look.used.map(|file| question.conf_dir.join(file.name).display().to_string());
         let first = look.problems.into_iter().next().map(|problem| problem.text);
@@ -54,12 +56,12 @@ pub async fn check(question: &Question) -> Readiness {
             format!("{} names sluice, but {} is missing", file.display(), question.binary.display()),
         );
     }
-    let ready = |text| Readiness { ready: true, written: true, text };
+    let ready = |text| Readiness { ready: true, written: true, silent: false, text };
     let Some(runtime) = &question.runtime else {
         return ready(format!("sluice stands in {}", file.display()));
     };
     match networks(runtime).await {
-        Err(why) => not(true, why),
+        Err(why) => Readiness { silent: true, ..not(true, why) },
         // It tells nothing about plugins: the file is what we know.
         Ok(None) => ready(format!(
             "sluice stands in {}; the runtime does not tell what it has loaded",

@@ -32,8 +32,10 @@ impl Shared {
     /// Nothing known yet.
     #[must_use]
     pub fn new(question: Question, events: Events) -> Self {
+        let metrics = Metrics::default();
+        let events = events.counted_by(metrics.kubernetes.events_dropped.clone());
         Self {
-            metrics: Metrics::default(),
+            metrics,
             events,
             question: Mutex::new(question),
             last: tokio::sync::Mutex::new(None),
@@ -84,6 +86,11 @@ impl Shared {
         self.metrics.ready.set(i64::from(readiness.ready));
         *last = Some((Instant::now(), readiness.clone()));
         readiness
+    }
+
+    /// What it last answered; `None` if it was never asked.
+    pub async fn last(&self) -> Option<Readiness> {
+        self.last.lock().await.as_ref().map(|(_, readiness)| readiness.clone())
     }
 
     /// The same in two words.
