@@ -1,9 +1,5 @@
 //! What is counted, as OpenMetrics.
 
-mod kubernetes;
-
-pub use kubernetes::{Asked, Kubernetes};
-
 use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::text::encode;
@@ -13,6 +9,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use crate::problem::{Problem, Topic};
+
+pub mod adds;
+pub mod kubernetes;
 
 type Labels = Vec<(&'static str, &'static str)>;
 
@@ -30,10 +29,12 @@ pub struct Metrics {
     pub unprotected: Counter<f64, AtomicU64>,
     /// State files of pods that were gone.
     pub swept: Counter,
+    /// The plugin's ADDs.
+    pub adds: adds::Adds,
     /// The runtime has the plugin loaded, as last seen.
     pub ready: Gauge,
     /// The Kubernetes side.
-    pub kubernetes: Kubernetes,
+    pub kubernetes: kubernetes::Kubernetes,
     problems: Family<Labels, Counter>,
     broken: Gauge,
     war: Gauge,
@@ -50,8 +51,9 @@ impl Default for Metrics {
             rewrites: Counter::default(),
             unprotected: Counter::default(),
             swept: Counter::default(),
+            adds: adds::Adds::default(),
             ready: Gauge::default(),
-            kubernetes: Kubernetes::default(),
+            kubernetes: kubernetes::Kubernetes::default(),
             problems: Family::default(),
             broken: Gauge::default(),
             war: Gauge::default(),
@@ -98,7 +100,8 @@ impl Default for Metrics {
             this.polling.clone(),
         );
         registry.register("standby", "1 while another sluice-node works on this node", this.standby.clone());
-        this.kubernetes = Kubernetes::register(registry);
+        this.kubernetes.register(registry);
+        this.adds.register(registry);
         let build: Family<Labels, Gauge> = Family::default();
         build.get_or_create(&vec![("version", env!("CARGO_PKG_VERSION"))]).set(1);
         registry.register("build", "The version of this program", build);
@@ -153,6 +156,8 @@ mod tests {
             "sluice_ready 0",
             "sluice_unprotected_seconds_total 0.0",
             "sluice_problems_total{about=\"rewrite_war\"} 0",
+            "sluice_adds_total{result=\"failed\",dialect=\"none\"} 0",
+            "sluice_add_seconds_count{dialect=\"linkerd\"} 0",
         ] {
             assert!(text.contains(line), "{line}:\n{text}");
         }

@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use super::agent::{self, Answer};
 use super::pods::Pods;
-use crate::metrics::Asked;
+use crate::metrics::kubernetes::Asked;
 use crate::shared::Shared;
 
 /// How long a client may take, our own waiting included.

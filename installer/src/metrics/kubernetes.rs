@@ -31,32 +31,31 @@ pub struct Kubernetes {
 }
 
 impl Kubernetes {
-    pub(super) fn register(registry: &mut Registry) -> Self {
-        let this = Self::default();
+    /// Registers them all.
+    pub fn register(&self, registry: &mut Registry) {
         registry.register(
             "api_up",
             "1 while the Kubernetes API server tells of this node's pods",
-            this.api_up.clone(),
+            self.api_up.clone(),
         );
         registry.register(
             "tainted",
             "1 while the startup taint is on the node, as last seen",
-            this.tainted.clone(),
+            self.tainted.clone(),
         );
         registry.register(
             "events_dropped",
             "Kubernetes Events that could not be written",
-            this.events_dropped.clone(),
+            self.events_dropped.clone(),
         );
         registry.register(
             "agent_answers",
             "Questions of the plugin, by how they ended",
-            this.answers.clone(),
+            self.answers.clone(),
         );
         for asked in [Asked::Known, Asked::Unknown, Asked::Refused] {
-            drop(this.answers.get_or_create(&label(asked)));
+            drop(self.answers.get_or_create(&label(asked)));
         }
-        this
     }
 
     /// One more question ended.
