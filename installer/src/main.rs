@@ -7,6 +7,9 @@ use sluice_node::commands::{self, Report};
 use sluice_node::detect::{self, Given};
 use sluice_node::options::{Cli, Command, Options, Output};
 use sluice_node::run::run;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// Not as asked.
 const FAILED: u8 = 1;
@@ -38,8 +41,14 @@ fn main() -> ExitCode {
 }
 
 fn start_log<W: std::io::Write + 'static>(writer: fn() -> W) {
+    // kube says every failed try; we say once that the API server is away, and why.
+    let ours = Targets::new()
+        .with_default(LevelFilter::INFO)
+        .with_target("kube_client", LevelFilter::OFF)
+        .with_target("kube_runtime", LevelFilter::OFF);
+    let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_target(false).with_writer(writer);
     // It is the only subscriber, so this cannot fail.
-    let _ = tracing_subscriber::fmt().with_ansi(false).with_target(false).with_writer(writer).try_init();
+    let _ = tracing_subscriber::registry().with(lines.with_filter(ours)).try_init();
 }
 
 // The answer of a command is what stdout is for.

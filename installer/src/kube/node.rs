@@ -62,12 +62,13 @@ pub(super) async fn keep(client: Client, name: String, mark: Mark, shared: Arc<S
             Some(News::Loaded) => shared.events.tell(About::Node, Reason::Loaded, last.text),
             None => {}
         }
-        if want == Want::Leave || (done.0 == want && Instant::now() < done.1) {
+        // Where nothing is to be changed it is looked all the same, for the gauge.
+        if done.0 == want && Instant::now() < done.1 {
             continue;
         }
         match put_right(&api, &name, want, &shared).await {
             Ok(()) => {
-                history.put = want == Want::On;
+                history.put = want == Want::On || (want == Want::Leave && history.put);
                 let pause = if done.0 == want { (done.2 * 2).min(LOOK.1) } else { LOOK.0 };
                 done = (want, Instant::now() + pause, pause);
                 (wait, said) = (AGAIN.0, None);
