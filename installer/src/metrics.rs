@@ -13,6 +13,7 @@ use crate::problem::{Problem, Topic};
 use crate::repair::Standing;
 
 pub mod adds;
+pub mod kubernetes;
 
 type Labels = Vec<(&'static str, &'static str)>;
 
@@ -42,6 +43,8 @@ pub struct Metrics {
     pub check_seconds: Histogram,
     repairs: Family<Labels, Counter>,
     pods: Family<Labels, Gauge>,
+    /// The Kubernetes side.
+    pub kubernetes: kubernetes::Kubernetes,
     problems: Family<Labels, Counter>,
     broken: Gauge,
     war: Gauge,
@@ -66,6 +69,7 @@ impl Default for Metrics {
             check_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
             repairs: Family::default(),
             pods: Family::default(),
+            kubernetes: kubernetes::Kubernetes::default(),
             problems: Family::default(),
             broken: Gauge::default(),
             war: Gauge::default(),
@@ -131,6 +135,7 @@ impl Default for Metrics {
             this.polling.clone(),
         );
         registry.register("standby", "1 while another sluice-node works on this node", this.standby.clone());
+        this.kubernetes.register(registry);
         this.adds.register(registry);
         let build: Family<Labels, Gauge> = Family::default();
         build.get_or_create(&vec![("version", env!("CARGO_PKG_VERSION"))]).set(1);
