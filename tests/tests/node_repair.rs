@@ -116,7 +116,8 @@ fn what_is_not_ours_to_mend_is_told_once_and_left_as_it_is() {
         ("default/kata: it asks for a redirect, but its runtime handler kata-qemu does not heed nftables", 1),
         ("default/plain-kata:", 0),
         ("default/none:", 0),
-        ("default/host:", 0),
+        ("default/host: asks for a redirect on the node's own network", 1),
+        ("default/host:", 1),
     ] {
         assert_eq!(log.matches(what).count(), times, "{what}\n{log}");
     }

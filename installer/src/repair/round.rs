@@ -39,7 +39,10 @@ impl Rounds {
         let question = self.shared.question();
         let rules = Rules::new(&question, &self.options.sandboxed_handlers);
         let census = Census::take(list.as_ref(), &self.store, &rules, &mut self.memories).await;
-        self.memories.keep(&census.ids());
+        // A runtime that is away for a moment is no reason to forget what was told of its pods.
+        if list.is_some() || self.options.runtime_endpoint.is_none() {
+            self.memories.keep(&census.ids());
+        }
         if census.young {
             self.shared.look.notify_one();
         }
@@ -102,6 +105,16 @@ impl Rounds {
         match judged {
             Judged::Passed(why) => {
                 tracing::debug!("{}/{}: passed: {why}", pod.namespace, pod.name);
+                Standing::Passed
+            }
+            Judged::HostNetwork => {
+                if self.memories.of(id).fresh("it is on the node's network") {
+                    tracing::info!(
+                        "{}/{}: asks for a redirect on the node's own network, which is never entered",
+                        pod.namespace,
+                        pod.name
+                    );
+                }
                 Standing::Passed
             }
             Judged::NotSupported(why) => {
@@ -191,7 +204,7 @@ impl Rounds {
 
     /// Tells once of each pod.
     fn tell(&mut self, id: &str, pod: PodName, reason: Reason, text: String) {
-        if self.memories.of(id).fresh(reason, &text) {
+        if self.memories.of(id).fresh(&format!("{} {text}", reason.as_str())) {
             self.shared.events.tell(About::Pod(pod), reason, text);
         }
     }
