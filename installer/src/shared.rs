@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 
 use crate::event::Events;
 use crate::metrics::Metrics;
+use crate::problem::Problem;
 use crate::ready::{Question, Readiness, check};
 
 /// The loop turns twice a second. If it has not for so long, it hangs.
@@ -30,6 +31,7 @@ pub struct Shared {
     last: tokio::sync::Mutex<Option<(Instant, Readiness)>>,
     beat: Mutex<Instant>,
     removed: Mutex<Option<Instant>>,
+    folders: Mutex<Vec<Problem>>,
 }
 
 impl Shared {
@@ -44,6 +46,7 @@ impl Shared {
             last: tokio::sync::Mutex::new(None),
             beat: Mutex::new(Instant::now()),
             removed: Mutex::new(None),
+            folders: Mutex::default(),
         }
     }
 
@@ -82,6 +85,12 @@ impl Shared {
         }
     }
 
+    /// What is wrong with the folders by the runtime's own word, when it was last asked.
+    #[must_use]
+    pub fn folders(&self) -> Vec<Problem> {
+        lock(&self.folders).clone()
+    }
+
     /// Whether the runtime has the plugin loaded, asked now.
     pub async fn readiness(&self) -> Readiness {
         let mut last = self.last.lock().await;
@@ -93,6 +102,7 @@ impl Shared {
         let question = self.question();
         let readiness = check(&question).await;
         self.metrics.ready.set(i64::from(readiness.ready));
+        lock(&self.folders).clone_from(&readiness.problems);
         *last = Some((Instant::now(), readiness.clone()));
         readiness
     }

@@ -160,6 +160,7 @@ impl Census {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::folders::Host;
 
     #[test]
     fn the_network_is_that_of_the_file_in_use_and_the_entry_is_read() {
@@ -171,6 +172,7 @@ mod tests {
             binary: "/none".into(),
             entry: r#"{"type":"sluice","excludeNamespaces":["kube-system"]}"#.to_owned(),
             runtime: None,
+            host: Host { conf_dir: None, bin_dir: None },
         };
         let rules = Rules::new(&question, &[]);
         assert_eq!(rules.network, "pods");

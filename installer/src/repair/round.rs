@@ -60,7 +60,7 @@ impl Rounds {
             }
             standings.extend(self.target(runtime, target, found).await);
         }
-        self.shared.metrics.pods(&standings);
+        self.shared.metrics.pods.stand(&standings);
         if let Some(why) = blind.as_ref().filter(|why| self.blind.as_ref() != Some(why)) {
             tracing::warn!("{why}");
         }
@@ -142,7 +142,7 @@ impl Rounds {
             }
             Found::Foreign(whose) => {
                 let first = !std::mem::replace(&mut memory.broken, true);
-                self.shared.metrics.conflicts.inc_by(u64::from(first));
+                self.shared.metrics.pods.conflicts.inc_by(u64::from(first));
                 let text = format!(
                     "it is not diverted by sluice, and is left alone: rules of another mesh are in its network namespace \
                      ({whose}); restart the pod to have ours"
@@ -163,7 +163,7 @@ impl Rounds {
         let had = target.state.is_some() || self.memories.of(&target.id).had;
         let memory = self.memories.of(&target.id);
         let first = !std::mem::replace(&mut memory.broken, true);
-        self.shared.metrics.drift.inc_by(u64::from(first && had));
+        self.shared.metrics.pods.drift.inc_by(u64::from(first && had));
         if self.options.repair == Mode::Report {
             let text = format!("it should be diverted and is not, and stays so with --repair report: {what}");
             self.tell(&target.id, target.pod, Reason::NotRepaired, text);
@@ -186,7 +186,7 @@ impl Rounds {
             Mended::Overtaken => None,
             Mended::Yes => {
                 memory.is_good(None);
-                self.shared.metrics.repaired(true);
+                self.shared.metrics.pods.repaired(true);
                 let since = if had { "it had lost its rules" } else { "it ran without them" };
                 let text = format!("diverted, in place; open connections go on ({since}: {what})");
                 self.shared.events.tell(About::Pod(pod), Reason::Repaired, text);
@@ -194,7 +194,7 @@ impl Rounds {
             }
             Mended::No(why) => {
                 memory.failed(Instant::now(), self.options.check_interval);
-                self.shared.metrics.repaired(false);
+                self.shared.metrics.pods.repaired(false);
                 let text = format!("it should be diverted and is not: {why}; trying on");
                 self.tell(&id, pod, Reason::NotRepaired, text);
                 Some(Standing::Unrepaired)

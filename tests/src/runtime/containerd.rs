@@ -1,6 +1,6 @@
 //! A private containerd inside a node: its own root, state, socket and CNI folders, runc from the cache, one image.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::chain::Dirs;
@@ -42,9 +42,14 @@ pub struct Containerd {
 impl Containerd {
     /// Starts it with an image and no CNI configuration.
     pub fn start(release: Release) -> Self {
+        Self::configured(release, |config| config)
+    }
+
+    /// The same with another configuration.
+    pub fn configured(release: Release, change: impl FnOnce(String) -> String) -> Self {
         let node = Node::new();
         let cni = Dirs::new(&node);
-        std::fs::write(node.dir().join("config.toml"), config(&node, &cni, release)).unwrap();
+        std::fs::write(node.dir().join("config.toml"), change(config(&node, &cni, release))).unwrap();
         let daemon = node.spawn(daemon(&node, &cni, release));
         let this = Self { cni, node, release, daemon };
         this.wait();
@@ -78,11 +83,7 @@ impl Containerd {
 
     /// One or more CRI calls, waited for. Connecting each time costs nothing and lets any thread call.
     pub fn cri<T>(&self, call: impl AsyncFnOnce(Client) -> Answer<T>) -> Answer<T> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let client = Client::connect(&self.socket()).await;
-            call(client.map_err(|error| tonic::Status::unavailable(format!("{error:?}")))?).await
-        })
+        cri(&self.socket(), call)
     }
 
     /// `Status(verbose)`.
@@ -151,6 +152,15 @@ impl Containerd {
             answer.map(|_| ()).map_err(|error| format!("{error}\n{}", self.log()))
         });
     }
+}
+
+/// One or more CRI calls on a socket, waited for.
+pub fn cri<T>(socket: &Path, call: impl AsyncFnOnce(Client) -> Answer<T>) -> Answer<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let client = Client::connect(socket).await;
+        call(client.map_err(|error| tonic::Status::unavailable(format!("{error:?}")))?).await
+    })
 }
 
 fn daemon(node: &Node, cni: &Dirs, release: Release) -> Command {

@@ -8,6 +8,7 @@ pub mod cni;
 pub mod containerd;
 pub mod envoy;
 pub mod image;
+mod janitor;
 pub mod node;
 pub mod pod;
 pub mod tools;
