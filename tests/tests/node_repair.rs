@@ -39,9 +39,10 @@ fn a_lost_table_a_changed_rule_and_a_lost_policy_route_are_mended() {
     let _daemon = node.start(&[]);
     node.wait_for_ready();
     let plain = Spec::new("plain").annotated(MESHED).run(&node.runtime);
+    let users = Spec::new("users").annotated(MESHED).own_users(400_000).run(&node.runtime);
     let tproxy =
         Spec::new("tproxy").annotated(annotated(&[("sluice-cni.dev/mode", "tproxy")])).run(&node.runtime);
-    node.wait_until("both seen", || node.metric("sluice_pods{state=\"diverted\"}") == 2.0);
+    node.wait_until("both seen", || node.metric("sluice_pods{state=\"diverted\"}") == 3.0);
     let whole = node.rules(&plain.netns);
     assert!(whole.contains(OURS));
 
@@ -52,17 +53,21 @@ fn a_lost_table_a_changed_rule_and_a_lost_policy_route_are_mended() {
     node.wait_until("the rules", || node.rules(&plain.netns) == whole);
     node.inside(&plain.netns, &["nft", "add", "table", "inet", "somebodys"]);
 
+    node.inside(&users.netns, &["nft", "delete", "table", "inet", "sluice"]);
+    node.wait_until("the table of a pod with its own users", || node.rules(&users.netns).contains(OURS));
+
     let rules = || node.inside(&tproxy.netns, &["ip", "rule", "show"]);
     let before = rules();
     let rule = before.lines().find(|line| line.contains("fwmark")).unwrap().split(':').next().unwrap();
     node.inside(&tproxy.netns, &["ip", "rule", "del", "pref", rule]);
     assert_ne!(rules(), before);
     node.wait_until("the policy route", || rules() == before);
-    node.wait_until("three repairs", || node.metric("sluice_repairs_total{result=\"repaired\"}") == 3.0);
-    assert_eq!(node.metric("sluice_drift_total"), 3.0);
+    node.wait_until("four repairs", || node.metric("sluice_repairs_total{result=\"repaired\"}") == 4.0);
+    assert_eq!(node.metric("sluice_drift_total"), 4.0);
     assert!(node.rules(&plain.netns).contains("somebodys"), "what is not ours stays");
     plain.remove().unwrap();
     tproxy.remove().unwrap();
+    users.remove().unwrap();
     assert_eq!(node.runtime.attachments(), Vec::<String>::new());
 }
 
@@ -177,6 +182,50 @@ fn a_pod_is_held_to_what_its_add_was_asked_whatever_the_entry_says_now() {
     assert_eq!(node.rules(&pod.netns), whole, "other defaults are no drift");
     node.inside(&pod.netns, &["nft", "delete", "table", "inet", "sluice"]);
     node.wait_until("the table", || node.rules(&pod.netns) == whole);
+    pod.remove().unwrap();
+}
+
+#[test]
+fn a_table_that_another_version_made_is_no_drift_as_long_as_it_is_that() {
+    let Some(node) = Watched::without_us(Release::Current) else { return };
+    let first = node.start(&[]);
+    node.wait_for_ready();
+    let pod = Spec::new("web").annotated(MESHED).run(&node.runtime);
+    let ours = node.rules(&pod.netns);
+    drop(first);
+    let state = format!("/run/sluice/attachments/pods@{}@eth0.json", pod.id);
+    let digest = r#"s/"digest":"[^"]*"/"digest":"0123abcd"/"#;
+    node.runtime.node.run(words(&["sed", "-i", digest, &state]));
+    node.script(
+        &pod.netns,
+        "nft 'delete table inet sluice; add table inet sluice { comment \"sluice 0.0.9, digest 0123abcd\"; }; add chain inet sluice old'",
+    );
+    let others = node.rules(&pod.netns);
+    assert!(others.contains("chain old"), "{others}");
+    let _second = node.start(&[]);
+    node.wait_until("a look", || node.metric("sluice_pods{state=\"diverted\"}") == 1.0);
+    node.wait_for_rounds();
+    assert_eq!(node.rules(&pod.netns), others);
+    assert_eq!(node.metric("sluice_drift_total"), 0.0);
+    // Once it is gone, this version makes its own.
+    node.inside(&pod.netns, &["nft", "delete", "table", "inet", "sluice"]);
+    node.wait_until("the table", || node.rules(&pod.netns) == ours);
+    node.wait_for_rounds();
+    assert_eq!(node.metric("sluice_drift_total"), 1.0);
+    pod.remove().unwrap();
+}
+
+#[test]
+fn after_uninstall_no_pod_is_mended() {
+    let Some(node) = Watched::without_us(Release::Current) else { return };
+    let _daemon = node.start(&[]);
+    node.wait_for_ready();
+    let pod = Spec::new("web").annotated(MESHED).run(&node.runtime);
+    node.wait_until("a look", || node.metric("sluice_pods{state=\"diverted\"}") == 1.0);
+    node.uninstall();
+    node.inside(&pod.netns, &["nft", "delete", "table", "inet", "sluice"]);
+    std::thread::sleep(std::time::Duration::from_secs(4));
+    assert!(!node.rules(&pod.netns).contains(OURS));
     pod.remove().unwrap();
 }
 
