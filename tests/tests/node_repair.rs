@@ -84,6 +84,8 @@ fn what_is_not_ours_to_mend_is_told_once_and_left_as_it_is() {
     let linkerd = run(Spec::new("linkerd").annotated(MESHED));
     let istio = run(Spec::new("istio").annotated(MESHED));
     let nft = run(Spec::new("nft").annotated(MESHED));
+    let legacy = run(Spec::new("legacy").annotated(MESHED));
+    node.script(&legacy.netns, "iptables-legacy -t nat -N PROXY_INIT_REDIRECT");
     node.script(
         &linkerd.netns,
         "iptables-nft -t nat -N PROXY_INIT_REDIRECT && iptables-nft -t nat -A PROXY_INIT_REDIRECT -p tcp -j REDIRECT --to-port 4143 && \
@@ -95,18 +97,18 @@ fn what_is_not_ours_to_mend_is_told_once_and_left_as_it_is() {
     );
     node.script(&nft.netns, "nft 'add table inet istio-proxy-nat; add chain inet istio-proxy-nat prerouting { type nat hook prerouting priority -100; }'");
     let before: Vec<String> =
-        [&none, &kata, &broken, &linkerd, &istio, &nft].map(|pod| node.rules(&pod.netns)).into();
+        [&none, &kata, &broken, &linkerd, &istio, &nft, &legacy].map(|pod| node.rules(&pod.netns)).into();
     let nodes_own = node.runtime.node.run(words(&["nft", "list", "ruleset"]));
 
     let _daemon = node.start(&[]);
-    node.wait_until("all judged", || node.metric("sluice_pods{state=\"unrepaired\"}") == 5.0);
+    node.wait_until("all judged", || node.metric("sluice_pods{state=\"unrepaired\"}") == 6.0);
     assert_eq!(node.metric("sluice_pods{state=\"passed\"}"), 3.0);
     node.wait_for_rounds();
     let after: Vec<String> =
-        [&none, &kata, &broken, &linkerd, &istio, &nft].map(|pod| node.rules(&pod.netns)).into();
+        [&none, &kata, &broken, &linkerd, &istio, &nft, &legacy].map(|pod| node.rules(&pod.netns)).into();
     assert_eq!(after, before);
     assert_eq!(node.runtime.node.run(words(&["nft", "list", "ruleset"])), nodes_own);
-    assert_eq!(node.metric("sluice_conflicts_total"), 3.0);
+    assert_eq!(node.metric("sluice_conflicts_total"), 4.0);
     assert_eq!(node.metric("sluice_repairs_total{result=\"repaired\"}"), 0.0);
     assert_eq!(node.runtime.attachments(), Vec::<String>::new());
     let log = node.log();
@@ -118,6 +120,7 @@ fn what_is_not_ours_to_mend_is_told_once_and_left_as_it_is() {
         ("default/linkerd: it is not diverted by sluice, and is left alone", 1),
         ("default/istio: it is not diverted by sluice, and is left alone", 1),
         ("default/nft: it is not diverted by sluice, and is left alone", 1),
+        ("default/legacy: it is not diverted by sluice, and is left alone", 1),
         ("default/kata: it asks for a redirect, but its runtime handler kata-qemu does not heed nftables", 1),
         ("default/plain-kata:", 0),
         ("default/none:", 0),
@@ -126,7 +129,7 @@ fn what_is_not_ours_to_mend_is_told_once_and_left_as_it_is() {
     ] {
         assert_eq!(log.matches(what).count(), times, "{what}\n{log}");
     }
-    for pod in [host, none, kata, plain_kata, broken, linkerd, istio, nft] {
+    for pod in [host, none, kata, plain_kata, broken, linkerd, istio, nft, legacy] {
         pod.remove().unwrap();
     }
 }
