@@ -43,8 +43,7 @@ pub async fn run(options: Options) -> Result<(), String> {
     }
     let stop = |kind| signal(kind).map_err(|error| format!("no signals: {error}"));
     let (mut term, mut int) = (stop(SignalKind::terminate())?, stop(SignalKind::interrupt())?);
-    let question = Question::new(&options, entry.clone());
-    let shared = Arc::new(Shared::new(question, Events::to_log()));
+    let shared = Arc::new(Shared::new(Question::new(&options, entry.clone()), Events::to_log()));
     tracing::info!("sluice-node {} in {}", env!("CARGO_PKG_VERSION"), options.conf_dir.display());
     tokio::spawn(serve::serve(options.listen, Arc::clone(&shared)));
     tokio::spawn(kick::follow(
@@ -53,7 +52,6 @@ pub async fn run(options: Options) -> Result<(), String> {
         options.runtime_endpoint.is_some(),
     ));
     tokio::spawn(repair::follow(Arc::clone(&shared), options.clone()));
-
     tokio::spawn(adds::follow(Arc::clone(&shared), options.state_dir.clone()));
 
     let (tell, mut told) = mpsc::channel(8);

@@ -172,7 +172,7 @@ mod tests {
             binary: "/none".into(),
             entry: r#"{"type":"sluice","excludeNamespaces":["kube-system"]}"#.to_owned(),
             runtime: None,
-            host: Host { conf_dir: None, bin_dir: None },
+            host: Host::default(),
         };
         let rules = Rules::new(&question, &[]);
         assert_eq!(rules.network, "pods");
