@@ -14,6 +14,8 @@ pub enum Judged {
     Hold(Box<Wanted>),
     /// Nothing; why.
     Passed(String),
+    /// Nothing, though it asks: its network is the node's.
+    HostNetwork,
     /// It asks for something that cannot be; why.
     Refused(String),
     /// Its sandbox does not heed nftables.
@@ -59,9 +61,7 @@ pub fn by_annotations(sandbox: &Sandbox, details: Option<&Details>, entry: &Entr
     };
     match dialect::decide(&pod, &entry.config) {
         Ok(Decision::Leave(reason)) => Judged::Passed(reason.to_string()),
-        Ok(Decision::Divert { .. }) if details.is_some_and(|details| details.host_network) => Judged::Passed(
-            "it asks for a redirect on the node's own network, which is never entered".to_owned(),
-        ),
+        _ if details.is_some_and(|details| details.host_network) => Judged::HostNetwork,
         Ok(Decision::Divert { dialect, redirect, .. }) => Judged::Hold(Box::new(Wanted {
             redirect: *redirect,
             dialect: dialect.name().to_owned(),
@@ -75,7 +75,8 @@ pub fn by_annotations(sandbox: &Sandbox, details: Option<&Details>, entry: &Entr
 #[must_use]
 pub fn sandboxed(judged: Judged, handler: &str, handlers: &[String]) -> Judged {
     let known = |known: &String| {
-        handler.strip_prefix(known.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+        let rest = handler.strip_prefix(known.as_str()).filter(|_| !known.is_empty());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
     };
     match judged {
         Judged::Hold(_) if handlers.iter().any(known) => Judged::NotSupported(format!(
@@ -114,7 +115,7 @@ mod tests {
     fn an_excluded_namespace_and_the_nodes_network_are_passed() {
         let mut sandbox = pod(&MESHED);
         let host = Details { host_network: true, ..Details::default() };
-        assert!(matches!(by_annotations(&sandbox, Some(&host), &Entry::default()), Judged::Passed(_)));
+        assert!(matches!(by_annotations(&sandbox, Some(&host), &Entry::default()), Judged::HostNetwork));
         sandbox.pod.namespace = "kube-system".to_owned();
         let entry = Entry { exclude_namespaces: vec!["kube-system".to_owned()], ..Entry::default() };
         assert!(matches!(by_annotations(&sandbox, None, &entry), Judged::Passed(_)));
@@ -129,7 +130,7 @@ mod tests {
 
     #[test]
     fn handlers_count_by_their_first_word_and_only_for_pods_that_ask() {
-        let handlers = ["kata".to_owned(), "runsc".to_owned()];
+        let handlers = ["kata".to_owned(), "runsc".to_owned(), String::new()];
         let held = || by_annotations(&pod(&MESHED), None, &Entry::default());
         for (handler, heeded) in
             [("kata", false), ("kata-qemu", false), ("runsc", false), ("", true), ("katana", true)]
