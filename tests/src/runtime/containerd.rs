@@ -42,9 +42,14 @@ pub struct Containerd {
 impl Containerd {
     /// Starts it with an image and no CNI configuration.
     pub fn start(release: Release) -> Self {
+        Self::configured(release, |config| config)
+    }
+
+    /// The same with another configuration.
+    pub fn configured(release: Release, change: impl FnOnce(String) -> String) -> Self {
         let node = Node::new();
         let cni = Dirs::new(&node);
-        std::fs::write(node.dir().join("config.toml"), config(&node, &cni, release)).unwrap();
+        std::fs::write(node.dir().join("config.toml"), change(config(&node, &cni, release))).unwrap();
         let daemon = node.spawn(daemon(&node, &cni, release));
         let this = Self { cni, node, release, daemon };
         this.wait();
@@ -182,6 +187,7 @@ fn config(node: &Node, cni: &Dirs, release: Release) -> String {
         .replace("@RUNC@", folder("runc").join("runc").to_str().unwrap())
 }
 
+// kata-qemu: runc by the name that a RuntimeClass of virtual machines has; no machine starts.
 // restrict_oom_score_adj: where the machine lacks CAP_SYS_RESOURCE, runc could not start anything otherwise.
 const CURRENT: &str = r#"version = 3
 root = "@DIR@/root"
@@ -204,6 +210,10 @@ default_runtime_name = "runc"
 [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
 runtime_type = "io.containerd.runc.v2"
 [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
+BinaryName = "@RUNC@"
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.kata-qemu]
+runtime_type = "io.containerd.runc.v2"
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.kata-qemu.options]
 BinaryName = "@RUNC@"
 "#;
 

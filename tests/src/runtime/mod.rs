@@ -12,4 +12,5 @@ mod janitor;
 pub mod node;
 pub mod pod;
 pub mod tools;
+pub mod watched;
 pub mod witness;
