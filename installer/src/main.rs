@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches};
 use sluice_node::commands::{self, Report};
-use sluice_node::detect::{self, Given};
-use sluice_node::everywhere;
+use sluice_node::kube::everywhere;
 use sluice_node::options::{Cli, Command, Options, Output};
 use sluice_node::run::run;
+use sluice_node::runtime::detect::{self, Given};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
@@ -44,7 +44,9 @@ fn main() -> ExitCode {
 
 async fn uninstall(options: &Options) -> Report {
     match &options.daemonset {
-        Some(set) => everywhere::wait(set, Duration::from_secs(options.timeout)).await,
+        Some(set) => {
+            everywhere::wait(set, options.kubeconfig.as_deref(), Duration::from_secs(options.timeout)).await
+        }
         None => commands::uninstall(options).await,
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::everywhere::Named;
-use crate::repair::Mode;
+use crate::kube::everywhere::Named;
+use crate::pods::repair::Mode;
 
 /// Puts the CNI plugin sluice on this node, and keeps it there.
 #[derive(Debug, Parser)]
@@ -130,7 +130,7 @@ impl Options {
     /// The plugin to install.
     #[must_use]
     pub fn plugin(&self) -> PathBuf {
-        let beside = || Some(std::env::current_exe().ok()?.parent()?.join(crate::conflist::OURS));
+        let beside = || Some(std::env::current_exe().ok()?.parent()?.join(crate::files::conflist::OURS));
         self.plugin.clone().or_else(beside).unwrap_or_default()
     }
 }

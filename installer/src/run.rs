@@ -8,13 +8,15 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::event::Events;
-use crate::mark::Mark;
-use crate::node::Node;
+use crate::files::mark::Mark;
+use crate::files::node::Node;
+use crate::files::watch::Watch;
+use crate::files::{entry, kick};
 use crate::options::Options;
-use crate::ready::Question;
+use crate::pods::{adds, repair, sweep};
+use crate::runtime::ready::Question;
 use crate::shared::Shared;
-use crate::watch::Watch;
-use crate::{adds, entry, kick, kube, repair, serve, sweep};
+use crate::{kube, serve};
 
 /// How often the folders are looked at, told or not.
 const TICK: Duration = Duration::from_millis(500);

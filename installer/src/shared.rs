@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use crate::event::Events;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
-use crate::ready::{Question, Readiness, check};
+use crate::runtime::ready::{Question, Readiness, check};
 
 /// The loop turns twice a second. If it has not for so long, it hangs.
 const HANGS: Duration = Duration::from_secs(30);

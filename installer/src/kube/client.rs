@@ -24,7 +24,8 @@ pub(super) async fn connect(kubeconfig: Option<&Path>, pods: &Pods) -> Client {
     }
 }
 
-async fn client(kubeconfig: Option<&Path>) -> Result<Client, String> {
+/// The same, at once or not at all; one line why not.
+pub(super) async fn client(kubeconfig: Option<&Path>) -> Result<Client, String> {
     let config = config(kubeconfig).await?;
     // Without a CA, the system's own list of authorities would decide who is the API server.
     if config.root_cert.is_none() && config.root_cert_file.is_none() {

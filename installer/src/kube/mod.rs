@@ -6,11 +6,13 @@
 //! agent, socket   the plugin asks for a pod's annotations
 //! events, quiet   what happened, for `kubectl describe`
 //! startup, node   when the startup taint goes and comes (pure); doing it
+//! everywhere      uninstalling from every node, waited for
 //! ```
 
 mod agent;
 mod client;
 mod events;
+pub mod everywhere;
 mod node;
 mod pod;
 mod pods;
@@ -25,7 +27,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::event::Event;
-use crate::mark::Mark;
+use crate::files::mark::Mark;
 use crate::shared::Shared;
 
 /// What it needs to know.

@@ -16,7 +16,7 @@ use super::client::one_line;
 use super::startup::{History, News, Seen, Want};
 use super::taint;
 use crate::event::{About, Reason};
-use crate::mark::Mark;
+use crate::files::mark::Mark;
 use crate::shared::Shared;
 
 /// How often the runtime's last answer is looked at.

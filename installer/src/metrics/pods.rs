@@ -7,7 +7,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 use super::Labels;
-use crate::repair::Standing;
+use crate::pods::repair::Standing;
 
 /// Looks, what they found, and repairs.
 #[derive(Debug)]

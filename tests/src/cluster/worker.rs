@@ -10,7 +10,7 @@ use super::{Options, files, identity, network};
 use crate::runtime::containerd::cri;
 use crate::runtime::node::Node;
 use crate::runtime::tools::{folder, run};
-use sluice_node::cri::{Answer, Client};
+use sluice_node::runtime::cri::{Answer, Client};
 
 /// A running node.
 pub struct Worker {

@@ -7,8 +7,8 @@ use super::chain::Dirs;
 use super::image;
 use super::node::{Daemon, Node, wait_for, words};
 use super::tools::folder;
-use sluice_node::cri::messages::{ListPodSandboxRequest, StatusRequest, StatusResponse};
-use sluice_node::cri::{Answer, Client};
+use sluice_node::runtime::cri::messages::{ListPodSandboxRequest, StatusRequest, StatusResponse};
+use sluice_node::runtime::cri::{Answer, Client};
 
 /// Which containerd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::containerd::Containerd;
 use super::image;
 use super::node::wait_for;
-use sluice_node::cri::Answer;
-use sluice_node::cri::messages::*;
+use sluice_node::runtime::cri::Answer;
+use sluice_node::runtime::cri::messages::*;
 
 /// What a pod is to be.
 #[derive(Clone, Debug)]

@@ -13,7 +13,7 @@ use sluice_shared::state::State;
 use super::foreign;
 use super::judge::Wanted;
 use crate::event::PodName;
-use crate::sweep::sees_processes;
+use crate::pods::sweep::sees_processes;
 
 /// How long one pod may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);

@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use tokio::time::{sleep, timeout};
 
-use crate::mark::Mark;
+use crate::files::mark::Mark;
 use crate::options::Options;
 use crate::shared::Shared;
 

@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::conflist::OURS;
-use crate::cri::cni::Cni;
-use crate::cri::networks;
-use crate::folders::{self, Host};
-use crate::look::look;
+use crate::files::conflist::OURS;
+use crate::files::look::look;
 use crate::options::Options;
 use crate::problem::{Problem, Topic};
-use crate::told::{Told, ask};
+use crate::runtime::cri::cni::Cni;
+use crate::runtime::cri::networks;
+use crate::runtime::folders::{self, Host};
+use crate::runtime::told::{Told, ask};
 
 /// What is asked about.
 #[derive(Clone, Debug)]

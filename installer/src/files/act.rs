@@ -3,10 +3,10 @@
 use std::io;
 use std::path::Path;
 
-use crate::atomic::{self, Outcome};
-use crate::conflist::{Conf, Edit, Kind, without_entry};
-use crate::folder::Folder;
-use crate::look::Plan;
+use crate::files::atomic::{self, Outcome};
+use crate::files::conflist::{Conf, Edit, Kind, without_entry};
+use crate::files::folder::Folder;
+use crate::files::look::Plan;
 
 /// Carries a plan out. Cut off anywhere, the runtime has the old configuration or the new one.
 ///

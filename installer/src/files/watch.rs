@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use inotify::{EventStream, Inotify, WatchMask};
 use tokio_stream::StreamExt;
 
-use crate::folder::{identity, signature};
+use crate::files::folder::{identity, signature};
 
 /// What a writer of configurations does to a folder.
 const MASK: WatchMask = WatchMask::CREATE

@@ -7,7 +7,7 @@ use sluice_shared::cni::Request;
 use sluice_shared::cni::request::ANNOTATIONS;
 use sluice_shared::entry::Entry;
 
-use crate::conflist::OURS;
+use crate::files::conflist::OURS;
 
 /// Reads and judges the entry as the plugin's ADD will, so that a slip stops here and not every pod of the node.
 ///

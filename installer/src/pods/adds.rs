@@ -17,9 +17,9 @@ use sluice_shared::failure::{self, Failure, Failures};
 use sluice_shared::state::{self, State};
 use tokio::time::{sleep, timeout};
 
+use crate::files::watch::Watch;
 use crate::metrics::adds::Adds as Metrics;
 use crate::shared::Shared;
-use crate::watch::Watch;
 
 /// How often the folders are looked at, told or not.
 const LOOK: Duration = Duration::from_secs(10);

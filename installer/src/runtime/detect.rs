@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 
-use crate::cri::cni::Cni;
 use crate::options::Options;
-use crate::told::ask;
+use crate::runtime::cri::cni::Cni;
+use crate::runtime::told::ask;
 
 /// Where runtimes listen for the kubelet: containerd, k3s and RKE2, MicroK8s, CRI-O.
 const SOCKETS: [&str; 4] = [

@@ -6,21 +6,21 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use crate::act::{act, take_out};
-use crate::atomic::{self, Outcome};
-use crate::binary::{self, Binary, Done};
-use crate::conflist::{File, Note};
 use crate::control::{Command, Reply, Socket, Told};
-use crate::entry;
 use crate::event::{About, Reason};
-use crate::folder::age;
-use crate::lock::Lock;
-use crate::look::{Look, look};
-use crate::mark::Mark;
+use crate::files::act::{act, take_out};
+use crate::files::atomic::{self, Outcome};
+use crate::files::binary::{self, Binary, Done};
+use crate::files::conflist::{File, Note};
+use crate::files::entry;
+use crate::files::folder::age;
+use crate::files::lock::Lock;
+use crate::files::look::{Look, look};
+use crate::files::mark::Mark;
+use crate::files::war::War;
 use crate::options::Options;
 use crate::problem::{Problem, Said, Topic};
 use crate::shared::Shared;
-use crate::war::War;
 
 /// How soon to look again where nothing asks for it.
 const IDLE: Duration = Duration::from_secs(10);
@@ -223,7 +223,7 @@ impl Node {
         match act(plan) {
             Ok(Outcome::Written) => {
                 self.shared.metrics.writes.inc();
-                self.good = crate::look::look(&self.options.conf_dir, &self.entry).used;
+                self.good = crate::files::look::look(&self.options.conf_dir, &self.entry).used;
                 if let Some(good) = &self.good {
                     tracing::info!("our entry is in {}", self.options.conf_dir.join(&good.name).display());
                 }

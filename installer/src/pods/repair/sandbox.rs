@@ -11,11 +11,11 @@ use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
 
-use crate::cri::Client;
-use crate::cri::messages::{
+use crate::event::PodName;
+use crate::runtime::cri::Client;
+use crate::runtime::cri::messages::{
     ListPodSandboxRequest, PodSandbox, PodSandboxStatusRequest, PodSandboxStatusResponse,
 };
-use crate::event::PodName;
 
 /// How long the runtime may take for one answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -117,7 +117,7 @@ impl From<&PodSandboxStatusResponse> for Details {
         let info = answer.info.get("info").map(|text| serde_json::from_str::<Info>(text));
         let info = info.and_then(Result::ok).unwrap_or_default();
         let status = answer.status.clone().unwrap_or_default();
-        let mode = |options: crate::cri::messages::NamespaceOption| options.network == NODE;
+        let mode = |options: crate::runtime::cri::messages::NamespaceOption| options.network == NODE;
         let namespaces = info.runtime_spec.unwrap_or_default().linux.unwrap_or_default().namespaces;
         let network = namespaces.unwrap_or_default().into_iter().find(|found| found.r#type == "network");
         let netns = network.and_then(|found| found.path).filter(|path| path.is_absolute());
@@ -187,7 +187,7 @@ struct IpConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cri::messages::*;
+    use crate::runtime::cri::messages::*;
 
     fn read(info: &str, ip: &str) -> Details {
         let network = PodSandboxNetworkStatus { ip: ip.to_owned(), additional_ips: Vec::new() };

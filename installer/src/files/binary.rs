@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use sluice_shared::cni::Version;
 
-use crate::atomic;
-use crate::conflist::OURS;
+use crate::files::atomic;
+use crate::files::conflist::OURS;
 
 /// How long VERSION may take. It takes a millisecond.
 const PATIENCE: Duration = Duration::from_secs(5);

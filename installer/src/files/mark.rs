@@ -38,7 +38,7 @@ impl Mark {
             fs::create_dir_all(folder)?;
         }
         let content = Content { revision: revision.map(str::to_owned) };
-        crate::atomic::put(&self.0, &serde_json::to_vec(&content)?, 0o644, |_| Ok(()))
+        crate::files::atomic::put(&self.0, &serde_json::to_vec(&content)?, 0o644, |_| Ok(()))
     }
 
     /// Takes it away.

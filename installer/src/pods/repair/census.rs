@@ -12,10 +12,10 @@ use super::look::Target;
 use super::memory::Memories;
 use super::mend::newest;
 use super::sandbox::{Runtime, Sandbox};
-use crate::conflist::{Conf, Kind};
 use crate::event::PodName;
-use crate::look::look;
-use crate::ready::Question;
+use crate::files::conflist::{Conf, Kind};
+use crate::files::look::look;
+use crate::runtime::ready::Question;
 
 /// A pod as young as this may be in the middle of its ADD.
 const YOUNG: Duration = Duration::from_secs(2);
@@ -160,7 +160,7 @@ impl Census {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::folders::Host;
+    use crate::runtime::folders::Host;
 
     #[test]
     fn the_network_is_that_of_the_file_in_use_and_the_entry_is_read() {

@@ -4,13 +4,16 @@
 //! again whenever it ends, so what counts is that it ended well once.
 
 use std::fmt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{ContainerState, Pod};
+use kube::Client;
 use kube::api::{Api, ListParams};
 use tokio::time::{sleep, timeout};
 
+use super::client::{client, one_line};
 use crate::commands::Report;
 
 /// Between two looks.
@@ -102,16 +105,16 @@ fn ended(pod: &Pod) -> Option<(i32, String)> {
 }
 
 /// Waits until every node is done, and says where it stands.
-pub async fn wait(set: &Named, patience: Duration) -> Report {
+pub async fn wait(set: &Named, kubeconfig: Option<&Path>, patience: Duration) -> Report {
     let end = Instant::now() + patience;
     let mut said = String::new();
     loop {
-        let now = match timeout(ANSWER, look(set)).await {
+        let now = match timeout(ANSWER, look(set, kubeconfig)).await {
             Ok(Ok(progress)) if progress.finished() => {
                 return Report { ok: true, message: progress.to_string(), runtime: None };
             }
             Ok(Ok(progress)) => progress.to_string(),
-            Ok(Err(error)) => format!("DaemonSet {}/{}: {error}", set.namespace, set.name),
+            Ok(Err(why)) => why,
             Err(_) => "no answer from the API server within 10 s".to_owned(),
         };
         if now != said {
@@ -126,8 +129,14 @@ pub async fn wait(set: &Named, patience: Duration) -> Report {
     }
 }
 
-async fn look(set: &Named) -> Result<Progress, kube::Error> {
-    let client = kube::Client::try_default().await?;
+async fn look(set: &Named, kubeconfig: Option<&Path>) -> Result<Progress, String> {
+    let client = client(kubeconfig).await?;
+    read(client, set)
+        .await
+        .map_err(|error| format!("DaemonSet {}/{}: {}", set.namespace, set.name, one_line(&error)))
+}
+
+async fn read(client: Client, set: &Named) -> Result<Progress, kube::Error> {
     let found = Api::<DaemonSet>::namespaced(client.clone(), &set.namespace).get(&set.name).await?;
     let labels = found.spec.as_ref().and_then(|spec| spec.selector.match_labels.as_ref());
     let selector: Vec<_> =

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::conflist::{Conf, Edit, File, Kind, Note, Picked, notes, pick, with_entry};
-use crate::folder::{Folder, changed_within};
+use crate::files::conflist::{Conf, Edit, File, Kind, Note, Picked, notes, pick, with_entry};
+use crate::files::folder::{Folder, changed_within};
 use crate::problem::{Problem, Topic};
 
 /// A broken file that somebody wrote just now is likely half-written. So long we wait for the other half.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::folders::list;
+use crate::runtime::folders::list;
 
 /// Where the runtime looks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::cri::cni::{self, Cni};
-use crate::cri::{Client, messages::StatusRequest, networks};
+use crate::runtime::cri::cni::{self, Cni};
+use crate::runtime::cri::{Client, messages::StatusRequest, networks};
 
 /// How long the runtime may take to tell.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -5,9 +5,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::cri::cni::Cni;
-use crate::folder::identity;
+use crate::files::folder::identity;
 use crate::problem::{Problem, Topic};
+use crate::runtime::cri::cni::Cni;
 
 /// What the node calls the folders that are mounted here, where that is not the same.
 #[derive(Clone, Debug, Default)]

@@ -4,7 +4,7 @@ use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::folder::identity;
+use crate::files::folder::identity;
 
 /// Held until dropped, or until the process ends however it ends.
 #[derive(Debug)]
