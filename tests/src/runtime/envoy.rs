@@ -88,8 +88,7 @@ pub fn command(config: &str) -> [&str; 8] {
 
 /// Folders of the machine that its container needs, and where: the image is one static file, Envoy wants a C library.
 pub fn mounts() -> Vec<(String, &'static str)> {
-    let mut mounts =
-        vec![("/usr/lib".into(), "/lib"), (folder("envoy").display().to_string(), "/envoy")];
+    let mut mounts = vec![("/usr/lib".into(), "/lib"), (folder("envoy").display().to_string(), "/envoy")];
     if Path::new("/usr/lib64").exists() {
         mounts.push(("/usr/lib64".into(), "/lib64"));
     }
@@ -141,7 +140,14 @@ fn listener(name: &str, port: u16, client_kept: Option<Calls>) -> Value {
 }
 
 fn original_destination(name: &str) -> Value {
-    // A connection of its own for each, as a proxy that does not know HTTP has it: connections can be counted.
-    json!({ "name": name, "type": "ORIGINAL_DST", "lb_policy": "CLUSTER_PROVIDED", "connect_timeout": "3s",
-            "connection_pool_per_downstream_connection": true })
+    // One request each: connections can be counted, and none is left open under a client's address.
+    let options = json!({
+        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+        "explicit_http_config": { "http_protocol_options": {} },
+        "common_http_protocol_options": { "max_requests_per_connection": 1 },
+    });
+    json!({
+        "name": name, "type": "ORIGINAL_DST", "lb_policy": "CLUSTER_PROVIDED", "connect_timeout": "3s",
+        "typed_extension_protocol_options": { "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options },
+    })
 }

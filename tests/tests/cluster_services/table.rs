@@ -88,8 +88,6 @@ pub(crate) fn calls(caller: Caller) -> Vec<Call> {
             }
         }
     }
-    // First those that wait in vain, side by side.
-    calls.sort_by_key(|call| call.client().is_some());
     calls
 }
 
@@ -98,6 +96,11 @@ impl Call {
     pub(crate) fn target(&self, town: &Town) -> String {
         let protocol = if self.udp { "udp" } else { "tcp" };
         format!("{protocol}:{}", town.address(self.callee, self.way, self.udp, self.family))
+    }
+
+    /// Whether there must be no answer.
+    pub(crate) fn in_vain(&self) -> bool {
+        self.client().is_none()
     }
 
     /// Whose address the pod has to see; None: there must be no answer.
@@ -118,13 +121,13 @@ impl Call {
     }
 
     /// Whether the caller's proxy has to take it.
-    pub(crate) fn passes_out(&self) -> bool {
+    fn passes_out(&self) -> bool {
         let diverts = matches!(self.caller, Caller::Pod(pod) if pod.diverts(self.family));
         diverts && !self.udp && !self.over_lo()
     }
 
     /// Whether the proxy of the pod that is called has to take it.
-    pub(crate) fn passes_in(&self) -> bool {
+    fn passes_in(&self) -> bool {
         self.callee.diverts(self.family) && !self.udp && !self.over_lo()
     }
 

@@ -82,11 +82,13 @@ impl Town {
         let node_ports = with_address.map(|(name, service)| (name.clone(), ports(service)));
         let nodes: HashMap<_, _> =
             cluster.workers.iter().map(|node| (node.name().to_string(), node.addresses())).collect();
-        let bridges = cluster.workers.iter().map(|node| (format!("{}'s bridge", node.name()), node.gateways()));
+        let bridges =
+            cluster.workers.iter().map(|node| (format!("{}'s bridge", node.name()), node.gateways()));
         let all = pods.clone().into_iter().chain(nodes.clone()).chain(bridges);
         let all = all.chain([("outside".into(), cluster.plane.addresses())]);
-        let names =
-            all.flat_map(|(name, both)| both.map(|address| (address, name.clone()))).collect::<HashMap<_, _>>();
+        let names = all
+            .flat_map(|(name, both)| both.map(|address| (address, name.clone())))
+            .collect::<HashMap<_, _>>();
         let (cluster_ips, node_ports) = (cluster_ips.collect(), node_ports.collect());
         Self { cluster_ips, node_ports, pods, nodes, names }
     }
