@@ -85,6 +85,22 @@ fn the_proxy_hands_over_while_the_client_is_connected_to_it() {
     assert_eq!(client.send(&mesh.peer).by(), "I", "a second client is diverted all the same");
 }
 
+/// Both would be connections of the app's port to one address and port: docs/limits.md.
+#[test]
+fn a_client_is_unanswered_from_the_port_under_which_the_proxy_hands_over_and_only_as_long() {
+    need!(need::ids());
+    let mesh = tproxy(&[]);
+    for (client, app) in [("10.1.0.1:40000", "10.1.0.2:8080"), ("[fd00:1::1]:40000", "[fd00:1::2]:8080")] {
+        let from_there = Probe::tcp(Who::ROOT, app).from(client).briefly();
+        let (_, handed_over) =
+            Probe::tcp(ROOT_PROXY, app).from(client).transparent().mark(1337).connect(&mesh.pod).unwrap();
+        assert_eq!(from_there.send(&mesh.peer).by(), "SILENT", "{client}");
+        assert_eq!(mesh.enters(app), "I", "another port");
+        drop(handed_over);
+        assert_eq!(from_there.send(&mesh.peer).by(), "I", "{client}");
+    }
+}
+
 #[test]
 fn excluded_and_tunnel_ports_are_left_alone_in_this_mode_too() {
     need!(need::ids());
