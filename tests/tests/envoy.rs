@@ -114,7 +114,7 @@ fn http_passes_envoy(runtime: &Containerd, meshed: Spec, sidecar: Sidecar) -> [S
     let meshed = meshed.run(runtime);
     let app = meshed.container("app", &["app", "8080", "app"]).ids(APP.0, APP.1).start();
     let _skipped = meshed.container("skipped", &["app", "9090", "app"]).ids(APP.0, APP.1).start();
-    let envoy = sidecar.start(runtime, &meshed);
+    let envoy = sidecar.start(&meshed);
     let plain = Spec::new("plain").run(runtime);
     let client = plain.container("server", &["app", "8080", "server"]).start();
     let _other = plain.container("other", &["app", "9090", "server"]).start();

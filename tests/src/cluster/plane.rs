@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 use super::program::Program;
@@ -64,6 +65,18 @@ impl Plane {
     pub fn write_kubeconfig(&self, path: &Path, port: u16) {
         let server = format!("https://127.0.0.1:{port}");
         std::fs::write(path, identity::kubeconfig_for("admin", &server, &self.certificate())).unwrap();
+    }
+
+    /// A program to be run in its network, which is no node's: a caller from outside the cluster.
+    pub fn enter(&self, program: &str) -> Command {
+        let mut command = self.node.enter(false);
+        command.arg(program);
+        command
+    }
+
+    /// Its address in both families.
+    pub fn addresses(&self) -> [String; 2] {
+        [network::PLANE.v4.into(), network::PLANE.v6.into()]
     }
 
     /// All of its programs.

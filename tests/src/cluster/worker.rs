@@ -73,6 +73,18 @@ impl Worker {
         network::node(self.number).v4
     }
 
+    /// Its addresses in both families.
+    pub fn addresses(&self) -> [String; 2] {
+        let own = network::node(self.number);
+        [own.v4, own.v6]
+    }
+
+    /// The addresses of its bridge, which its pods have as their gateway.
+    pub fn gateways(&self) -> [String; 2] {
+        let range = network::pods(self.number);
+        [range.v4.replace(".0/24", ".1"), range.v6.replace("::/64", "::1")]
+    }
+
     /// Where a path of the node is on this machine, for those below /etc, /opt, /run, /var/lib and /var/log.
     pub fn path(&self, inside: &str) -> PathBuf {
         self.node.dir().join(inside.trim_start_matches('/'))
