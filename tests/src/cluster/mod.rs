@@ -8,6 +8,8 @@
 mod dns;
 mod files;
 mod identity;
+pub mod injected;
+mod inside;
 mod kubectl;
 mod network;
 mod plane;

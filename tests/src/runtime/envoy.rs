@@ -70,7 +70,8 @@ impl Sidecar {
         container
     }
 
-    fn config(&self) -> Value {
+    /// Envoy's configuration.
+    pub fn config(&self) -> Value {
         let transparent = matches!(self.calls, Calls::AsTheClient(_));
         let inbound = listener("inbound", self.ports.0, transparent.then_some(self.calls));
         let outbound = listener("outbound", self.ports.1, None);

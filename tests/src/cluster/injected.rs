@@ -1,0 +1,186 @@
+//! Pods as the meshes' injectors write them, a real Envoy being the sidecar, with probes.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::{Cluster, wait_until};
+use crate::image::{Content, Image};
+use crate::runtime::envoy::{HEADER, Sidecar};
+use crate::runtime::node::words;
+use crate::runtime::tools::{folder, pod_program, run};
+use crate::runtime::{image, injected};
+
+/// The image with Envoy.
+const ENVOY: &str = "sluice-cni.dev/envoy:dev";
+/// Envoy's own page of itself, in the pod alone.
+const ADMIN: u16 = 15000;
+/// The app of every pod here.
+const APP: u16 = 8080;
+
+/// Writes the archive of the image with Envoy, its libraries and our program, below `dir`.
+pub fn image(dir: &Path) -> PathBuf {
+    let envoy = folder("envoy").join("envoy");
+    let libraries = run(words(&["ldd"]).arg(&envoy));
+    let paths = libraries.split_whitespace().filter(|word| word.starts_with('/'));
+    let mut image = Image::new(ENVOY, &["/envoy"]).with("/pod", 0o755, Content::File(pod_program()));
+    for path in paths {
+        image = image.with(path, 0o755, Content::File(path.into()));
+    }
+    for folder in ["/etc", "/proc", "/sys", "/dev"] {
+        image = image.with(folder, 0o755, Content::Folder);
+    }
+    let archive = dir.join("envoy.tar");
+    image.with("/envoy", 0o755, Content::File(envoy)).write(&archive);
+    archive
+}
+
+/// A page of the sidecar's own that a probe asks for: port and path, and what answers in the pod, port and path.
+type Page = (u16, &'static str, u16, &'static str);
+
+/// An injector.
+pub struct Injector {
+    /// What it writes on the pod.
+    pub annotations: Vec<(&'static str, &'static str)>,
+    /// The proxy.
+    pub sidecar: Sidecar,
+    /// The proxy's container.
+    pub name: &'static str,
+    /// The proxy's readiness first, then the app's if its probe is rewritten.
+    pages: Vec<Page>,
+}
+
+impl Injector {
+    /// Istio's: the app's HTTP probes go to a port of the sidecar's, which asks the app.
+    pub fn istio() -> Self {
+        let ready = (15021, "/healthz/ready", ADMIN, "/ready");
+        let rewritten = (15020, "/app-health/app/readyz", APP, "/readyz");
+        let annotations = injected::istio("REDIRECT");
+        Self { annotations, sidecar: injected::ISTIO, name: "istio-proxy", pages: vec![ready, rewritten] }
+    }
+
+    /// Linkerd's: the app's probes stay, and arrive through the proxy.
+    pub fn linkerd() -> Self {
+        let ready = (4191, "/ready", ADMIN, "/ready");
+        let annotations = injected::linkerd();
+        Self { annotations, sidecar: injected::LINKERD, name: "linkerd-proxy", pages: vec![ready] }
+    }
+
+    /// A pod: the sidecar as an init container that stays; `app` on 8080 with a probe over HTTP and one by exec; `plain`
+    /// on 8081, whose probe nobody rewrites.
+    pub fn pod(&self, namespace: &str, name: &str, node: &str) -> Value {
+        let annotations: serde_json::Map<_, _> =
+            self.annotations.iter().map(|(key, value)| (key.to_string(), (*value).into())).collect();
+        let (port, path, ..) = self.pages[0];
+        let ready = http(port, path);
+        let proxy = json!({ "name": self.name, "image": ENVOY, "imagePullPolicy": "Never", "restartPolicy": "Always",
+            "args": ["--config-yaml", self.config().to_string(), "--concurrency", "1", "--disable-hot-restart",
+                     "-l", "warning"],
+            "securityContext": user(self.sidecar.ids.0),
+            "startupProbe": often(&ready), "readinessProbe": often(&ready), "livenessProbe": ready });
+        let (port, path) = self.pages.get(1).map_or((APP, "/readyz"), |page| (page.0, page.1));
+        let mut app = app("app", APP);
+        app["readinessProbe"] = often(&http(port, path));
+        app["livenessProbe"] =
+            often(&json!({ "exec": { "command": ["/pod", "get", "127.0.0.1:8080", "/livez"] } }));
+        let mut plain = self::app("plain", 8081);
+        plain["readinessProbe"] = often(&http(8081, "/plain"));
+        json!({ "apiVersion": "v1", "kind": "Pod",
+            "metadata": { "name": name, "namespace": namespace, "annotations": annotations },
+            "spec": { "nodeName": node, "terminationGracePeriodSeconds": 20,
+                      "initContainers": [proxy], "containers": [app, plain] } })
+    }
+
+    fn config(&self) -> Value {
+        let mut config = self.sidecar.config();
+        let resources = &mut config["static_resources"];
+        for (port, path, to, rewritten) in &self.pages {
+            let (listener, cluster) = page(*port, path, *to, rewritten);
+            resources["listeners"].as_array_mut().unwrap().push(listener);
+            resources["clusters"].as_array_mut().unwrap().push(cluster);
+        }
+        config
+    }
+
+    /// One call in and one out: each passes Envoy, and once. `client` is another pod with an app on 8080.
+    pub fn assert_passed_once(&self, cluster: &Cluster, namespace: &str, pod: &str, client: &str) {
+        let call = |from: &str, container: &str, to: &str, path: &str| {
+            let to = format!("{}:8080", cluster.pod_ip(namespace, to));
+            wait_until("an answer", 30, || {
+                cluster.exec(namespace, from, container, &["/pod", "get", &to, path])
+            })
+        };
+        let passed = |direction: &str| format!("{HEADER}: {direction}");
+        let before = self.requests(cluster, namespace, pod, "outbound");
+        let inbound = call(client, "app", pod, "/in");
+        assert_eq!(inbound.matches(&passed("inbound")).count(), 1, "{inbound}");
+        let outbound = call(pod, "app", client, "/out");
+        assert_eq!(outbound.matches(&passed("outbound")).count(), 1, "{outbound}");
+        let own = call(pod, self.name, client, "/own");
+        assert!(
+            own.contains("app sees") && !own.contains(HEADER),
+            "the proxy's own call came back to it: {own}"
+        );
+        assert_eq!(self.requests(cluster, namespace, pod, "outbound") - before, 1, "as Envoy counts");
+        assert!(
+            self.requests(cluster, namespace, pod, "inbound") >= 2,
+            "the kubelet's probe of `plain`, and our call"
+        );
+    }
+
+    /// How many requests Envoy has counted in that direction.
+    pub fn requests(&self, cluster: &Cluster, namespace: &str, pod: &str, direction: &str) -> u64 {
+        let name = format!("http.{direction}.downstream_rq_total");
+        let page = format!("/stats?filter={name}");
+        let admin = format!("127.0.0.1:{ADMIN}");
+        let stats = cluster.exec(namespace, pod, self.name, &["/pod", "get", &admin, &page]).unwrap();
+        let line = stats.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")));
+        line.unwrap_or_else(|| panic!("{stats}")).trim().parse().unwrap()
+    }
+}
+
+/// A container with our app in it, which ends when asked to.
+pub fn app(name: &str, port: u16) -> Value {
+    let serve = format!("trap 'exit 0' TERM; /pod app {port} {name} & wait");
+    json!({ "name": name, "image": image::NAME, "imagePullPolicy": "Never", "command": ["sh", "-c", serve],
+            "securityContext": user(1000) })
+}
+
+/// Runs as this user, with nothing that needs a privilege.
+pub fn user(id: i64) -> Value {
+    json!({ "runAsUser": id, "runAsGroup": id, "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } })
+}
+
+fn http(port: u16, path: &str) -> Value {
+    json!({ "httpGet": { "port": port, "path": path }, "timeoutSeconds": 5 })
+}
+
+/// A probe each second, and patient.
+fn often(probe: &Value) -> Value {
+    let mut probe = probe.clone();
+    probe["periodSeconds"] = 1.into();
+    probe["failureThreshold"] = 60.into();
+    probe["timeoutSeconds"] = 5.into();
+    probe
+}
+
+fn page(port: u16, path: &str, to: u16, rewritten: &str) -> (Value, Value) {
+    let types = "type.googleapis.com/envoy.extensions.filters";
+    let name = format!("page-{port}");
+    let address =
+        |address: &str, port: u16| json!({ "socket_address": { "address": address, "port_value": port } });
+    let route =
+        json!({ "match": { "path": path }, "route": { "cluster": name, "prefix_rewrite": rewritten } });
+    let manager = json!({
+        "@type": format!("{types}.network.http_connection_manager.v3.HttpConnectionManager"),
+        "stat_prefix": name,
+        "route_config": { "virtual_hosts": [{ "name": "all", "domains": ["*"], "routes": [route] }] },
+        "http_filters": [{ "name": "router", "typed_config": { "@type": format!("{types}.http.router.v3.Router") } }],
+    });
+    let listener = json!({ "name": name, "address": address("0.0.0.0", port),
+        "filter_chains": [{ "filters": [{ "name": "http", "typed_config": manager }] }] });
+    let endpoint = json!({ "endpoint": { "address": address("127.0.0.1", to) } });
+    let cluster = json!({ "name": name, "type": "STATIC", "connect_timeout": "3s",
+        "load_assignment": { "cluster_name": name, "endpoints": [{ "lb_endpoints": [endpoint] }] } });
+    (listener, cluster)
+}

@@ -1,0 +1,70 @@
+//! A node's pods from within the node: their namespaces and rules, what containerd has loaded, the plugin's state.
+
+use serde_json::Value;
+
+use super::{Worker, wait_until};
+use crate::installer;
+use crate::runtime::containerd::plugins;
+use crate::runtime::pod::netns;
+use crate::runtime::tools::sluice;
+use sluice_node::cri::messages::{ListPodSandboxRequest, PodSandboxStatusRequest, StatusRequest};
+
+impl Worker {
+    /// Puts the plugin and its entry on the node, once; nothing runs afterwards.
+    pub fn install_sluice(&self) {
+        let (program, plugin) = (installer::program(), sluice());
+        let program = program.to_str().unwrap();
+        self.run(&[program, "install", "--no-kubernetes", "--plugin", plugin.to_str().unwrap()]);
+    }
+
+    /// Waits until the chain that makes this interface ends with these plugins.
+    pub fn wait_for_plugins(&self, interface: &str, last: &[&str]) {
+        wait_until("the edited conflist", 60, || {
+            let status = self.cri(async |cri| cri.status(StatusRequest { verbose: true }).await);
+            let loaded = plugins(&status.map_err(|error| error.to_string())?, interface);
+            if loaded.iter().map(String::as_str).collect::<Vec<_>>().ends_with(last) {
+                Ok(())
+            } else {
+                Err(format!("{loaded:?}"))
+            }
+        });
+    }
+
+    /// The network namespace of a pod that runs, a path inside the node.
+    pub fn netns(&self, namespace: &str, pod: &str) -> String {
+        let of = |metadata: &_| {
+            let sluice_node::cri::messages::PodSandboxMetadata { name, namespace: found, .. } = metadata;
+            name == pod && found == namespace
+        };
+        let status = self.cri(async |cri| {
+            let pods = cri.list_pod_sandbox(ListPodSandboxRequest::default()).await?.items;
+            let ready =
+                pods.into_iter().find(|found| found.state == 0 && found.metadata.as_ref().is_some_and(of));
+            let id = ready.unwrap_or_else(|| panic!("no sandbox of {namespace}/{pod}")).id;
+            cri.pod_sandbox_status(PodSandboxStatusRequest { pod_sandbox_id: id, verbose: true }).await
+        });
+        netns(&status.unwrap().info["info"])
+    }
+
+    /// nft's view of a pod; what the counters have counted is left out.
+    pub fn ruleset(&self, namespace: &str, pod: &str) -> String {
+        let netns = self.netns(namespace, pod);
+        let rules =
+            self.run(&["nsenter", &format!("--net={netns}"), "nft", "--stateless", "list", "ruleset"]);
+        // The tables of iptables-nft keep theirs.
+        let uncounted = rules.lines().map(|line| match line.split_once(" counter packets ") {
+            Some((before, after)) => {
+                format!("{before} {}\n", after.split_once(" bytes ").map_or(after, |two| two.1))
+            }
+            None => format!("{line}\n"),
+        });
+        uncounted.collect()
+    }
+
+    /// The plugin's state of a pod, one for each of its attachments.
+    pub fn attachments(&self, namespace: &str, pod: &str) -> Vec<Value> {
+        let files = std::fs::read_dir(self.state_dir().join("attachments")).into_iter().flatten().flatten();
+        let states = files.filter_map(|file| serde_json::from_slice(&std::fs::read(file.path()).ok()?).ok());
+        states.filter(|state: &Value| state["namespace"] == namespace && state["pod"] == pod).collect()
+    }
+}
