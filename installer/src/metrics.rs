@@ -10,6 +10,8 @@ use prometheus_client::registry::Registry;
 
 use crate::problem::{Problem, Topic};
 
+pub mod adds;
+
 type Labels = Vec<(&'static str, &'static str)>;
 
 /// All of them.
@@ -26,6 +28,8 @@ pub struct Metrics {
     pub unprotected: Counter<f64, AtomicU64>,
     /// State files of pods that were gone.
     pub swept: Counter,
+    /// The plugin's ADDs.
+    pub adds: adds::Adds,
     /// The runtime has the plugin loaded, as last seen.
     pub ready: Gauge,
     problems: Family<Labels, Counter>,
@@ -44,6 +48,7 @@ impl Default for Metrics {
             rewrites: Counter::default(),
             unprotected: Counter::default(),
             swept: Counter::default(),
+            adds: adds::Adds::default(),
             ready: Gauge::default(),
             problems: Family::default(),
             broken: Gauge::default(),
@@ -91,6 +96,7 @@ impl Default for Metrics {
             this.polling.clone(),
         );
         registry.register("standby", "1 while another sluice-node works on this node", this.standby.clone());
+        this.adds.register(registry);
         let build: Family<Labels, Gauge> = Family::default();
         build.get_or_create(&vec![("version", env!("CARGO_PKG_VERSION"))]).set(1);
         registry.register("build", "The version of this program", build);
@@ -145,6 +151,8 @@ mod tests {
             "sluice_ready 0",
             "sluice_unprotected_seconds_total 0.0",
             "sluice_problems_total{about=\"rewrite_war\"} 0",
+            "sluice_adds_total{result=\"failed\",dialect=\"none\"} 0",
+            "sluice_add_seconds_count{dialect=\"linkerd\"} 0",
         ] {
             assert!(text.contains(line), "{line}:\n{text}");
         }

@@ -46,6 +46,12 @@ pub struct Options {
         value_name = "DIR"
     )]
     pub conf_dir: PathBuf,
+    /// Where --conf-dir comes from on the node, if it is mounted here under another name
+    #[arg(long, env = "SLUICE_HOST_CONF_DIR", global = true, value_name = "DIR")]
+    pub host_conf_dir: Option<PathBuf>,
+    /// Where --bin-dir comes from on the node, likewise
+    #[arg(long, env = "SLUICE_HOST_BIN_DIR", global = true, value_name = "DIR")]
+    pub host_bin_dir: Option<PathBuf>,
     /// A file with the entry for the conflist; the smallest entry if none is given
     #[arg(long, env = "SLUICE_ENTRY", global = true, value_name = "FILE")]
     pub entry: Option<PathBuf>,

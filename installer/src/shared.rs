@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use crate::metrics::Metrics;
+use crate::problem::Problem;
 use crate::ready::{Question, Readiness, check};
 
 /// The loop turns twice a second. If it has not for so long, it hangs.
@@ -23,6 +24,7 @@ pub struct Shared {
     last: tokio::sync::Mutex<Option<(Instant, Readiness)>>,
     beat: Mutex<Instant>,
     removed: Mutex<Option<Instant>>,
+    folders: Mutex<Vec<Problem>>,
 }
 
 impl Shared {
@@ -35,6 +37,7 @@ impl Shared {
             last: tokio::sync::Mutex::new(None),
             beat: Mutex::new(Instant::now()),
             removed: Mutex::new(None),
+            folders: Mutex::default(),
         }
     }
 
@@ -67,6 +70,12 @@ impl Shared {
         }
     }
 
+    /// What is wrong with the folders by the runtime's own word, when it was last asked.
+    #[must_use]
+    pub fn folders(&self) -> Vec<Problem> {
+        lock(&self.folders).clone()
+    }
+
     /// Whether the runtime has the plugin loaded, asked now.
     pub async fn readiness(&self) -> Readiness {
         let mut last = self.last.lock().await;
@@ -78,6 +87,7 @@ impl Shared {
         let question = lock(&self.question).clone();
         let readiness = check(&question).await;
         self.metrics.ready.set(i64::from(readiness.ready));
+        lock(&self.folders).clone_from(&readiness.problems);
         *last = Some((Instant::now(), readiness.clone()));
         readiness
     }

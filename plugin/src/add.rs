@@ -9,11 +9,11 @@ use sluice_shared::cni::{Code, Error, Request};
 use sluice_shared::dialect::{Decision, Dialect};
 use sluice_shared::entry::Entry;
 use sluice_shared::net::netns::Netns;
+use sluice_shared::program::{self, Plan, Programmed};
 use sluice_shared::redirect::Redirect;
 use sluice_shared::state::{State, Store};
 
 use crate::context::Context;
-use crate::program::{self, Plan, Programmed};
 use crate::source::{self, Annotations};
 use crate::{log, netns};
 
@@ -65,7 +65,7 @@ impl Pod<'_> {
     /// Programs the pod, unless it is not ours.
     fn divert(&self, first_address: Option<IpAddr>) -> Result<(), Error> {
         let Some(asked) = self.asked(first_address)? else { return Ok(()) };
-        let deadline = self.context.deadline;
+        let deadline = self.context.deadline.end();
         let plan = Plan::new(&asked.redirect);
         if let Some(done) = program::create(&plan, self.netns, &self.context.call.ifname, deadline)? {
             self.remember(&asked, first_address, done);
@@ -108,7 +108,8 @@ impl Pod<'_> {
         for note in asked.notes.iter().filter(|_| done.new) {
             tracing::info!(pod, "{note}");
         }
-        let took = self.context.deadline.elapsed().as_micros().try_into().unwrap_or(u64::MAX);
+        // Never 0, which says that no ADD wrote the state.
+        let took = self.context.deadline.elapsed().as_micros().max(1).try_into().unwrap_or(u64::MAX);
         tracing::info!(pod, dialect = asked.dialect.name(), took, "{}", done.what);
         let state = State {
             network: self.network.to_owned(),

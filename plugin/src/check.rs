@@ -4,12 +4,12 @@ use sluice_shared::cni::result::PrevResult;
 use sluice_shared::cni::{Code, Error};
 use sluice_shared::dialect::Decision;
 use sluice_shared::entry::Entry;
+use sluice_shared::program::{self, Plan};
 use sluice_shared::redirect::Redirect;
 use sluice_shared::state::{Key, Store};
 
 use crate::context::Context;
 use crate::netns;
-use crate::program::{self, Plan};
 use crate::source::{self, Annotations};
 
 /// Compares. A pod that ADD passed over passes.
@@ -51,6 +51,6 @@ pub(crate) fn check(context: &Context<'_>) -> Result<(), Error> {
     };
     match wanted {
         None => Ok(()),
-        Some(redirect) => program::check(&Plan::new(&redirect), &netns, context.deadline),
+        Some(redirect) => program::check(&Plan::new(&redirect), &netns, context.deadline.end()),
     }
 }

@@ -26,6 +26,11 @@ impl Deadline {
     pub(crate) fn left(self) -> Duration {
         LIMIT.saturating_sub(self.elapsed()).max(Duration::from_millis(1))
     }
+
+    /// When the call must be over.
+    pub(crate) fn end(self) -> Instant {
+        self.start + LIMIT
+    }
 }
 
 /// Ends the process should it hang where no time-out reaches, such as a dead file system.

@@ -2,10 +2,11 @@
 
 use sluice_shared::entry::Entry;
 use sluice_shared::net::netns::Netns;
+use sluice_shared::program;
 use sluice_shared::state::{Key, State, Store};
 
 use crate::context::Context;
-use crate::{log, program};
+use crate::log;
 
 /// Takes an attachment away.
 pub(crate) fn del(context: &Context<'_>) {
@@ -38,7 +39,7 @@ fn clean(context: &Context<'_>, state: Option<&State>) {
         return;
     }
     let asked = state.and_then(|state| state.redirect().ok());
-    if let Err(error) = program::clean(&netns, asked.as_ref(), context.deadline) {
+    if let Err(error) = program::clean(&netns, asked.as_ref(), context.deadline.end()) {
         tracing::warn!(pod = log::pod(call), "taking the rules away: {}", error.msg);
     }
 }

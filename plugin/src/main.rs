@@ -4,8 +4,8 @@
 //! from stdin, and programs nftables in the pod's namespace in one batch. It starts no process,
 //! asks no API server, and prints nothing but one JSON object.
 //!
-//! One call goes through once: [`call`] reads, [`source`] and the dialects decide, [`program`]
-//! changes the kernel, and `main` answers. A verb is a file.
+//! One call goes through once: [`call`] reads, [`source`] and the dialects decide,
+//! [`sluice_shared::program`] changes the kernel, and `main` answers. A verb is a file.
 
 mod add;
 mod agent;
@@ -14,10 +14,10 @@ mod check;
 mod context;
 mod deadline;
 mod del;
+mod failed;
 mod gc;
 mod log;
 mod netns;
-mod program;
 mod source;
 mod status;
 mod stdio;

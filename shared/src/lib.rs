@@ -3,7 +3,8 @@
 //! Layers, each of which knows only those below it:
 //!
 //! ```text
-//! entry      our entry in a conflist; state: what a node remembers of an attachment
+//! entry      our entry in a conflist; state: what a node remembers of an attachment; failure: of an ADD that failed
+//! program    a Redirect into a namespace: create, replace, check, clean
 //! cni        the protocol: environment, stdin, results, errors, versions
 //! dialect    a pod's annotations to a Redirect, one file a dialect
 //! rules      a Redirect to a Ruleset (pure)
@@ -18,8 +19,10 @@
 pub mod cni;
 pub mod dialect;
 pub mod entry;
+pub mod failure;
 pub mod net;
 pub mod nft;
+pub mod program;
 pub mod redirect;
 pub mod route;
 pub mod rules;

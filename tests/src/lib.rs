@@ -14,7 +14,6 @@
 #![allow(missing_docs)]
 
 pub mod cluster;
-pub mod image;
 pub mod installer;
 pub mod istio;
 mod link;

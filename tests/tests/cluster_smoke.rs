@@ -76,9 +76,11 @@ fn a_name_resolves(cluster: &Cluster) {
 }
 
 fn a_service_account_reaches_the_api(cluster: &Cluster) {
-    let ask = r#"wget -q -O - --no-check-certificate https://$KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT/api \
-        --header "Authorization: Bearer $(cat /var/run/secrets/kubernetes.io/serviceaccount/token)""#;
-    let answer = wait_until("an answer", 60, || cluster.exec("smoke", "client", "app", &["sh", "-c", ask]));
+    let ask = r#"/busybox wget -q -O - --no-check-certificate https://$KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT/api \
+        --header "Authorization: Bearer $(/busybox cat /var/run/secrets/kubernetes.io/serviceaccount/token)""#;
+    let answer = wait_until("an answer", 60, || {
+        cluster.exec("smoke", "client", "app", &["/busybox", "sh", "-c", ask])
+    });
     assert!(answer.contains("APIVersions"), "{answer}");
 }
 

@@ -9,7 +9,9 @@ use std::time::Duration;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::{Channel, Endpoint};
 
+pub mod cni;
 pub mod messages;
+pub mod networks;
 use messages::*;
 
 /// A connection to one runtime.

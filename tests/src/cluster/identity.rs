@@ -37,13 +37,20 @@ pub(super) fn token(user: &str) -> String {
 /// Writes the kubeconfig of `user` into `dir`; the API server's certificate need not be there yet.
 pub(super) fn kubeconfig(dir: &Path, user: &str, certificate: &Path) -> PathBuf {
     let path = dir.join(format!("{}.kubeconfig", user.replace(':', "-")));
+    let server = format!("https://{}:6443", network::PLANE.v4);
+    std::fs::write(&path, kubeconfig_for(user, &server, certificate)).unwrap();
+    path
+}
+
+/// The text of one, for an API server that is reached by whatever address.
+pub(super) fn kubeconfig_for(user: &str, server: &str, certificate: &Path) -> String {
+    let cluster =
+        json!({ "server": server, "certificate-authority": certificate, "tls-server-name": "kubernetes" });
     let config = json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "sluice",
-        "clusters": [{ "name": "sluice", "cluster": {
-            "server": format!("https://{}:6443", network::PLANE.v4), "certificate-authority": certificate } }],
+        "clusters": [{ "name": "sluice", "cluster": cluster }],
         "users": [{ "name": user, "user": { "token": token(user) } }],
         "contexts": [{ "name": "sluice", "context": { "cluster": "sluice", "user": user } }],
     });
-    std::fs::write(&path, config.to_string()).unwrap();
-    path
+    config.to_string()
 }

@@ -14,11 +14,13 @@ mod kubectl;
 mod network;
 mod plane;
 mod program;
+mod sluice;
 mod worker;
 
 pub use kubectl::wait_until;
 pub use plane::Plane;
 pub use program::Program;
+pub use sluice::{RELEASE, chart, image as sluice_image, ready_with_sluice};
 pub use worker::Worker;
 
 use std::sync::LazyLock;
@@ -78,6 +80,17 @@ pub fn ready() -> bool {
 pub fn shared() -> &'static Cluster {
     static SHARED: LazyLock<Cluster> = LazyLock::new(|| Cluster::start(Options::default()));
     &SHARED
+}
+
+/// The same with Sluice installed by Helm, the chart's defaults. A program uses this one or the other.
+pub fn shared_with_sluice() -> &'static Cluster {
+    static INSTALLED: LazyLock<()> = LazyLock::new(|| {
+        let cluster = shared();
+        cluster.load_sluice();
+        cluster.install_sluice(&[]).unwrap_or_else(|error| panic!("{error}\n{}", cluster.sluice_logs()));
+    });
+    LazyLock::force(&INSTALLED);
+    shared()
 }
 
 impl Cluster {

@@ -1,5 +1,6 @@
 //! The control plane: etcd, kube-apiserver, kube-controller-manager, kube-scheduler, in a place of its own that is no node.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -56,6 +57,22 @@ impl Plane {
     /// Its folder, the same path inside and outside; `kubectl` finds files there.
     pub fn dir(&self) -> &Path {
         self.node.dir()
+    }
+
+    /// Its first process, by the number it has here: `/proc/<init>/ns/net` is its network.
+    pub fn init(&self) -> u32 {
+        self.node.init()
+    }
+
+    /// Where kube-apiserver listens, in that network.
+    pub fn address(&self) -> SocketAddr {
+        format!("{}:6443", network::PLANE.v4).parse().expect("an address")
+    }
+
+    /// Writes an admin's kubeconfig for those who reach kube-apiserver by this port of their own loopback.
+    pub fn write_kubeconfig(&self, path: &Path, port: u16) {
+        let server = format!("https://127.0.0.1:{port}");
+        std::fs::write(path, identity::kubeconfig_for("admin", &server, &self.certificate())).unwrap();
     }
 
     /// All of its programs.

@@ -42,9 +42,14 @@ pub struct Containerd {
 impl Containerd {
     /// Starts it with an image and no CNI configuration.
     pub fn start(release: Release) -> Self {
+        Self::configured(release, |config| config)
+    }
+
+    /// The same with another configuration.
+    pub fn configured(release: Release, change: impl FnOnce(String) -> String) -> Self {
         let node = Node::new();
         let cni = Dirs::new(&node);
-        std::fs::write(node.dir().join("config.toml"), config(&node, &cni, release)).unwrap();
+        std::fs::write(node.dir().join("config.toml"), change(config(&node, &cni, release))).unwrap();
         let daemon = node.spawn(daemon(&node, &cni, release));
         let this = Self { cni, node, release, daemon };
         this.wait();

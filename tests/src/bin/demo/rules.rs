@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sluice_shared::nft::{Batch, Chain, Connection, Error, Expr, Rule, Ruleset, Verdict};
+use sluice_shared::nft::{Batch, Connection, Error, Expr, Rule, Ruleset};
 use sluice_tests::Netns;
 
 use crate::Stop;
@@ -24,9 +24,8 @@ pub(crate) fn read(ns: &Netns) -> Result<Option<Ruleset>, Stop> {
     work(ns, |connection| connection.dump(TABLE))
 }
 
-/// Prints it as nft would: chains in the order in which a packet meets them, long lines continued.
-pub(crate) fn show(page: &mut Page, mut ruleset: Ruleset) -> Result<(), Stop> {
-    ruleset.chains = as_met(&ruleset.chains);
+/// Prints it as nft would, long lines continued.
+pub(crate) fn show(page: &mut Page, ruleset: &Ruleset) -> Result<(), Stop> {
     for line in ruleset.to_string().lines().filter(|line| !line.trim().is_empty()) {
         let line = line.replace('\t', "  ");
         let room = WIDTH - INDENT;
@@ -46,25 +45,6 @@ pub(crate) fn show(page: &mut Page, mut ruleset: Ruleset) -> Result<(), Stop> {
         }
     }
     Ok(())
-}
-
-/// Each base chain, and after it the chains that it leads to.
-fn as_met(chains: &[Chain]) -> Vec<Chain> {
-    fn visit(chain: &Chain, chains: &[Chain], met: &mut Vec<Chain>) {
-        if met.iter().any(|other| other.name == chain.name) {
-            return;
-        }
-        met.push(chain.clone());
-        for expr in chain.rules.iter().flat_map(|rule| &rule.exprs) {
-            if let Expr::Verdict(Verdict::Jump(name) | Verdict::Goto(name)) = expr {
-                chains.iter().filter(|other| other.name == *name).for_each(|next| visit(next, chains, met));
-            }
-        }
-    }
-    let mut met = Vec::new();
-    chains.iter().filter(|chain| chain.hook.is_some()).for_each(|base| visit(base, chains, &mut met));
-    chains.iter().for_each(|chain| visit(chain, chains, &mut met));
-    met
 }
 
 /// Whether a line has a counter that has counted.

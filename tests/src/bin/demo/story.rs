@@ -152,7 +152,7 @@ fn live_rules(page: &mut Page, town: &Town) -> Result<(), Stop> {
     )?;
     let ruleset = rules::read(&town.pod)?.ok_or(Stop::Otherwise("the pod has no table".to_owned()))?;
     let counted = [true, false].map(|inbound| rules::diverted(&ruleset, inbound));
-    rules::show(page, ruleset)?;
+    rules::show(page, &ruleset)?;
     page.gap()?;
     page.claim(
         counted == [1, 1],

@@ -1,22 +1,21 @@
-//! From a redirect into the kernel: the one place where the plugin changes anything.
+//! From a redirect into the kernel: the one place where a pod is changed, by the plugin or by a repair.
 //!
 //! Everything that can be known beforehand is known before the namespace is entered: the batch is
 //! encoded, its size fits. The commit is the single point at which a pod becomes diverted.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use sluice_shared::cni::{Code, Error};
-use sluice_shared::net::netlink::{Protocol, Socket};
-use sluice_shared::net::netns::{self, Netns};
-use sluice_shared::nft::{self, Batch, Body, Connection, Ruleset, compare};
-use sluice_shared::redirect::Redirect;
-use sluice_shared::route::Routing;
-use sluice_shared::rules;
-
-use crate::deadline::Deadline;
+use crate::cni::{Code, Error};
+use crate::net::netlink::{Protocol, Socket};
+use crate::net::netns::{self, Netns};
+use crate::nft::{self, Batch, Body, Connection, Ruleset, compare};
+use crate::redirect::Redirect;
+use crate::route::Routing;
+use crate::rules;
 
 /// What a redirect means for the kernel.
-pub(crate) struct Plan {
+#[derive(Debug)]
+pub struct Plan {
     ruleset: Ruleset,
     routing: Routing,
 }
@@ -30,17 +29,20 @@ struct Encoded<'p> {
 }
 
 /// What was done.
-pub(crate) struct Programmed {
+#[derive(Debug)]
+pub struct Programmed {
     /// For the log.
-    pub(crate) what: &'static str,
+    pub what: &'static str,
     /// Whether the kernel holds other rules than before.
-    pub(crate) new: bool,
-    pub(crate) digest: String,
+    pub new: bool,
+    /// The digest of these rules.
+    pub digest: String,
 }
 
 impl Plan {
     /// Pure.
-    pub(crate) fn new(redirect: &Redirect) -> Self {
+    #[must_use]
+    pub fn new(redirect: &Redirect) -> Self {
         Self { ruleset: rules::build(redirect), routing: rules::routing(redirect) }
     }
 
@@ -56,11 +58,11 @@ impl Plan {
 ///
 /// # Errors
 /// Code 4 if the interface is not there, 8 if the namespace cannot be entered, 102 if the kernel refuses.
-pub(crate) fn create(
+pub fn create(
     plan: &Plan,
     netns: &Netns,
     ifname: &str,
-    deadline: Deadline,
+    deadline: Instant,
 ) -> Result<Option<Programmed>, Error> {
     let Encoded { body, digest, comment } = plan.encode()?;
     let batch = body.create(Some(&comment)).map_err(refused)?;
@@ -78,7 +80,7 @@ pub(crate) fn create(
 ///
 /// # Errors
 /// As [`create`].
-pub(crate) fn replace(plan: &Plan, netns: &Netns, deadline: Deadline) -> Result<Programmed, Error> {
+pub fn replace(plan: &Plan, netns: &Netns, deadline: Instant) -> Result<Programmed, Error> {
     let Encoded { body, digest, comment } = plan.encode()?;
     let batch = body.replace(Some(&comment)).map_err(refused)?;
     let mut sockets = enter(netns, plan, deadline, None)?;
@@ -99,7 +101,7 @@ pub(crate) fn replace(plan: &Plan, netns: &Netns, deadline: Deadline) -> Result<
 ///
 /// # Errors
 /// Code 103, naming what differs; 8 if the namespace cannot be entered.
-pub(crate) fn check(plan: &Plan, netns: &Netns, deadline: Deadline) -> Result<(), Error> {
+pub fn check(plan: &Plan, netns: &Netns, deadline: Instant) -> Result<(), Error> {
     let differs = |what: String| Err(Error::new(Code::Differs, what));
     let mut sockets = enter(netns, plan, deadline, None)?;
     let Some(found) = sockets.nft.dump(rules::names::TABLE).map_err(refused)? else {
@@ -114,7 +116,7 @@ pub(crate) fn check(plan: &Plan, netns: &Netns, deadline: Deadline) -> Result<()
         return differs(format!("table inet sluice is not what the pod asks for: {first}{more}"));
     }
     if let Some(route) = &mut sockets.route
-        && let Some(missing) = plan.routing.missing(route, end(deadline)).map_err(not_routed)?
+        && let Some(missing) = plan.routing.missing(route, deadline).map_err(not_routed)?
     {
         return differs(format!("the policy route of TPROXY is not there: {missing}"));
     }
@@ -125,7 +127,7 @@ pub(crate) fn check(plan: &Plan, netns: &Netns, deadline: Deadline) -> Result<()
 ///
 /// # Errors
 /// Code 102 for what the kernel refuses to remove.
-pub(crate) fn clean(netns: &Netns, asked: Option<&Redirect>, deadline: Deadline) -> Result<(), Error> {
+pub fn clean(netns: &Netns, asked: Option<&Redirect>, deadline: Instant) -> Result<(), Error> {
     // Without state nobody knows whether there is a policy route; asking to remove it does no harm.
     let routing = asked.map_or_else(Routing::any, rules::routing);
     let plan = Plan { ruleset: Ruleset::default(), routing };
@@ -136,7 +138,7 @@ pub(crate) fn clean(netns: &Netns, asked: Option<&Redirect>, deadline: Deadline)
         Err(error) => return Err(refused(error)),
     }
     match &mut sockets.route {
-        Some(route) => plan.routing.remove(route, end(deadline)).map_err(not_routed),
+        Some(route) => plan.routing.remove(route, deadline).map_err(not_routed),
         None => Ok(()),
     }
 }
@@ -149,7 +151,7 @@ struct Sockets {
 }
 
 /// Enters the namespace once and comes back with sockets.
-fn enter(netns: &Netns, plan: &Plan, deadline: Deadline, ifname: Option<&str>) -> Result<Sockets, Error> {
+fn enter(netns: &Netns, plan: &Plan, deadline: Instant, ifname: Option<&str>) -> Result<Sockets, Error> {
     // A pod that has a table may have the policy route of an earlier redirect: only a fresh one surely has none.
     let routes = !plan.routing.is_empty() || ifname.is_none();
     let sockets = netns::within(netns, || {
@@ -164,7 +166,7 @@ fn enter(netns: &Netns, plan: &Plan, deadline: Deadline, ifname: Option<&str>) -
                 )
             })?;
         }
-        let nft = Connection::open(deadline.left()).map_err(refused)?;
+        let nft = Connection::open(left(deadline)).map_err(refused)?;
         let route = routes.then(|| Socket::open(Protocol::Route)).transpose().map_err(not_routed)?;
         Ok(Sockets { nft, route })
     });
@@ -173,32 +175,33 @@ fn enter(netns: &Netns, plan: &Plan, deadline: Deadline, ifname: Option<&str>) -
 
 impl Sockets {
     /// The policy route goes in before the rules, which need it.
-    fn route(&mut self, plan: &Plan, deadline: Deadline) -> Result<(), Error> {
+    fn route(&mut self, plan: &Plan, deadline: Instant) -> Result<(), Error> {
         match &mut self.route {
-            Some(route) => plan.routing.ensure(route, end(deadline)).map_err(not_routed),
+            Some(route) => plan.routing.ensure(route, deadline).map_err(not_routed),
             None => Ok(()),
         }
     }
 
     /// What an earlier redirect needed goes out after its rules.
-    fn forget_others(&mut self, plan: &Plan, deadline: Deadline) -> Result<(), Error> {
+    fn forget_others(&mut self, plan: &Plan, deadline: Instant) -> Result<(), Error> {
         match &mut self.route {
-            Some(route) => plan.routing.remove_others(route, end(deadline)).map_err(not_routed),
+            Some(route) => plan.routing.remove_others(route, deadline).map_err(not_routed),
             None => Ok(()),
         }
     }
 
     /// The rules did not go in: nor shall the route stay.
-    fn give_up(&mut self, plan: &Plan, deadline: Deadline, error: nft::Error) -> Error {
+    fn give_up(&mut self, plan: &Plan, deadline: Instant, error: nft::Error) -> Error {
         if let Some(route) = &mut self.route {
-            let _ = plan.routing.remove(route, end(deadline));
+            let _ = plan.routing.remove(route, deadline);
         }
         refused(error)
     }
 }
 
-fn end(deadline: Deadline) -> Instant {
-    Instant::now() + deadline.left()
+/// What is left, at least a millisecond: a time-out of zero would mean none.
+fn left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1))
 }
 
 fn refused(error: nft::Error) -> Error {
