@@ -71,7 +71,7 @@ fn annotations(pairs: &[(&str, &str)]) -> Value {
 /// A sidecar that only says that it was reached, as an init container that stays.
 fn proxy() -> Value {
     let mut proxy = app("proxy", 4143);
-    proxy["command"][2] = "trap 'exit 0' TERM; /pod app 4143 proxy & /pod app 4140 proxy & wait".into();
+    proxy["command"][3] = "trap 'exit 0' TERM; /pod app 4143 proxy & /pod app 4140 proxy & wait".into();
     proxy["restartPolicy"] = "Always".into();
     proxy["securityContext"] = user(2102);
     proxy["startupProbe"] = json!({ "exec": { "command": ["/pod", "get", "127.0.0.1:4140", "/"] },
@@ -114,20 +114,6 @@ fn assert_diverted(cluster: &Cluster, namespace: &str, pod: &str, client: &str) 
     assert_eq!(answers(cluster, namespace, (pod, "proxy"), client), "app", "the proxy's own");
 }
 
-/// Deletes a pod: it ends well, and nothing of it is left on its node.
-fn assert_ends(cluster: &Cluster, namespace: &str, pod: &str, node: &str) {
-    let worker = cluster.worker(node);
-    let netns = worker.path(&worker.netns(namespace, pod).replace("/var/run/", "/run/"));
-    assert!(netns.exists(), "{}", netns.display());
-    cluster.kubectl(&["delete", "pod", pod, "-n", namespace, "--timeout=90s"]).unwrap();
-    wait_until("nothing of the pod left", 60, || {
-        let left = worker.attachments(namespace, pod);
-        if left.is_empty() && !netns.exists() { Ok(()) } else { Err(format!("{netns:?} {left:?}")) }
-    });
-    let events = cluster.events_of(namespace, pod);
-    assert!(!events.contains("FailedKillPod") && !events.contains("FailedCreatePodSandBox"), "{events}");
-}
-
 fn serves_with_probes(namespace: &str, injector: &Injector, own_users: bool, probed_by: &str) {
     let Some(cluster) = cluster() else { return };
     beside(cluster, namespace);
@@ -139,7 +125,7 @@ fn serves_with_probes(namespace: &str, injector: &Injector, own_users: bool, pro
     assert_eq!(rules.matches(OURS).count(), 1, "{rules}");
     injector.assert_passed_once(cluster, namespace, "web", "client");
 
-    let users = cluster.exec(namespace, "web", "app", &["cat", "/proc/self/uid_map"]).unwrap();
+    let users = cluster.exec(namespace, "web", "app", &["/busybox", "cat", "/proc/self/uid_map"]).unwrap();
     assert_eq!(users.split_whitespace().nth(1) != Some("0"), own_users, "{users}");
     let own = cluster.pod_ip(namespace, "web");
     let asked = |container: &str, path: &str| {
@@ -154,7 +140,7 @@ fn serves_with_probes(namespace: &str, injector: &Injector, own_users: bool, pro
     assert_eq!(asked("app", "/in"), caller, "the client's call");
     let restarts = "jsonpath={.status.containerStatuses[*].restartCount} {.status.initContainerStatuses[*].restartCount}";
     assert_eq!(cluster.kubectl(&["get", "pod", "web", "-n", namespace, "-o", restarts]).unwrap(), "0 0 0");
-    assert_ends(cluster, namespace, "web", "node-1");
+    cluster.assert_ends(namespace, "web", "node-1");
 }
 
 #[test]
@@ -201,7 +187,7 @@ fn a_pod_with_two_interfaces_has_one_table_that_diverts_on_both() {
     cluster.wait_for_pod("two", "single");
     let worker = cluster.worker("node-2");
     let second = |pod: &str| {
-        let list = ["ip", "-o", "-4", "addr", "show", "dev", "eth1"];
+        let list = ["/busybox", "ip", "-o", "-4", "addr", "show", "dev", "eth1"];
         let text = cluster.exec("two", pod, "app", &list).unwrap();
         text.split_whitespace().find_map(|word| word.strip_suffix("/24")).unwrap().to_string()
     };
@@ -219,7 +205,7 @@ fn a_pod_with_two_interfaces_has_one_table_that_diverts_on_both() {
         direct.contains(&format!("app sees {}:", second("web"))),
         "the proxy's own leaves by eth1: {direct}"
     );
-    assert_ends(cluster, "two", "web", "node-2");
+    cluster.assert_ends("two", "web", "node-2");
 }
 
 #[test]
@@ -255,7 +241,7 @@ fn a_job_completes_and_its_init_container_before_the_proxy_cannot_pass_it_by() {
     let get = format!("/pod get {client} /");
     let once = |name: &str, id: i64, script: String| {
         let mut container = app(name, 0);
-        container["command"][2] = script.into();
+        container["command"][3] = script.into();
         container["securityContext"] = user(id);
         container
     };
@@ -291,7 +277,7 @@ fn containers_that_start_again_in_their_sandbox_find_the_rules_as_they_were() {
     let before = (worker.netns("restart", "web"), worker.ruleset("restart", "web"));
     for container in ["app", "proxy"] {
         // Their shell ends at this.
-        let _ = cluster.exec("restart", "web", container, &["sh", "-c", "kill -TERM 1"]);
+        let _ = cluster.exec("restart", "web", container, &["/busybox", "sh", "-c", "kill -TERM 1"]);
     }
     let counts = "jsonpath={.status.containerStatuses[0].restartCount} {.status.initContainerStatuses[0].restartCount}";
     wait_until("both containers again", 90, || {
@@ -335,5 +321,5 @@ fn a_pod_of_another_runtime_handler_is_diverted() {
     cluster.apply(&pod.to_string());
     cluster.wait_for_pod("handler", "web");
     assert_diverted(cluster, "handler", "web", &client);
-    assert_ends(cluster, "handler", "web", "node-1");
+    cluster.assert_ends("handler", "web", "node-1");
 }

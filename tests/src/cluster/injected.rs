@@ -1,11 +1,11 @@
 //! Pods as the meshes' injectors write them, a real Envoy being the sidecar, with probes.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::{Value, json};
 
 use super::{Cluster, wait_until};
-use crate::image::{Content, Image};
 use crate::runtime::envoy::{HEADER, Sidecar};
 use crate::runtime::node::words;
 use crate::runtime::tools::{folder, pod_program, run};
@@ -20,19 +20,24 @@ const APP: u16 = 8080;
 
 /// Writes the archive of the image with Envoy, its libraries and our program, below `dir`.
 pub fn image(dir: &Path) -> PathBuf {
-    let envoy = folder("envoy").join("envoy");
-    let libraries = run(words(&["ldd"]).arg(&envoy));
-    let paths = libraries.split_whitespace().filter(|word| word.starts_with('/'));
-    let mut image = Image::new(ENVOY, &["/envoy"]).with("/pod", 0o755, Content::File(pod_program()));
-    for path in paths {
-        image = image.with(path, 0o755, Content::File(path.into()));
-    }
-    for folder in ["/etc", "/proc", "/sys", "/dev"] {
-        image = image.with(folder, 0o755, Content::Folder);
-    }
     let archive = dir.join("envoy.tar");
-    image.with("/envoy", 0o755, Content::File(envoy)).write(&archive);
+    let mut image = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/image"));
+    image.arg(ENVOY).arg(&archive).arg(pod_program()).arg(folder("envoy").join("envoy")).args(libraries());
+    run(&mut image);
     archive
+}
+
+/// What Envoy is linked to, its loader among it.
+fn libraries() -> Vec<PathBuf> {
+    let said = run(words(&["ldd"]).arg(folder("envoy").join("envoy")));
+    said.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from).collect()
+}
+
+/// How it is started: everything lies in one folder of the image.
+fn envoy() -> Vec<String> {
+    let names = libraries().into_iter().filter_map(|path| Some(path.file_name()?.to_str()?.to_string()));
+    let loader = names.into_iter().find(|name| name.starts_with("ld-")).expect("Envoy's loader");
+    vec![format!("/{loader}"), "--library-path".into(), "/".into(), "/envoy".into()]
 }
 
 /// A page of the sidecar's own that a probe asks for: port and path, and what answers in the pod, port and path.
@@ -73,7 +78,7 @@ impl Injector {
             self.annotations.iter().map(|(key, value)| (key.to_string(), (*value).into())).collect();
         let (port, path, ..) = self.pages[0];
         let ready = http(port, path);
-        let proxy = json!({ "name": self.name, "image": ENVOY, "imagePullPolicy": "Never", "restartPolicy": "Always",
+        let proxy = json!({ "name": self.name, "image": ENVOY, "imagePullPolicy": "Never", "restartPolicy": "Always", "command": envoy(),
             "args": ["--config-yaml", self.config().to_string(), "--concurrency", "1", "--disable-hot-restart",
                      "-l", "warning"],
             "securityContext": user(self.sidecar.ids.0),
@@ -142,7 +147,7 @@ impl Injector {
 /// A container with our app in it, which ends when asked to.
 pub fn app(name: &str, port: u16) -> Value {
     let serve = format!("trap 'exit 0' TERM; /pod app {port} {name} & wait");
-    json!({ "name": name, "image": image::NAME, "imagePullPolicy": "Never", "command": ["sh", "-c", serve],
+    json!({ "name": name, "image": image::NAME, "imagePullPolicy": "Never", "command": ["/busybox", "sh", "-c", serve],
             "securityContext": user(1000) })
 }
 

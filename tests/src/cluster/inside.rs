@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Worker, wait_until};
+use super::{Cluster, Worker, wait_until};
 use crate::installer;
 use crate::runtime::containerd::plugins;
 use crate::runtime::pod::netns;
@@ -66,5 +66,21 @@ impl Worker {
         let files = std::fs::read_dir(self.state_dir().join("attachments")).into_iter().flatten().flatten();
         let states = files.filter_map(|file| serde_json::from_slice(&std::fs::read(file.path()).ok()?).ok());
         states.filter(|state: &Value| state["namespace"] == namespace && state["pod"] == pod).collect()
+    }
+}
+
+impl Cluster {
+    /// Deletes a pod that runs: it ends well, and nothing of it is left on its node.
+    pub fn assert_ends(&self, namespace: &str, pod: &str, node: &str) {
+        let worker = self.worker(node);
+        let netns = worker.path(&worker.netns(namespace, pod).replace("/var/run/", "/run/"));
+        assert!(netns.exists(), "{}", netns.display());
+        self.kubectl(&["delete", "pod", pod, "-n", namespace, "--timeout=90s"]).unwrap();
+        wait_until("nothing of the pod left", 60, || {
+            let left = worker.attachments(namespace, pod);
+            if left.is_empty() && !netns.exists() { Ok(()) } else { Err(format!("{netns:?} {left:?}")) }
+        });
+        let events = self.events_of(namespace, pod);
+        assert!(!events.contains("FailedKillPod") && !events.contains("FailedCreatePodSandBox"), "{events}");
     }
 }
