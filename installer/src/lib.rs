@@ -11,6 +11,7 @@
 //! watch, war      when to look; when to answer more slowly
 //! ready, told, cri  what the runtime has loaded
 //! folders, detect where the runtime looks, and where we write
+//! repair          pods that should be diverted and are not
 //! serve, control  who asks and who commands
 //! adds, metrics   what is counted
 //! event           what people should hear of
@@ -38,6 +39,7 @@ pub mod node;
 pub mod options;
 pub mod problem;
 pub mod ready;
+pub mod repair;
 pub mod run;
 pub mod serve;
 pub mod shared;

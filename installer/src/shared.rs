@@ -3,6 +3,9 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
+
+use crate::event::Events;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::ready::{Question, Readiness, check};
@@ -20,6 +23,10 @@ const FRESH: Duration = Duration::from_millis(300);
 pub struct Shared {
     /// Counters.
     pub metrics: Metrics,
+    /// Where to tell what people should hear of.
+    pub events: Events,
+    /// Asks for a look at all pods soon.
+    pub look: Notify,
     question: Mutex<Question>,
     last: tokio::sync::Mutex<Option<(Instant, Readiness)>>,
     beat: Mutex<Instant>,
@@ -30,9 +37,11 @@ pub struct Shared {
 impl Shared {
     /// Nothing known yet.
     #[must_use]
-    pub fn new(question: Question) -> Self {
+    pub fn new(question: Question, events: Events) -> Self {
         Self {
             metrics: Metrics::default(),
+            events,
+            look: Notify::new(),
             question: Mutex::new(question),
             last: tokio::sync::Mutex::new(None),
             beat: Mutex::new(Instant::now()),
@@ -51,6 +60,12 @@ impl Shared {
     /// The entry that counts from now on.
     pub fn expect(&self, entry: &str) {
         lock(&self.question).entry = entry.to_owned();
+    }
+
+    /// What is to be loaded, and where.
+    #[must_use]
+    pub fn question(&self) -> Question {
+        lock(&self.question).clone()
     }
 
     /// Whether the program is well, and why not.
@@ -84,7 +99,7 @@ impl Shared {
         {
             return readiness.clone();
         }
-        let question = lock(&self.question).clone();
+        let question = self.question();
         let readiness = check(&question).await;
         self.metrics.ready.set(i64::from(readiness.ready));
         lock(&self.folders).clone_from(&readiness.problems);

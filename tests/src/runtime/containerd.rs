@@ -191,6 +191,7 @@ fn config(node: &Node, cni: &Dirs, release: Release) -> String {
         .replace("@RUNC@", folder("runc").join("runc").to_str().unwrap())
 }
 
+// kata-qemu: runc by the name that a RuntimeClass of virtual machines has; no machine starts.
 // restrict_oom_score_adj: where the machine lacks CAP_SYS_RESOURCE, runc could not start anything otherwise.
 const CURRENT: &str = r#"version = 3
 root = "@DIR@/root"
@@ -213,6 +214,10 @@ default_runtime_name = "runc"
 [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
 runtime_type = "io.containerd.runc.v2"
 [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
+BinaryName = "@RUNC@"
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.kata-qemu]
+runtime_type = "io.containerd.runc.v2"
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.kata-qemu.options]
 BinaryName = "@RUNC@"
 "#;
 

@@ -14,4 +14,5 @@ pub mod node;
 pub mod pod;
 pub mod theirs;
 pub mod tools;
+pub mod watched;
 pub mod witness;
