@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 #![allow(clippy::disallowed_methods)]
 
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex};
 
@@ -67,12 +68,13 @@ fn moves_over(node: &str, name: &str, chains: &str, injector: &Injector) {
     let stream = Stream { cluster, worker, namespace: name, chains, injector, server: &server };
     stream.run(|seen| {
         seen(Rules::Theirs);
-        let (_running, log) = run(worker);
+        let (running, log) = run(worker);
         worker.wait_for_plugins("eth0", &[name, "sluice"]);
-        wait_until("a word about the other plugin", 30, || {
-            let said = std::fs::read_to_string(&log).unwrap();
-            if said.contains(&format!("{name} stands in the same list")) { Ok(()) } else { Err(said) }
-        });
+        says(&log, &format!("{name} stands in the same list"));
+        says(
+            &log,
+            &format!("{name}/before: it is not diverted by sluice, and is left alone: rules of another mesh"),
+        );
         meshed("both", Rules::Both);
         seen(Rules::Both);
 
@@ -85,6 +87,10 @@ fn moves_over(node: &str, name: &str, chains: &str, injector: &Injector) {
         for pod in ["before", "both", "after"] {
             cluster.assert_ends(name, pod, node);
         }
+        drop(running);
+        let said = std::fs::read_to_string(&log).unwrap();
+        assert!(!said.contains("diverted, in place"), "no pod was without rules for a while: {said}");
+        assert!(!said.contains(&format!("{name}/both: ")), "both is fine: {said}");
     });
 
     assert_eq!(kind("caller"), Rules::Theirs, "a pod keeps what it was started with");
@@ -126,19 +132,29 @@ fn edit(worker: &Worker, change: impl FnOnce(&mut Vec<Value>)) {
 }
 
 /// `sluice-node run` on that node, and its log.
-fn run(worker: &Worker) -> (Daemon, std::path::PathBuf) {
+fn run(worker: &Worker) -> (Daemon, PathBuf) {
     let path = worker.path("/var/log/sluice-node.log");
     let log = std::fs::File::create(&path).unwrap();
     let mut command = std::process::Command::new(program());
     command.args([
         "run",
         "--no-kubernetes",
+        "--check-interval",
+        "1",
         "--runtime-endpoint",
         "/run/containerd/containerd.sock",
         "--plugin",
     ]);
     command.arg(tools::sluice()).stdout(log.try_clone().unwrap()).stderr(log);
     (worker.spawn(command), path)
+}
+
+/// Waits until the node program has said this.
+fn says(log: &Path, what: &str) {
+    wait_until(what, 60, || {
+        let said = std::fs::read_to_string(log).unwrap();
+        if said.contains(what) { Ok(()) } else { Err(said) }
+    });
 }
 
 /// A long-lived pod that calls the server all the time.
@@ -165,13 +181,6 @@ impl Stream<'_> {
     /// Lets pods come and go while `job` runs, which may wait until some have been seen with certain rules.
     fn run(&self, job: impl FnOnce(&dyn Fn(Rules))) {
         let (seen, over) = (Mutex::new(Vec::new()), AtomicBool::new(false));
-        let wait = |rules| {
-            wait_until("pods of the stream", 120, || {
-                let seen: Vec<Rules> = seen.lock().unwrap().clone();
-                let enough = seen.iter().filter(|found| **found == rules).count() >= 2;
-                if enough { Ok(()) } else { Err(format!("{rules:?}: {seen:?}")) }
-            });
-        };
         std::thread::scope(|scope| {
             let pods = scope.spawn(|| {
                 // Up to three at a time: the next is made before the one before the last is looked at.
@@ -189,6 +198,14 @@ impl Stream<'_> {
                     }
                 }
             });
+            let wait = |rules| {
+                wait_until("pods of the stream", 120, || {
+                    assert!(!pods.is_finished(), "the stream has broken off");
+                    let seen: Vec<Rules> = seen.lock().unwrap().clone();
+                    let enough = seen.iter().filter(|found| **found == rules).count() >= 2;
+                    if enough { Ok(()) } else { Err(format!("{rules:?}: {seen:?}")) }
+                });
+            };
             // However it ends, the stream has to.
             let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job(&wait)));
             over.store(true, Ordering::Relaxed);

@@ -43,6 +43,11 @@ fn envoy() -> Vec<String> {
 /// A page of the sidecar's own that a probe asks for: port and path, and what answers in the pod, port and path.
 type Page = (u16, &'static str, u16, &'static str);
 
+/// As istio-validation does: a call of the proxy's user to its own pod comes to the inbound port.
+const ISTIO_VALIDATION: &str = "/pod app 15006 it & until /pod get 127.0.0.6:15002 / | /busybox grep 'server: it'; do /busybox sleep 0.1; done";
+/// As linkerd-network-validator does: a call to somewhere comes to the outbound port.
+const LINKERD_VALIDATION: &str = "/pod app 4140 it & until /pod get 1.1.1.1:20001 / | /busybox grep 'server: it'; do /busybox sleep 0.1; done";
+
 /// An injector.
 pub struct Injector {
     /// What it writes on the pod.
@@ -51,6 +56,8 @@ pub struct Injector {
     pub sidecar: Sidecar,
     /// The proxy's container.
     pub name: &'static str,
+    /// Name, user and script of the init container that sees whether the rules are there, before any proxy runs.
+    validation: (&'static str, i64, &'static str),
     /// The proxy's readiness first, then the app's if its probe is rewritten.
     pages: Vec<Page>,
 }
@@ -61,23 +68,36 @@ impl Injector {
         let ready = (15021, "/healthz/ready", ADMIN, "/ready");
         let rewritten = (15020, "/app-health/app/readyz", APP, "/readyz");
         let annotations = injected::istio("REDIRECT");
-        Self { annotations, sidecar: injected::ISTIO, name: "istio-proxy", pages: vec![ready, rewritten] }
+        let validation = ("istio-validation", 1337, ISTIO_VALIDATION);
+        let pages = vec![ready, rewritten];
+        Self { annotations, sidecar: injected::ISTIO, name: "istio-proxy", validation, pages }
     }
 
     /// Linkerd's: the app's probes stay, and arrive through the proxy.
     pub fn linkerd() -> Self {
         let ready = (4191, "/ready", ADMIN, "/ready");
         let annotations = injected::linkerd();
-        Self { annotations, sidecar: injected::LINKERD, name: "linkerd-proxy", pages: vec![ready] }
+        let validation = ("linkerd-network-validator", 65534, LINKERD_VALIDATION);
+        Self {
+            annotations,
+            sidecar: injected::LINKERD,
+            name: "linkerd-proxy",
+            validation,
+            pages: vec![ready],
+        }
     }
 
-    /// A pod: the sidecar as an init container that stays; `app` on 8080 with a probe over HTTP and one by exec; `plain`
+    /// A pod: first what looks for the rules; the sidecar as an init container that stays; `app` on 8080 with a probe over HTTP and one by exec; `plain`
     /// on 8081, whose probe nobody rewrites.
     pub fn pod(&self, namespace: &str, name: &str, node: &str) -> Value {
         let annotations: serde_json::Map<_, _> =
             self.annotations.iter().map(|(key, value)| (key.to_string(), (*value).into())).collect();
         let (port, path, ..) = self.pages[0];
         let ready = http(port, path);
+        let (validator, id, script) = self.validation;
+        let mut validation = app(validator, 0);
+        validation["command"][3] = script.into();
+        validation["securityContext"] = user(id);
         let proxy = json!({ "name": self.name, "image": ENVOY, "imagePullPolicy": "Never", "restartPolicy": "Always", "command": envoy(),
             "args": ["--config-yaml", self.config().to_string(), "--concurrency", "1", "--disable-hot-restart",
                      "-l", "warning"],
@@ -93,7 +113,7 @@ impl Injector {
         json!({ "apiVersion": "v1", "kind": "Pod",
             "metadata": { "name": name, "namespace": namespace, "annotations": annotations },
             "spec": { "nodeName": node, "terminationGracePeriodSeconds": 20,
-                      "initContainers": [proxy], "containers": [app, plain] } })
+                      "initContainers": [validation, proxy], "containers": [app, plain] } })
     }
 
     fn config(&self) -> Value {
