@@ -9,7 +9,7 @@ OUT     := $(shell $(CARGO) metadata --format-version 1 --no-deps 2>/dev/null | 
 STATIC_FLAGS := -C target-feature=+crt-static -C relocation-model=static
 STATIC  := $(OUT)/$(TARGET)/release
 
-.PHONY: help build plugin node demo cluster cluster-down test test-kernel lint bench fuzz fuzz-keep clean
+.PHONY: help build plugin node image manifests demo cluster cluster-down test test-kernel lint bench fuzz fuzz-keep clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -25,6 +25,14 @@ plugin:
 node:
 	RUSTFLAGS="$(STATIC_FLAGS)" $(CARGO) build --release --locked --target $(TARGET) -p sluice-node
 	@mkdir -p dist && install -m 0755 $(STATIC)/sluice-node dist/sluice-node.tmp && mv dist/sluice-node.tmp dist/sluice-node
+
+IMAGE ?= sluice-cni.dev/sluice:dev
+
+image: build ## dist/sluice-image.tar: both programs and nothing else, for docker load or ctr import; needs no engine
+	deploy/image $(IMAGE) dist/sluice-image.tar dist/sluice-node dist/sluice
+
+manifests: ## what is made from deploy/chart, deploy/*.json and deploy/*.yaml: plain manifests, tables, copies; needs helm
+	UPDATE=1 $(CARGO) test --locked -q -p sluice-tests --test deploy_chart -- up_to_date
 
 demo: plugin ## a pod, a proxy, the diversion: before and after, in seconds
 	$(CARGO) build --locked -q -p sluice-tests --bin demo

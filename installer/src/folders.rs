@@ -40,8 +40,8 @@ pub fn compare(cni: &Cni, conf_dir: &Path, bin_dir: &Path, host: &Host) -> Vec<P
             Topic::Handler,
             format!(
                 "pods of the runtime handler {handler} (a RuntimeClass names it) get their network from {}, where \
-                 nothing of sluice stands: they are not diverted; take cni_conf_dir of that handler out of the \
-                 runtime's configuration",
+                 nothing of sluice stands: they are not diverted. That is right for Kata and gVisor, whose pods heed \
+                 no nftables; for others, take cni_conf_dir of that handler out of the runtime's configuration",
                 folder.display()
             ),
         ));

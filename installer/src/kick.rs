@@ -15,13 +15,16 @@ use crate::shared::Shared;
 
 /// How long the runtime has to notice by itself, and between two kicks.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How often it is asked, loaded and not.
-const ASK: (Duration, Duration) = (Duration::from_secs(5), Duration::from_millis(500));
+/// How often it is asked while the plugin is loaded.
+const ASK: Duration = Duration::from_secs(5);
+/// How soon while it is not, at first; then ever less often: containerd runs every plugin's STATUS for each answer.
+const SOON: Duration = Duration::from_millis(500);
 
 /// Asks for ever; says when the answer changes.
 pub async fn follow(shared: Arc<Shared>, conf_dir: PathBuf, runtime: bool) {
     let mut last = None;
     let mut since = None;
+    let mut pause = SOON;
     loop {
         let now = shared.readiness().await;
         if last.as_ref() != Some(&now) {
@@ -46,7 +49,10 @@ pub async fn follow(shared: Arc<Shared>, conf_dir: PathBuf, runtime: bool) {
         } else {
             since = None;
         }
-        sleep(if now.ready { ASK.0 } else { ASK.1 }).await;
+        let changed = last.as_ref() != Some(&now);
+        // A runtime that missed a change is asked until it has it.
+        pause = if changed || missed { SOON } else { (pause * 2).min(ASK) };
+        sleep(if now.ready { ASK } else { pause }).await;
         last = Some(now);
     }
 }

@@ -28,6 +28,7 @@ pub mod cri;
 pub mod detect;
 pub mod entry;
 pub mod event;
+pub mod everywhere;
 pub mod folder;
 pub mod folders;
 pub mod kick;

@@ -1,10 +1,12 @@
 //! `sluice-node`: puts the CNI plugin sluice on a node and keeps it there.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches};
 use sluice_node::commands::{self, Report};
 use sluice_node::detect::{self, Given};
+use sluice_node::everywhere;
 use sluice_node::options::{Cli, Command, Options, Output};
 use sluice_node::run::run;
 
@@ -35,10 +37,17 @@ fn main() -> ExitCode {
             ),
             Command::Run => run(options).await.map_or_else(|why| misuse(&why), |()| ExitCode::SUCCESS),
             Command::Install => report(commands::install(&options).await, &options),
-            Command::Uninstall => report(Ok(commands::uninstall(&options).await), &options),
+            Command::Uninstall => report(Ok(uninstall(&options).await), &options),
             Command::Status => report(commands::status(&options).await, &options),
         }
     })
+}
+
+async fn uninstall(options: &Options) -> Report {
+    match &options.daemonset {
+        Some(set) => everywhere::wait(set, Duration::from_secs(options.timeout)).await,
+        None => commands::uninstall(options).await,
+    }
 }
 
 fn start_log<W: std::io::Write + 'static>(writer: fn() -> W) {

@@ -78,7 +78,8 @@ impl<'a> Conf<'a> {
         let name = name.filter(|name| !name.is_empty());
         let mut versions =
             Vec::from_iter(get("cniVersion").map(|raw| string("cniVersion", raw)).transpose()?);
-        if let Some(more) = get("cniVersions") {
+        // Runtimes know several versions of a list only.
+        if let Some(more) = get("cniVersions").filter(|_| kind == Kind::List) {
             for version in array("cniVersions", more)? {
                 versions.push(string("cniVersions", version)?);
             }
@@ -130,7 +131,7 @@ impl<'a> Conf<'a> {
             Some(version) if Version::parse(version).is_ok() => Ok(()),
             found => Err(format!(
                 "its cniVersion is {}; sluice speaks {}, and would fail every pod",
-                found.map_or("missing".to_owned(), |version| format!("{version:?}")),
+                found.map_or("missing".to_owned(), |version| quoted(version)),
                 Version::ALL.map(Version::as_str).join(", "),
             )),
         }
@@ -156,6 +157,14 @@ fn plugin_type(keys: &[(String, &RawValue)]) -> Result<String, String> {
         return Err("a plugin in it has no type".to_owned());
     }
     Ok(found)
+}
+
+/// What somebody wrote, fit for a line: a version is short, and what is not is none.
+fn quoted(text: &str) -> String {
+    match text.char_indices().nth(40) {
+        Some((end, _)) => format!("{:?}...", text.get(..end).unwrap_or_default()),
+        None => format!("{text:?}"),
+    }
 }
 
 /// A version's numbers, for comparing; what is no number counts as the newest of all.

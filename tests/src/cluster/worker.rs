@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::plane::Plane;
 use super::program::Program;
-use super::{Options, files, identity, network, wait_until};
+use super::{Options, files, identity, network};
 use crate::runtime::containerd::cri;
 use crate::runtime::node::{Daemon, Node};
 use crate::runtime::tools::{folder, run};
@@ -45,8 +45,8 @@ impl Worker {
         put("etc/cni/net.d/10-pods.conflist", files::conflist(number));
         std::fs::create_dir_all(dir.join(files::STATIC_PODS.trim_start_matches('/'))).unwrap();
         let config = put("containerd.toml", files::containerd());
-        let containerd =
-            Program::start_on(&node, "containerd", "containerd", vec!["--config".into(), config]);
+        let args = vec!["--config".into(), config];
+        let containerd = Program::start_until(&node, "containerd", "containerd", args, answers);
         let kubeconfig = |user: &str| {
             format!("--kubeconfig={}", identity::kubeconfig(dir, user, &plane.certificate()).display())
         };
@@ -57,12 +57,6 @@ impl Worker {
             format!("--hostname-override={name}"),
             format!("--node-ip={},{}", own.v4, own.v6),
         ];
-        let socket = dir.join("run/containerd/containerd.sock");
-        let answers = || {
-            let version = cri(&socket, async |cri| cri.version(Default::default()).await);
-            version.map_err(|error| format!("{error}\n{}", containerd.tail()))
-        };
-        wait_until("containerd", 60, answers);
         let kubelet = Program::start_on(&node, "kubernetes", "kubelet", kubelet);
         let mut args = vec![kubeconfig("system:kube-proxy"), format!("--hostname-override={name}")];
         args.extend(files::proxy(options.proxy_mode));
@@ -130,7 +124,7 @@ impl Worker {
 
     /// One or more CRI calls, waited for.
     pub fn cri<T>(&self, call: impl AsyncFnOnce(Client) -> Answer<T>) -> Answer<T> {
-        cri(&self.path("/run/containerd/containerd.sock"), call)
+        cri(&socket(&self.node), call)
     }
 
     /// Loads an image from a docker archive; containers want `imagePullPolicy: Never`.
@@ -145,4 +139,14 @@ impl Worker {
     pub fn programs(&self) -> [&Program; 3] {
         [&self.containerd, &self.kubelet, &self.proxy]
     }
+}
+
+fn socket(node: &Node) -> PathBuf {
+    node.dir().join("run/containerd/containerd.sock")
+}
+
+/// containerd does. A kubelet ends where it does not.
+fn answers(node: &Node) -> Result<(), String> {
+    let version = cri(&socket(node), async |cri| cri.version(Default::default()).await);
+    version.map(drop).map_err(|error| error.to_string())
 }
