@@ -1,19 +1,15 @@
 //! Moving over from linkerd-cni and istio-cni on a real Kubernetes: Sluice beside their entry, theirs taken out later. Pods come
 //! and go all the time, and none of them is ever outside its proxy. Their rules are those that theirs write, by iptables-nft.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::disallowed_methods)]
 
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex};
 
 use serde_json::{Value, json};
 use sluice_tests::cluster::injected::{self, Injector, app, user};
-use sluice_tests::cluster::{Cluster, Options, Worker, ready, wait_until};
-use sluice_tests::installer::program;
+use sluice_tests::cluster::{Cluster, Options, Worker, ready, says, wait_until};
 use sluice_tests::need;
 use sluice_tests::runtime::chain::replace;
-use sluice_tests::runtime::node::Daemon;
 use sluice_tests::runtime::{theirs, tools};
 
 const CONFLIST: &str = "10-pods.conflist";
@@ -68,7 +64,7 @@ fn moves_over(node: &str, name: &str, chains: &str, injector: &Injector) {
     let stream = Stream { cluster, worker, namespace: name, chains, injector, server: &server };
     stream.run(|seen| {
         seen(Rules::Theirs);
-        let (running, log) = run(worker);
+        let (running, log) = worker.run_sluice();
         worker.wait_for_plugins("eth0", &[name, "sluice"]);
         says(&log, &format!("{name} stands in the same list"));
         says(
@@ -129,32 +125,6 @@ fn edit(worker: &Worker, change: impl FnOnce(&mut Vec<Value>)) {
     let mut list: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     change(list["plugins"].as_array_mut().unwrap());
     replace(&path, &list.to_string());
-}
-
-/// `sluice-node run` on that node, and its log.
-fn run(worker: &Worker) -> (Daemon, PathBuf) {
-    let path = worker.path("/var/log/sluice-node.log");
-    let log = std::fs::File::create(&path).unwrap();
-    let mut command = std::process::Command::new(program());
-    command.args([
-        "run",
-        "--no-kubernetes",
-        "--check-interval",
-        "1",
-        "--runtime-endpoint",
-        "/run/containerd/containerd.sock",
-        "--plugin",
-    ]);
-    command.arg(tools::sluice()).stdout(log.try_clone().unwrap()).stderr(log);
-    (worker.spawn(command), path)
-}
-
-/// Waits until the node program has said this.
-fn says(log: &Path, what: &str) {
-    wait_until(what, 60, || {
-        let said = std::fs::read_to_string(log).unwrap();
-        if said.contains(what) { Ok(()) } else { Err(said) }
-    });
 }
 
 /// A long-lived pod that calls the server all the time.

@@ -6,8 +6,9 @@ use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 use sluice_tests::cluster::injected::{self, Injector, app, user};
-use sluice_tests::cluster::{Cluster, Options, Worker, ready, wait_until};
+use sluice_tests::cluster::{Cluster, Options, Worker, ready, says, wait_until};
 use sluice_tests::runtime::chain::{conflist, entry, replace};
+use sluice_tests::runtime::node::Daemon;
 use sluice_tests::runtime::tools;
 
 const MESHED: [(&str, &str); 4] = [
@@ -20,11 +21,12 @@ const OURS: &str = "table inet sluice";
 
 /// One cluster for all: node-1 has a second runtime handler, `other`; on node-2 every pod has two interfaces.
 fn cluster() -> Option<&'static Cluster> {
-    static SHARED: LazyLock<Cluster> = LazyLock::new(prepare);
-    (ready() && tools::have(&["envoy"])).then(|| &*SHARED)
+    static SHARED: LazyLock<(Cluster, [Daemon; 2])> = LazyLock::new(prepare);
+    (ready() && tools::have(&["envoy"])).then(|| &SHARED.0)
 }
 
-fn prepare() -> Cluster {
+/// And sluice-node, which runs on both.
+fn prepare() -> (Cluster, [Daemon; 2]) {
     let cluster = Cluster::start(Options::default());
     let archive = injected::image(cluster.plane.dir());
     let [one, two] = &cluster.workers[..] else { panic!("two nodes") };
@@ -40,14 +42,14 @@ fn prepare() -> Cluster {
     let mut second = conflist("1.0.0", &[bridge, entry()]);
     second["name"] = "second".into();
     replace(&two.conf_dir().join("20-second.conflist"), &second.to_string());
-    for worker in &cluster.workers {
-        worker.install_sluice();
+    let running = [one, two].map(|worker| worker.run_sluice().0);
+    for worker in [one, two] {
         worker.import_image(&archive);
         worker.wait_for_plugins("eth0", &["portmap", "sluice"]);
     }
     two.wait_for_plugins("eth1", &["bridge", "sluice"]);
     cluster.wait_for_nodes();
-    cluster
+    (cluster, running)
 }
 
 /// Starts containerd with another configuration.
@@ -139,7 +141,7 @@ fn serves_with_probes(namespace: &str, injector: &Injector, own_users: bool, pro
     assert_eq!(asked("app", "/livez"), "127.0.0.1", "the probe by exec, within the pod");
     assert_eq!(asked("app", "/in"), caller, "the client's call");
     let restarts = "jsonpath={.status.containerStatuses[*].restartCount} {.status.initContainerStatuses[*].restartCount}";
-    assert_eq!(cluster.kubectl(&["get", "pod", "web", "-n", namespace, "-o", restarts]).unwrap(), "0 0 0");
+    assert_eq!(cluster.kubectl(&["get", "pod", "web", "-n", namespace, "-o", restarts]).unwrap(), "0 0 0 0");
     cluster.assert_ends(namespace, "web", "node-1");
 }
 
@@ -161,7 +163,7 @@ fn a_pod_with_users_of_its_own_serves_through_envoy() {
 }
 
 #[test]
-fn a_pod_in_the_nodes_network_runs_and_nothing_is_programmed_on_the_node() {
+fn a_pod_in_the_nodes_network_runs_nothing_is_programmed_on_the_node_and_that_is_said() {
     let Some(cluster) = cluster() else { return };
     let client = beside(cluster, "host-network");
     let mut pod = meshed("host-network", "web", "node-1");
@@ -174,6 +176,8 @@ fn a_pod_in_the_nodes_network_runs_and_nothing_is_programmed_on_the_node() {
     assert!(rules.contains("kube-proxy") && !rules.contains("sluice"), "{rules}");
     assert_eq!(answers(cluster, "host-network", ("web", "app"), &client), "app", "nothing is diverted");
     assert_eq!(worker.attachments("host-network", "web"), [Value::Null; 0], "no ADD at all");
+    let said = "host-network/web: it asks for a redirect, but runs in the node's own network";
+    says(&worker.path("/var/log/sluice-node.log"), said);
 }
 
 #[test]

@@ -7,6 +7,9 @@ use sluice_shared::state::State;
 
 use super::sandbox::{Details, Sandbox};
 
+const NODES_NETWORK: &str = "it asks for a redirect, but runs in the node's own network, where nothing is ever \
+                             programmed: none of its traffic is diverted; take hostNetwork or the mesh away from it";
+
 /// What is to be done about a pod.
 #[derive(Clone, Debug)]
 pub enum Judged {
@@ -16,7 +19,7 @@ pub enum Judged {
     Passed(String),
     /// It asks for something that cannot be; why.
     Refused(String),
-    /// Its sandbox does not heed nftables.
+    /// It asks for something that its sandbox or its network cannot have; why.
     NotSupported(String),
 }
 
@@ -59,9 +62,13 @@ pub fn by_annotations(sandbox: &Sandbox, details: Option<&Details>, entry: &Entr
     };
     match dialect::decide(&pod, &entry.config) {
         Ok(Decision::Leave(reason)) => Judged::Passed(reason.to_string()),
-        Ok(Decision::Divert { .. }) if details.is_some_and(|details| details.host_network) => Judged::Passed(
-            "it asks for a redirect on the node's own network, which is never entered".to_owned(),
-        ),
+        Ok(Decision::Divert { .. }) if details.is_some_and(|details| details.host_network) => {
+            // Where the entry claims every pod, kube-proxy and its like have not asked.
+            match dialect::decide(&pod, &Entry::default().config) {
+                Ok(Decision::Leave(reason)) => Judged::Passed(reason.to_string()),
+                _ => Judged::NotSupported(NODES_NETWORK.to_owned()),
+            }
+        }
         Ok(Decision::Divert { dialect, redirect, .. }) => Judged::Hold(Box::new(Wanted {
             redirect: *redirect,
             dialect: dialect.name().to_owned(),
@@ -111,10 +118,11 @@ mod tests {
     }
 
     #[test]
-    fn an_excluded_namespace_and_the_nodes_network_are_passed() {
+    fn an_excluded_namespace_is_passed_and_the_nodes_network_is_not_supported() {
         let mut sandbox = pod(&MESHED);
         let host = Details { host_network: true, ..Details::default() };
-        assert!(matches!(by_annotations(&sandbox, Some(&host), &Entry::default()), Judged::Passed(_)));
+        assert!(matches!(by_annotations(&sandbox, Some(&host), &Entry::default()), Judged::NotSupported(_)));
+        assert!(matches!(by_annotations(&pod(&[]), Some(&host), &Entry::default()), Judged::Passed(_)));
         sandbox.pod.namespace = "kube-system".to_owned();
         let entry = Entry { exclude_namespaces: vec!["kube-system".to_owned()], ..Entry::default() };
         assert!(matches!(by_annotations(&sandbox, None, &entry), Judged::Passed(_)));

@@ -1,20 +1,28 @@
 //! A node's pods from within the node: their namespaces and rules, what containerd has loaded, the plugin's state.
 
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
 use serde_json::Value;
 
 use super::{Cluster, Worker, wait_until};
 use crate::installer;
 use crate::runtime::containerd::plugins;
+use crate::runtime::node::Daemon;
 use crate::runtime::pod::netns;
 use crate::runtime::tools::sluice;
 use sluice_node::cri::messages::{ListPodSandboxRequest, PodSandboxStatusRequest, StatusRequest};
 
 impl Worker {
-    /// Puts the plugin and its entry on the node, once; nothing runs afterwards.
-    pub fn install_sluice(&self) {
-        let (program, plugin) = (installer::program(), sluice());
-        let program = program.to_str().unwrap();
-        self.run(&[program, "install", "--no-kubernetes", "--plugin", plugin.to_str().unwrap()]);
+    /// Starts `sluice-node run`, with no API client; and where it logs.
+    pub fn run_sluice(&self) -> (Daemon, PathBuf) {
+        let path = self.path("/var/log/sluice-node.log");
+        let log = std::fs::File::create(&path).unwrap();
+        let mut command = Command::new(installer::program());
+        command.args(["run", "--no-kubernetes", "--check-interval", "1"]);
+        command.args(["--runtime-endpoint", "/run/containerd/containerd.sock", "--plugin"]).arg(sluice());
+        command.stdout(log.try_clone().unwrap()).stderr(log);
+        (self.spawn(command), path)
     }
 
     /// Waits until the chain that makes this interface ends with these plugins.
@@ -83,4 +91,12 @@ impl Cluster {
         let events = self.events_of(namespace, pod);
         assert!(!events.contains("FailedKillPod") && !events.contains("FailedCreatePodSandBox"), "{events}");
     }
+}
+
+/// Waits until a log has this.
+pub fn says(log: &Path, what: &str) {
+    wait_until(what, 60, || {
+        let said = std::fs::read_to_string(log).unwrap();
+        if said.contains(what) { Ok(()) } else { Err(said) }
+    });
 }

@@ -17,6 +17,7 @@ mod program;
 mod sluice;
 mod worker;
 
+pub use inside::says;
 pub use kubectl::wait_until;
 pub use plane::Plane;
 pub use program::Program;
