@@ -41,9 +41,8 @@ demo: plugin ## a pod, a proxy, the diversion: before and after, in seconds
 # rustables reads back what was written where libclang is there to build it; in CI it must be.
 RUSTABLES = $$({ [ -n "$$CI" ] || ls /usr/lib/llvm-*/lib/libclang.so; } >/dev/null 2>&1 && echo --features sluice-tests/rustables)
 
-cluster: build ## a real Kubernetes of two nodes with Sluice and a diverted pod, in namespaces; stays until cluster-down
+cluster: image ## a real Kubernetes of two nodes with Sluice and a diverted pod, in namespaces; stays until cluster-down
 	tests/setup
-	deploy/image sluice-cni.dev/sluice:dev dist/sluice-image.tar dist/sluice-node dist/sluice
 	$(CARGO) build --locked -q -p sluice-tests --bin cluster
 	@$(OUT)/debug/cluster up
 
@@ -51,7 +50,7 @@ cluster-down: ## takes that cluster away
 	$(CARGO) build --locked -q -p sluice-tests --bin cluster
 	@$(OUT)/debug/cluster down
 
-test: build ## every test; installs what they need, once
+test: image ## every test; installs what they need, once
 	tests/setup
 	SLUICE_BIN=$(CURDIR)/dist/sluice $(CARGO) test --locked --workspace $(RUSTABLES)
 
@@ -65,7 +64,7 @@ lint: ## formatting, clippy, documentation; licences where cargo-deny is install
 	@if command -v cargo-deny >/dev/null; then cargo deny check licenses bans sources; \
 	else echo "SKIPPED: licences (cargo install cargo-deny)"; fi
 
-bench: plugin ## speed and growth, as ratios in one run; writes docs/benchmarks.md
+bench: build ## speed and growth, as ratios in one run; writes docs/benchmarks.md
 	rustc --edition 2024 $(STATIC_FLAGS) -C opt-level=s -C lto=fat -C codegen-units=1 -C panic=abort -C strip=symbols \
 		--target $(TARGET) -o $(STATIC)/echo-plugin tests/src/bin/echo-plugin.rs
 	$(CARGO) build --locked --release -q -p sluice-tests --bin bench

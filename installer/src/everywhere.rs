@@ -108,7 +108,7 @@ pub async fn wait(set: &Named, patience: Duration) -> Report {
     loop {
         let now = match timeout(ANSWER, look(set)).await {
             Ok(Ok(progress)) if progress.finished() => {
-                return Report { ok: true, message: progress.to_string() };
+                return Report { ok: true, message: progress.to_string(), runtime: None };
             }
             Ok(Ok(progress)) => progress.to_string(),
             Ok(Err(error)) => format!("DaemonSet {}/{}: {error}", set.namespace, set.name),
@@ -118,7 +118,8 @@ pub async fn wait(set: &Named, patience: Duration) -> Report {
             tracing::info!("{now}");
         }
         if Instant::now() > end {
-            return Report { ok: false, message: format!("not done after {} s: {now}", patience.as_secs()) };
+            let message = format!("not done after {} s: {now}", patience.as_secs());
+            return Report { ok: false, message, runtime: None };
         }
         said = now;
         sleep(PAUSE).await;

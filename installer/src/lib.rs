@@ -15,6 +15,7 @@
 //! serve, control  who asks and who commands
 //! adds, metrics   what is counted
 //! event           what people should hear of
+//! kube            pods, Events and the taint of this node; the agent
 //! ```
 
 pub mod act;
@@ -32,6 +33,7 @@ pub mod everywhere;
 pub mod folder;
 pub mod folders;
 pub mod kick;
+pub mod kube;
 pub mod lock;
 pub mod look;
 pub mod mark;

@@ -12,6 +12,7 @@ use crate::binary::{self, Binary, Done};
 use crate::conflist::{File, Note};
 use crate::control::{Command, Reply, Socket, Told};
 use crate::entry;
+use crate::event::{About, Reason};
 use crate::folder::age;
 use crate::lock::Lock;
 use crate::look::{Look, look};
@@ -74,6 +75,9 @@ impl Node {
         let again = self.put_right(&mut problems);
         let fresh = self.said.say(&problems);
         self.shared.metrics.problems(&problems, &fresh);
+        for war in fresh.iter().filter(|problem| problem.topic == Topic::War) {
+            self.shared.events.tell(About::Node, Reason::RewriteWar, &war.text);
+        }
         again
     }
 

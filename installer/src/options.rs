@@ -78,6 +78,9 @@ pub struct Options {
     /// This node's name in Kubernetes
     #[arg(long, env = "SLUICE_NODE_NAME", global = true, value_name = "NAME")]
     pub node_name: Option<String>,
+    /// How the API server is reached; KUBECONFIG, or the pod's own credentials, if not given
+    #[arg(long, env = "SLUICE_KUBECONFIG", global = true, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
     /// Use no Kubernetes API
     #[arg(long, env = "SLUICE_NO_KUBERNETES", global = true, action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub no_kubernetes: bool,

@@ -47,6 +47,8 @@ pub struct Readiness {
     pub ready: bool,
     /// The entry stands in the file, whatever the runtime made of it.
     pub written: bool,
+    /// The runtime was asked and did not answer.
+    pub silent: bool,
     /// One line: by what we know, or why not.
     pub text: String,
     /// Where the runtime looks, if it tells.
@@ -61,6 +63,7 @@ pub async fn check(question: &Question) -> Readiness {
         Some(runtime) => Some(ask(runtime).await),
         None => None,
     };
+    let silent = matches!(told, Some(Err(_)));
     let cni = told.as_ref().and_then(|told| told.as_ref().ok()?.cni.clone());
     let bin_dir = question.binary.parent().unwrap_or(&question.binary);
     let compare = |cni| folders::compare(cni, &question.conf_dir, bin_dir, &question.host);
@@ -71,7 +74,7 @@ pub async fn check(question: &Question) -> Readiness {
         Some(elsewhere) => (false, false, elsewhere.text.clone()),
         None => judge(question, told),
     };
-    Readiness { ready, written, text, cni, problems }
+    Readiness { ready, written, silent, text, cni, problems }
 }
 
 /// Ready, written, and why.

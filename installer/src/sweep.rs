@@ -29,11 +29,15 @@ pub fn sweep(state_dir: &Path) -> usize {
 fn is_gone(netns: &Path) -> bool {
     if netns.starts_with("/proc") {
         // Docker's, by process number: it says something only to who sees the machine's processes.
-        let ours = std::fs::read_link("/proc/self/ns/pid");
-        return ours.is_ok_and(|ours| ours == Path::new(FIRST_PID_NAMESPACE))
-            && matches!(netns.try_exists(), Ok(false));
+        return sees_processes() && matches!(netns.try_exists(), Ok(false));
     }
     netns.parent().is_some_and(Path::is_dir) && matches!(netns.try_exists(), Ok(false))
+}
+
+/// Whether `/proc` here shows the machine's processes by their own numbers.
+pub(crate) fn sees_processes() -> bool {
+    let ours = std::fs::read_link("/proc/self/ns/pid");
+    ours.is_ok_and(|ours| ours == Path::new(FIRST_PID_NAMESPACE))
 }
 
 #[cfg(test)]

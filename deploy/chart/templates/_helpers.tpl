@@ -110,6 +110,11 @@ helm.sh/hook-weight: {{ . | quote }}
 helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 {{- end }}
 
+{{/* What is done about running pods; YAML takes a bare on or off for a boolean. */}}
+{{- define "sluice.repair" -}}
+{{- get (dict "true" "on" "false" "off") (toString .Values.repair.mode) | default .Values.repair.mode }}
+{{- end }}
+
 {{/* Where the API server is, if not where every pod is told. */}}
 {{- define "sluice.apiEnv" -}}
 {{- with .Values.kubernetes.host }}

@@ -78,8 +78,10 @@ impl Census {
                 None => census.add_unknown(runtime, sandbox, rules, memories).await,
             }
         }
-        // Pods that the runtime does not know, or that nobody tells of.
-        for state in states.into_values().filter_map(|states| newest(states.into_iter())) {
+        // Pods that the runtime does not know, or that nobody tells of. A namespace by a process' number may be
+        // another's by now: only a runtime that calls its pod ready vouches for it.
+        let rest = states.into_values().filter_map(|states| newest(states.into_iter()));
+        for state in rest.filter(|state| !state.netns.starts_with("/proc")) {
             census.add_known(state, "", rules);
         }
         census
@@ -120,40 +122,36 @@ impl Census {
     ) {
         let judged = judge::by_annotations(sandbox, None, &rules.entry);
         let judged = judge::sandboxed(judged, &sandbox.handler, rules.handlers);
-        if matches!(judged, Judged::Hold(_)) && sandbox.age < YOUNG {
+        if matches!(judged, Judged::Passed(_) | Judged::NotSupported(_)) {
+            return self.others.push((sandbox.id.clone(), sandbox.pod.clone(), judged));
+        }
+        if sandbox.age < YOUNG {
             self.young = true;
             return;
         }
-        let judged = match judged {
-            Judged::Hold(_) => {
-                let memory = memories.of(&sandbox.id);
-                if let (None, Some(runtime)) = (&memory.details, runtime) {
-                    memory.details = runtime.details(&sandbox.id).await.map(|(details, _)| details);
-                }
-                // It went in the meantime, or the runtime is busy: the next round will tell.
-                let Some(details) = &memory.details else { return };
-                match judge::by_annotations(sandbox, Some(details), &rules.entry) {
-                    Judged::Hold(wanted) => match &details.netns {
-                        Some(netns) => {
-                            return self.targets.push(Target {
-                                id: sandbox.id.clone(),
-                                pod: sandbox.pod.clone(),
-                                netns: netns.clone(),
-                                network: rules.network.clone(),
-                                ifname: details.ifname.clone(),
-                                first_address: details.first_address,
-                                state: None,
-                                wanted: *wanted,
-                            });
-                        }
-                        None => Judged::Refused(
-                            "the runtime does not tell where its network namespace is".to_owned(),
-                        ),
-                    },
-                    judged => judged,
-                }
+        let memory = memories.of(&sandbox.id);
+        if let (None, Some(runtime)) = (&memory.details, runtime) {
+            memory.details = runtime.details(&sandbox.id).await.map(|(details, _)| details);
+        }
+        // It went in the meantime, or the runtime is busy: the next round will tell.
+        let Some(details) = memory.details.clone() else { return };
+        let judged = match (judge::by_annotations(sandbox, Some(&details), &rules.entry), details.netns) {
+            (Judged::Hold(wanted), Some(netns)) => {
+                return self.targets.push(Target {
+                    id: sandbox.id.clone(),
+                    pod: sandbox.pod.clone(),
+                    netns,
+                    network: rules.network.clone(),
+                    ifname: details.ifname,
+                    first_address: details.first_address,
+                    state: None,
+                    wanted: *wanted,
+                });
             }
-            judged => judged,
+            (Judged::Hold(_), None) => {
+                Judged::Refused("the runtime does not tell where its network namespace is".to_owned())
+            }
+            (judged, _) => judged,
         };
         self.others.push((sandbox.id.clone(), sandbox.pod.clone(), judged));
     }
@@ -162,6 +160,7 @@ impl Census {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::folders::Host;
 
     #[test]
     fn the_network_is_that_of_the_file_in_use_and_the_entry_is_read() {
@@ -173,7 +172,7 @@ mod tests {
             binary: "/none".into(),
             entry: r#"{"type":"sluice","excludeNamespaces":["kube-system"]}"#.to_owned(),
             runtime: None,
-            host: crate::folders::Host { conf_dir: None, bin_dir: None },
+            host: Host::default(),
         };
         let rules = Rules::new(&question, &[]);
         assert_eq!(rules.network, "pods");

@@ -7,9 +7,6 @@ use sluice_shared::state::State;
 
 use super::sandbox::{Details, Sandbox};
 
-const NODES_NETWORK: &str = "it asks for a redirect, but runs in the node's own network, where nothing is ever \
-                             programmed: none of its traffic is diverted; take hostNetwork or the mesh away from it";
-
 /// What is to be done about a pod.
 #[derive(Clone, Debug)]
 pub enum Judged {
@@ -17,9 +14,11 @@ pub enum Judged {
     Hold(Box<Wanted>),
     /// Nothing; why.
     Passed(String),
+    /// Nothing, though it asks: its network is the node's.
+    HostNetwork,
     /// It asks for something that cannot be; why.
     Refused(String),
-    /// It asks for something that its sandbox or its network cannot have; why.
+    /// Its sandbox does not heed nftables.
     NotSupported(String),
 }
 
@@ -62,13 +61,7 @@ pub fn by_annotations(sandbox: &Sandbox, details: Option<&Details>, entry: &Entr
     };
     match dialect::decide(&pod, &entry.config) {
         Ok(Decision::Leave(reason)) => Judged::Passed(reason.to_string()),
-        Ok(Decision::Divert { .. }) if details.is_some_and(|details| details.host_network) => {
-            // Where the entry claims every pod, kube-proxy and its like have not asked.
-            match dialect::decide(&pod, &Entry::default().config) {
-                Ok(Decision::Leave(reason)) => Judged::Passed(reason.to_string()),
-                _ => Judged::NotSupported(NODES_NETWORK.to_owned()),
-            }
-        }
+        _ if details.is_some_and(|details| details.host_network) => Judged::HostNetwork,
         Ok(Decision::Divert { dialect, redirect, .. }) => Judged::Hold(Box::new(Wanted {
             redirect: *redirect,
             dialect: dialect.name().to_owned(),
@@ -82,7 +75,8 @@ pub fn by_annotations(sandbox: &Sandbox, details: Option<&Details>, entry: &Entr
 #[must_use]
 pub fn sandboxed(judged: Judged, handler: &str, handlers: &[String]) -> Judged {
     let known = |known: &String| {
-        handler.strip_prefix(known.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+        let rest = handler.strip_prefix(known.as_str()).filter(|_| !known.is_empty());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
     };
     match judged {
         Judged::Hold(_) if handlers.iter().any(known) => Judged::NotSupported(format!(
@@ -118,11 +112,10 @@ mod tests {
     }
 
     #[test]
-    fn an_excluded_namespace_is_passed_and_the_nodes_network_is_not_supported() {
+    fn an_excluded_namespace_and_the_nodes_network_are_passed() {
         let mut sandbox = pod(&MESHED);
         let host = Details { host_network: true, ..Details::default() };
-        assert!(matches!(by_annotations(&sandbox, Some(&host), &Entry::default()), Judged::NotSupported(_)));
-        assert!(matches!(by_annotations(&pod(&[]), Some(&host), &Entry::default()), Judged::Passed(_)));
+        assert!(matches!(by_annotations(&sandbox, Some(&host), &Entry::default()), Judged::HostNetwork));
         sandbox.pod.namespace = "kube-system".to_owned();
         let entry = Entry { exclude_namespaces: vec!["kube-system".to_owned()], ..Entry::default() };
         assert!(matches!(by_annotations(&sandbox, None, &entry), Judged::Passed(_)));
@@ -137,7 +130,7 @@ mod tests {
 
     #[test]
     fn handlers_count_by_their_first_word_and_only_for_pods_that_ask() {
-        let handlers = ["kata".to_owned(), "runsc".to_owned()];
+        let handlers = ["kata".to_owned(), "runsc".to_owned(), String::new()];
         let held = || by_annotations(&pod(&MESHED), None, &Entry::default());
         for (handler, heeded) in
             [("kata", false), ("kata-qemu", false), ("runsc", false), ("", true), ("katana", true)]

@@ -13,6 +13,7 @@ use sluice_shared::state::State;
 use super::foreign;
 use super::judge::Wanted;
 use crate::event::PodName;
+use crate::sweep::sees_processes;
 
 /// How long one pod may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
@@ -66,6 +67,12 @@ pub fn nodes_own() -> Vec<Identity> {
 
 /// A pod's namespace, which is not the node's own.
 pub(super) fn open(path: &Path, nodes_own: &[Identity]) -> Result<Netns, Found> {
+    if path.starts_with("/proc") && !sees_processes() {
+        return Err(Found::Failed(format!(
+            "{} names a process of the node, which is not in sight from here: hostPID is needed",
+            path.display()
+        )));
+    }
     match Netns::open(path) {
         Ok(netns) if nodes_own.contains(&netns.identity()) => Err(Found::Node),
         Ok(netns) => Ok(netns),

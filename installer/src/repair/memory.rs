@@ -4,7 +4,6 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use super::sandbox::Details;
-use crate::event::Reason;
 
 /// The longest wait after repairs that failed.
 const LONGEST: Duration = Duration::from_secs(300);
@@ -53,8 +52,8 @@ pub struct Memory {
 
 impl Memory {
     /// Whether this has not been told of this pod yet; it is from now on.
-    pub fn fresh(&mut self, reason: Reason, text: &str) -> bool {
-        self.told.insert(format!("{} {text}", reason.as_str()))
+    pub fn fresh(&mut self, what: &str) -> bool {
+        self.told.insert(what.to_owned())
     }
 
     /// Whether a repair may be tried.
@@ -100,9 +99,9 @@ mod tests {
     #[test]
     fn a_reason_is_told_once_and_another_once_more() {
         let mut memory = Memory::default();
-        assert!(memory.fresh(Reason::NotRepaired, "a"));
-        assert!(!memory.fresh(Reason::NotRepaired, "a"));
-        assert!(memory.fresh(Reason::NotRepaired, "b"));
+        assert!(memory.fresh("a"));
+        assert!(!memory.fresh("a"));
+        assert!(memory.fresh("b"));
     }
 
     #[test]

@@ -67,7 +67,7 @@ pub async fn follow(shared: Arc<Shared>, options: Options) {
         let start = Instant::now();
         if !mark.is_set() {
             rounds.round().await;
-            shared.metrics.check_seconds.observe(start.elapsed().as_secs_f64());
+            shared.metrics.pods.check_seconds.observe(start.elapsed().as_secs_f64());
         }
         sleep(BETWEEN.min(interval)).await;
         let _ = timeout(interval.saturating_sub(start.elapsed()), shared.look.notified()).await;

@@ -39,7 +39,10 @@ impl Rounds {
         let question = self.shared.question();
         let rules = Rules::new(&question, &self.options.sandboxed_handlers);
         let census = Census::take(list.as_ref(), &self.store, &rules, &mut self.memories).await;
-        self.memories.keep(&census.ids());
+        // A runtime that is away for a moment is no reason to forget what was told of its pods.
+        if list.is_some() || self.options.runtime_endpoint.is_none() {
+            self.memories.keep(&census.ids());
+        }
         if census.young {
             self.shared.look.notify_one();
         }
@@ -57,7 +60,7 @@ impl Rounds {
             }
             standings.extend(self.target(runtime, target, found).await);
         }
-        self.shared.metrics.pods(&standings);
+        self.shared.metrics.pods.stand(&standings);
         if let Some(why) = blind.as_ref().filter(|why| self.blind.as_ref() != Some(why)) {
             tracing::warn!("{why}");
         }
@@ -104,6 +107,16 @@ impl Rounds {
                 tracing::debug!("{}/{}: passed: {why}", pod.namespace, pod.name);
                 Standing::Passed
             }
+            Judged::HostNetwork => {
+                if self.memories.of(id).fresh("it is on the node's network") {
+                    tracing::info!(
+                        "{}/{}: asks for a redirect on the node's own network, which is never entered",
+                        pod.namespace,
+                        pod.name
+                    );
+                }
+                Standing::Passed
+            }
             Judged::NotSupported(why) => {
                 self.tell(id, pod, Reason::NotSupported, why);
                 Standing::Unrepaired
@@ -129,7 +142,7 @@ impl Rounds {
             }
             Found::Foreign(whose) => {
                 let first = !std::mem::replace(&mut memory.broken, true);
-                self.shared.metrics.conflicts.inc_by(u64::from(first));
+                self.shared.metrics.pods.conflicts.inc_by(u64::from(first));
                 let text = format!(
                     "it is not diverted by sluice, and is left alone: rules of another mesh are in its network namespace \
                      ({whose}); restart the pod to have ours"
@@ -150,7 +163,7 @@ impl Rounds {
         let had = target.state.is_some() || self.memories.of(&target.id).had;
         let memory = self.memories.of(&target.id);
         let first = !std::mem::replace(&mut memory.broken, true);
-        self.shared.metrics.drift.inc_by(u64::from(first && had));
+        self.shared.metrics.pods.drift.inc_by(u64::from(first && had));
         if self.options.repair == Mode::Report {
             let text = format!("it should be diverted and is not, and stays so with --repair report: {what}");
             self.tell(&target.id, target.pod, Reason::NotRepaired, text);
@@ -173,7 +186,7 @@ impl Rounds {
             Mended::Overtaken => None,
             Mended::Yes => {
                 memory.is_good(None);
-                self.shared.metrics.repaired(true);
+                self.shared.metrics.pods.repaired(true);
                 let since = if had { "it had lost its rules" } else { "it ran without them" };
                 let text = format!("diverted, in place; open connections go on ({since}: {what})");
                 self.shared.events.tell(About::Pod(pod), Reason::Repaired, text);
@@ -181,7 +194,7 @@ impl Rounds {
             }
             Mended::No(why) => {
                 memory.failed(Instant::now(), self.options.check_interval);
-                self.shared.metrics.repaired(false);
+                self.shared.metrics.pods.repaired(false);
                 let text = format!("it should be diverted and is not: {why}; trying on");
                 self.tell(&id, pod, Reason::NotRepaired, text);
                 Some(Standing::Unrepaired)
@@ -191,7 +204,7 @@ impl Rounds {
 
     /// Tells once of each pod.
     fn tell(&mut self, id: &str, pod: PodName, reason: Reason, text: String) {
-        if self.memories.of(id).fresh(reason, &text) {
+        if self.memories.of(id).fresh(&format!("{} {text}", reason.as_str())) {
             self.shared.events.tell(About::Pod(pod), reason, text);
         }
     }

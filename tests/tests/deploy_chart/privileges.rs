@@ -106,6 +106,21 @@ fn the_account_on_nodes_may_read_pods_and_namespaces_patch_nodes_and_write_event
 }
 
 #[test]
+fn without_repair_no_namespace_can_be_entered() {
+    need!(here());
+    for (mode, flag) in [("off", "--repair=off"), ("false", "--repair=off"), ("report", "--repair=report")] {
+        let all = objects(&["--set", &format!("repair.mode={mode}")]);
+        let spec = &object(&all, "DaemonSet", "sluice")["spec"]["template"]["spec"];
+        let container = &spec["containers"][0];
+        assert!(strings(&container["args"]).contains(&flag), "{mode}");
+        let added = &container["securityContext"]["capabilities"]["add"];
+        let can = strings(added).contains(&"SYS_ADMIN");
+        assert_eq!(can, mode == "report", "{mode}");
+        assert_eq!(spec["volumes"].to_string().contains("netns"), can, "{mode}");
+    }
+}
+
+#[test]
 fn without_the_api_there_are_no_rights_and_no_token() {
     need!(here());
     let all = objects(&["--no-hooks", "--set", "kubernetes.enabled=false"]);
