@@ -176,7 +176,7 @@ fn a_pod_in_the_nodes_network_runs_nothing_is_programmed_on_the_node_and_that_is
     assert!(rules.contains("kube-proxy") && !rules.contains("sluice"), "{rules}");
     assert_eq!(answers(cluster, "host-network", ("web", "app"), &client), "app", "nothing is diverted");
     assert_eq!(worker.attachments("host-network", "web"), [Value::Null; 0], "no ADD at all");
-    let said = "host-network/web: it asks for a redirect, but runs in the node's own network";
+    let said = "host-network/web: asks for a redirect on the node's own network";
     says(&worker.path("/var/log/sluice-node.log"), said);
 }
 
