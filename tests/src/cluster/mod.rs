@@ -8,6 +8,8 @@
 mod dns;
 mod files;
 mod identity;
+pub mod injected;
+mod inside;
 mod kubectl;
 mod network;
 mod plane;
@@ -16,6 +18,7 @@ mod sidecar;
 mod sluice;
 mod worker;
 
+pub use inside::says;
 pub use kubectl::wait_until;
 pub use plane::Plane;
 pub use program::Program;

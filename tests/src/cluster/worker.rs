@@ -8,7 +8,7 @@ use super::plane::Plane;
 use super::program::Program;
 use super::{Options, files, identity, network};
 use crate::runtime::containerd::cri;
-use crate::runtime::node::Node;
+use crate::runtime::node::{Daemon, Node};
 use crate::runtime::tools::{folder, run};
 use sluice_node::runtime::cri::{Answer, Client};
 
@@ -43,6 +43,7 @@ impl Worker {
             std::fs::copy(folder("plugins").join(plugin), to.join(plugin)).unwrap();
         }
         put("etc/cni/net.d/10-pods.conflist", files::conflist(number));
+        std::fs::create_dir_all(dir.join(files::STATIC_PODS.trim_start_matches('/'))).unwrap();
         let config = put("containerd.toml", files::containerd());
         let args = vec!["--config".into(), config];
         let containerd = Program::start_until(&node, "containerd", "containerd", args, answers);
@@ -100,6 +101,11 @@ impl Worker {
         self.path("/opt/cni/bin")
     }
 
+    /// Where the kubelet reads static pods from.
+    pub fn static_pods(&self) -> PathBuf {
+        self.path(files::STATIC_PODS)
+    }
+
     /// /run/sluice
     pub fn state_dir(&self) -> PathBuf {
         self.path("/run/sluice")
@@ -115,6 +121,11 @@ impl Worker {
         let mut command = self.node.enter(true);
         command.arg(program);
         command
+    }
+
+    /// Starts a program there that runs until the answer is dropped, or the node goes.
+    pub fn spawn(&self, command: Command) -> Daemon {
+        self.node.spawn(command)
     }
 
     /// Runs a command line there; its stdout. Panics if it fails.

@@ -105,7 +105,7 @@ impl Spec {
 }
 
 /// The path out of a pod's verbose status.
-fn netns(info: &str) -> String {
+pub(crate) fn netns(info: &str) -> String {
     let info: serde_json::Value = serde_json::from_str(info).unwrap();
     let namespaces = info["runtimeSpec"]["linux"]["namespaces"].as_array().cloned().unwrap_or_default();
     let network = namespaces.iter().find(|namespace| namespace["type"] == "network");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Answers every request on `port`, v4 and v6, with `<name> sees <peer>` and the request's head.
+/// Answers every request on `port`, v4 and v6, with `<name> sees <peer>` and the request's head; says on stdout who asked what.
 pub(crate) fn serve(port: &str, name: &str) -> Result<()> {
     let listener = TcpListener::bind(format!("[::]:{port}"))
         .or_else(|_| TcpListener::bind(format!("0.0.0.0:{port}")))?;
@@ -28,6 +28,7 @@ fn answer(mut stream: TcpStream, name: &str) -> Result<()> {
                 return Ok(());
             }
         }
+        println!("asked by {}: {}", plain(peer).ip(), head.lines().next().unwrap_or_default());
         let body = format!("{name} sees {} at {}\n{head}", plain(peer), plain(own));
         write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nserver: {name}\r\n\r\n{body}", body.len())?;
     }
