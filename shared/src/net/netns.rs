@@ -9,8 +9,11 @@ use std::{io, thread};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sched::{CloneFlags, setns};
-use nix::sys::stat::{Mode, fstat};
+use nix::sys::stat::{Mode, fstat, stat};
 use nix::sys::statfs::{NSFS_MAGIC, fstatfs};
+
+/// The file of the current thread's own.
+const CURRENT: &str = "/proc/thread-self/ns/net";
 
 /// Why a namespace cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +63,20 @@ pub struct Identity {
     inode: u64,
 }
 
+impl Identity {
+    /// That of the current thread's namespace.
+    ///
+    /// # Errors
+    /// As [`Netns::current`].
+    pub fn current() -> Result<Self, Error> {
+        match stat(CURRENT) {
+            Ok(stat) => Ok(Self { device: stat.st_dev, inode: stat.st_ino }),
+            Err(Errno::ENOENT | Errno::ENOTDIR) => Err(Error::Missing(CURRENT.into())),
+            Err(errno) => Err(Error::Open { path: CURRENT.into(), errno }),
+        }
+    }
+}
+
 impl Netns {
     /// Opens the namespace that the file stands for: a bind mount, or `/proc/<pid>/ns/net`. Never
     /// waits, whatever the file is. Whether it is a network namespace is known on entry, except that
@@ -93,7 +110,7 @@ impl Netns {
     /// # Errors
     /// As [`Netns::open`]; without /proc, [`Error::Missing`].
     pub fn current() -> Result<Self, Error> {
-        Self::open("/proc/thread-self/ns/net")
+        Self::open(CURRENT)
     }
 
     /// What tells it from any other.

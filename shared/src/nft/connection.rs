@@ -231,7 +231,7 @@ impl Connection {
         self.socket.send(&[&out.writer.bytes])?;
         let mut interrupted = false;
         loop {
-            let bytes = self.socket.receive(deadline)?;
+            let bytes = self.socket.receive_list(deadline)?;
             // Answers to what was given up on before are still underway.
             for message in netlink::messages(bytes).filter(|message| message.seq == seq) {
                 interrupted |= message.flags & netlink::DUMP_INTERRUPTED != 0;
