@@ -11,9 +11,7 @@ use nix::fcntl::{OFlag, open};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::stat::{Mode, fstat, stat};
 use nix::sys::statfs::{NSFS_MAGIC, fstatfs};
-
-/// The file of the current thread's own.
-const CURRENT: &str = "/proc/thread-self/ns/net";
+use nix::unistd::{getpid, gettid};
 
 /// Why a namespace cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -69,10 +67,11 @@ impl Identity {
     /// # Errors
     /// As [`Netns::current`].
     pub fn current() -> Result<Self, Error> {
-        match stat(CURRENT) {
+        let path = current();
+        match stat(path) {
             Ok(stat) => Ok(Self { device: stat.st_dev, inode: stat.st_ino }),
-            Err(Errno::ENOENT | Errno::ENOTDIR) => Err(Error::Missing(CURRENT.into())),
-            Err(errno) => Err(Error::Open { path: CURRENT.into(), errno }),
+            Err(Errno::ENOENT | Errno::ENOTDIR) => Err(Error::Missing(path.into())),
+            Err(errno) => Err(Error::Open { path: path.into(), errno }),
         }
     }
 }
@@ -110,7 +109,7 @@ impl Netns {
     /// # Errors
     /// As [`Netns::open`]; without /proc, [`Error::Missing`].
     pub fn current() -> Result<Self, Error> {
-        Self::open(CURRENT)
+        Self::open(current())
     }
 
     /// What tells it from any other.
@@ -135,6 +134,12 @@ impl Netns {
             errno => Error::Enter { path: self.path.clone(), errno },
         })
     }
+}
+
+/// The file of the current thread's own namespace. For the first thread of a process both are the same, and
+/// the kernel has less to make up for the shorter one.
+fn current() -> &'static str {
+    if gettid() == getpid() { "/proc/self/ns/net" } else { "/proc/thread-self/ns/net" }
 }
 
 /// Does `work` inside the namespace. The calling thread goes in and comes back; where it could not come
