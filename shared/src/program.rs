@@ -155,18 +155,16 @@ fn enter(netns: &Netns, plan: &Plan, deadline: Instant, ifname: Option<&str>) ->
     // A pod that has a table may have the policy route of an earlier redirect: only a fresh one surely has none.
     let routes = !plan.routing.is_empty() || ifname.is_none();
     let sockets = netns::within(netns, || {
-        if let Some(ifname) = ifname {
-            nix::net::if_::if_nametoindex(ifname).map_err(|_| {
-                Error::new(
-                    Code::InvalidEnvironment,
-                    format!(
-                        "CNI_IFNAME {ifname} is not in {}: sluice must be chained after the plugin that makes it",
-                        netns.path().display()
-                    ),
-                )
-            })?;
-        }
         let nft = Connection::open(left(deadline)).map_err(refused)?;
+        if let Some(ifname) = ifname.filter(|ifname| !nft.sees(ifname)) {
+            return Err(Error::new(
+                Code::InvalidEnvironment,
+                format!(
+                    "CNI_IFNAME {ifname} is not in {}: sluice must be chained after the plugin that makes it",
+                    netns.path().display()
+                ),
+            ));
+        }
         let route = routes.then(|| Socket::open(Protocol::Route)).transpose().map_err(not_routed)?;
         Ok(Sockets { nft, route })
     });

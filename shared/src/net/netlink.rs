@@ -87,6 +87,13 @@ impl Socket {
         Ok(Self { fd, room: Vec::new() })
     }
 
+    /// Whether its namespace has an interface of that name, of 15 bytes at most. A netlink socket takes no notice
+    /// of being bound to one, and to ask in the usual way takes another socket.
+    #[must_use]
+    pub fn sees(&self, interface: &str) -> bool {
+        setsockopt(&self.fd, options::BindToDevice, &interface.into()).is_ok()
+    }
+
     /// Sends the parts as one datagram, whatever its size.
     ///
     /// # Errors

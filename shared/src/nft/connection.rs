@@ -37,6 +37,12 @@ impl Connection {
         Ok(Self { socket: Socket::open(Protocol::Netfilter).map_err(unopened)?, timeout, seq: 1 << 24 })
     }
 
+    /// Whether its namespace has an interface of that name.
+    #[must_use]
+    pub fn sees(&self, interface: &str) -> bool {
+        self.socket.sees(interface)
+    }
+
     /// Puts the whole batch into effect, or nothing of it.
     ///
     /// # Errors
