@@ -9,7 +9,7 @@ OUT     := $(shell $(CARGO) metadata --format-version 1 --no-deps 2>/dev/null | 
 STATIC_FLAGS := -C target-feature=+crt-static -C relocation-model=static
 STATIC  := $(OUT)/$(TARGET)/release
 
-.PHONY: help build plugin node demo test test-kernel lint bench fuzz fuzz-keep clean
+.PHONY: help build plugin node demo cluster cluster-down test test-kernel lint bench fuzz fuzz-keep clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -32,6 +32,16 @@ demo: plugin ## a pod, a proxy, the diversion: before and after, in seconds
 
 # rustables reads back what was written where libclang is there to build it; in CI it must be.
 RUSTABLES = $$({ [ -n "$$CI" ] || ls /usr/lib/llvm-*/lib/libclang.so; } >/dev/null 2>&1 && echo --features sluice-tests/rustables)
+
+cluster: build ## a real Kubernetes of two nodes with Sluice and a diverted pod, in namespaces; stays until cluster-down
+	tests/setup
+	deploy/image sluice-cni.dev/sluice:dev dist/sluice-image.tar dist/sluice-node dist/sluice
+	$(CARGO) build --locked -q -p sluice-tests --bin cluster
+	@$(OUT)/debug/cluster up
+
+cluster-down: ## takes that cluster away
+	$(CARGO) build --locked -q -p sluice-tests --bin cluster
+	@$(OUT)/debug/cluster down
 
 test: build ## every test; installs what they need, once
 	tests/setup

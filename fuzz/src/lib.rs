@@ -9,12 +9,14 @@
 mod annotations;
 mod call;
 mod claims;
+mod conflist;
 mod diversion;
 mod netlink;
 mod state;
 
 pub use annotations::annotations;
 pub use call::{conflist_entry, environment, prev_result, request};
+pub use conflist::conflist;
 pub use netlink::netlink;
 pub use state::state;
 
@@ -22,12 +24,13 @@ pub use state::state;
 pub type Target = fn(&[u8]);
 
 /// Every target with its name, which is its binary's and its corpus' too.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 8] = [
     ("request", request),
     ("annotations", annotations),
     ("conflist_entry", conflist_entry),
     ("environment", environment),
     ("prev_result", prev_result),
     ("state", state),
+    ("conflist", conflist),
     ("netlink", netlink),
 ];

@@ -10,6 +10,7 @@ use crate::atomic::{self, Outcome};
 use crate::binary::Binary;
 use crate::conflist::OURS;
 use crate::control::{Command, tell};
+use crate::cri::cni::Cni;
 use crate::entry;
 use crate::kick::kick;
 use crate::lock::Lock;
@@ -30,6 +31,9 @@ pub struct Report {
     pub ok: bool,
     /// One line.
     pub message: String,
+    /// Where the runtime looks, if it tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<Cni>,
 }
 
 /// The binary, the entry, and the runtime's word for it.
@@ -49,12 +53,12 @@ pub async fn install(options: &Options) -> Result<Report, String> {
         return Ok(bad(why));
     }
     let end = Instant::now() + PATIENCE;
-    let question = question(options, entry);
+    let question = Question::new(options, entry);
     let mut woken = Instant::now();
     loop {
         let now = check(&question).await;
         if now.ready || !now.written || Instant::now() > end {
-            return Ok(Report { ok: now.ready, message: now.text });
+            return Ok(Report { ok: now.ready, message: now.text, runtime: now.cni });
         }
         if woken.elapsed() > Duration::from_secs(3) {
             woken = Instant::now();
@@ -117,6 +121,7 @@ pub async fn uninstall(options: &Options) -> Report {
             "{said}{more}; {} stays, so that pods can end",
             options.bin_dir.join(OURS).display()
         ),
+        runtime: None,
     };
     let Some(runtime) = &options.runtime_endpoint else {
         return good("");
@@ -153,20 +158,12 @@ fn uninstall_here(options: &Options) -> Result<usize, String> {
 /// # Errors
 /// Misuse: the entry or a flag cannot be right.
 pub async fn status(options: &Options) -> Result<Report, String> {
-    let now = check(&question(options, entry::load(options.entry.as_deref())?)).await;
+    let now = check(&Question::new(options, entry::load(options.entry.as_deref())?)).await;
     let marked = if Mark::new(&options.state_dir).is_set() { "; it was uninstalled" } else { "" };
-    Ok(Report { ok: now.ready, message: now.text + marked })
-}
-
-fn question(options: &Options, entry: String) -> Question {
-    Question {
-        conf_dir: options.conf_dir.clone(),
-        binary: options.bin_dir.join(OURS),
-        entry,
-        runtime: options.runtime_endpoint.clone(),
-    }
+    let folders = now.cni.as_ref().map_or_else(String::new, |cni| format!("; {cni}"));
+    Ok(Report { ok: now.ready, message: now.text + marked + &folders, runtime: now.cni })
 }
 
 fn bad(message: String) -> Report {
-    Report { ok: false, message }
+    Report { ok: false, message, runtime: None }
 }

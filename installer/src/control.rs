@@ -1,7 +1,7 @@
 //! The socket by which commands reach a running `run`: a line of JSON each way.
 
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -45,6 +45,8 @@ struct Line {
 #[derive(Debug)]
 pub struct Socket {
     path: PathBuf,
+    /// Device and number: somebody may remove the file, or put another in its place.
+    file: Option<(u64, u64)>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -69,14 +71,27 @@ impl Socket {
                 }
             }
         });
-        Ok(Self { path, task })
+        Ok(Self { file: number(&path), path, task })
     }
+
+    /// Its file is where others look for it.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.file.is_some() && self.file == number(&self.path)
+    }
+}
+
+fn number(path: &Path) -> Option<(u64, u64)> {
+    let metadata = std::fs::symlink_metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
 }
 
 impl Drop for Socket {
     fn drop(&mut self) {
         self.task.abort();
-        let _ = std::fs::remove_file(&self.path);
+        if self.is_there() {
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }
 

@@ -25,6 +25,8 @@ pub async fn follow(shared: Arc<Shared>, conf_dir: PathBuf, runtime: bool) {
     loop {
         let now = shared.readiness().await;
         if last.as_ref() != Some(&now) {
+            // Pods that started in between may have been passed by.
+            shared.look.notify_one();
             if now.ready {
                 tracing::info!("ready: {}", now.text);
             } else {

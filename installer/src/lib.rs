@@ -9,21 +9,27 @@
 //! conflist        a configuration as text, edits as splices (pure)
 //! atomic, binary  files whole or not at all
 //! watch, war      when to look; when to answer more slowly
-//! ready, cri      what the runtime has loaded
+//! ready, told, cri  what the runtime has loaded
+//! folders, detect where the runtime looks, and where we write
+//! repair          pods that should be diverted and are not
 //! serve, control  who asks and who commands
+//! adds, metrics   what is counted
 //! event           what people should hear of
 //! ```
 
 pub mod act;
+pub mod adds;
 pub mod atomic;
 pub mod binary;
 pub mod commands;
 pub mod conflist;
 pub mod control;
 pub mod cri;
+pub mod detect;
 pub mod entry;
 pub mod event;
 pub mod folder;
+pub mod folders;
 pub mod kick;
 pub mod lock;
 pub mod look;
@@ -33,9 +39,11 @@ pub mod node;
 pub mod options;
 pub mod problem;
 pub mod ready;
+pub mod repair;
 pub mod run;
 pub mod serve;
 pub mod shared;
 pub mod sweep;
+pub mod told;
 pub mod war;
 pub mod watch;

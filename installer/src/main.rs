@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 use sluice_node::commands::{self, Report};
+use sluice_node::detect::{self, Given};
 use sluice_node::options::{Cli, Command, Options, Output};
 use sluice_node::run::run;
 
@@ -13,7 +14,8 @@ const FAILED: u8 = 1;
 const MISUSE: u8 = 2;
 
 fn main() -> ExitCode {
-    let Cli { command, options } = Cli::parse();
+    let matches = Cli::command().get_matches();
+    let Cli { command, options } = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
         _ => start_log(std::io::stderr),
     }
     runtime.block_on(async {
+        let options = detect::fill(options, Given::new(&matches)).await;
         match command {
             Command::Run if !options.no_kubernetes => misuse(
                 "this version has no Kubernetes side yet: run it with --no-kubernetes (it then installs, watches and \

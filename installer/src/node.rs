@@ -1,5 +1,6 @@
 //! One pass over the node: everything that may be out of place, put in place.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -36,7 +37,7 @@ pub struct Node {
     mark: Mark,
     shared: Arc<Shared>,
     told: mpsc::Sender<Told>,
-    held: Option<(Lock, Option<Socket>)>,
+    held: Option<(Lock, Result<Socket, String>)>,
     war: War,
     /// The file as it was when our entry last stood in it.
     good: Option<File>,
@@ -69,6 +70,7 @@ impl Node {
     /// Puts in place what is out of place. When to look again at the latest. `watching`: what the watch lacks.
     pub fn pass(&mut self, watching: Option<&str>) -> Duration {
         let mut problems = Vec::from_iter(watching.map(|why| Problem::new(Topic::Watch, why.to_owned())));
+        problems.extend(self.shared.folders());
         let again = self.put_right(&mut problems);
         let fresh = self.said.say(&problems);
         self.shared.metrics.problems(&problems, &fresh);
@@ -79,6 +81,9 @@ impl Node {
         if let Err(why) = self.hold() {
             problems.push(Problem::new(Topic::Second, why));
             return RETRY;
+        }
+        if let Some((_, Err(why))) = &self.held {
+            problems.push(Problem::new(Topic::Socket, why.clone()));
         }
         if self.mark.is_set() {
             self.protected();
@@ -107,23 +112,24 @@ impl Node {
     /// The folder's lock, and the socket that goes with it.
     fn hold(&mut self) -> Result<(), String> {
         if self.held.as_ref().is_some_and(|(lock, _)| lock.is_on(&self.options.conf_dir)) {
+            if let Some((_, socket)) = &mut self.held
+                && !socket.as_ref().is_ok_and(Socket::is_there)
+            {
+                // The old one goes first: the new file may get its number.
+                *socket = Err(String::new());
+                *socket = open(&self.options.state_dir, &self.told);
+            }
             return Ok(());
         }
         // A folder that is away has no lock to hold; the look will say so.
         if !self.options.conf_dir.is_dir() {
             return Ok(());
         }
-        let socket = self.held.take().and_then(|(_, socket)| socket);
+        let socket = self.held.take().and_then(|(_, socket)| socket.ok());
         let lock = Lock::take(&self.options.conf_dir)?;
         atomic::sweep(&self.options.conf_dir);
         atomic::sweep(&self.options.bin_dir);
-        let socket = socket.or_else(|| {
-            Socket::open(&self.options.state_dir, self.told.clone())
-                .inspect_err(|error| {
-                    tracing::warn!("no control socket in {}: {error}", self.options.state_dir.display());
-                })
-                .ok()
-        });
+        let socket = socket.map_or_else(|| open(&self.options.state_dir, &self.told), Ok);
         self.held = Some((lock, socket));
         Ok(())
     }
@@ -299,6 +305,16 @@ impl Node {
             Err(text) => Reply { done: false, text },
         }
     }
+}
+
+/// The control socket; without one, everything else goes on.
+fn open(state_dir: &Path, told: &mpsc::Sender<Told>) -> Result<Socket, String> {
+    Socket::open(state_dir, told.clone()).map_err(|error| {
+        format!(
+            "no socket in {}: {error}; uninstall cannot reach this program; trying on",
+            state_dir.display()
+        )
+    })
 }
 
 fn hint(error: &std::io::Error) -> &'static str {

@@ -2,9 +2,12 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use crate::repair::Mode;
 
 /// Puts the CNI plugin sluice on this node, and keeps it there.
 #[derive(Debug, Parser)]
@@ -46,6 +49,12 @@ pub struct Options {
         value_name = "DIR"
     )]
     pub conf_dir: PathBuf,
+    /// Where --conf-dir comes from on the node, if it is mounted here under another name
+    #[arg(long, env = "SLUICE_HOST_CONF_DIR", global = true, value_name = "DIR")]
+    pub host_conf_dir: Option<PathBuf>,
+    /// Where --bin-dir comes from on the node, likewise
+    #[arg(long, env = "SLUICE_HOST_BIN_DIR", global = true, value_name = "DIR")]
+    pub host_bin_dir: Option<PathBuf>,
     /// A file with the entry for the conflist; the smallest entry if none is given
     #[arg(long, env = "SLUICE_ENTRY", global = true, value_name = "FILE")]
     pub entry: Option<PathBuf>,
@@ -76,6 +85,22 @@ pub struct Options {
     /// The installation's revision: a new one clears the mark that uninstall left
     #[arg(long, env = "SLUICE_REVISION", global = true, value_name = "TEXT")]
     pub revision: Option<String>,
+    /// What to do about running pods that should be diverted and are not
+    #[arg(long, env = "SLUICE_REPAIR", global = true, value_enum, default_value_t = Mode::On)]
+    pub repair: Mode,
+    /// How often running pods are looked at, in seconds
+    #[arg(long, env = "SLUICE_CHECK_INTERVAL", global = true, default_value = "10", value_name = "SECONDS", value_parser = seconds)]
+    pub check_interval: Duration,
+    /// Runtime handlers (of RuntimeClasses) whose pods do not heed nftables; `kata` means `kata-qemu` too
+    #[arg(
+        long,
+        env = "SLUICE_SANDBOXED_HANDLERS",
+        global = true,
+        default_value = "kata,runsc,gvisor",
+        value_delimiter = ',',
+        value_name = "NAMES"
+    )]
+    pub sandboxed_handlers: Vec<String>,
     /// How the answer of install, uninstall and status looks
     #[arg(long, env = "SLUICE_OUTPUT", global = true, value_enum, default_value_t = Output::Text)]
     pub output: Output,
@@ -97,6 +122,14 @@ impl Options {
         let beside = || Some(std::env::current_exe().ok()?.parent()?.join(crate::conflist::OURS));
         self.plugin.clone().or_else(beside).unwrap_or_default()
     }
+}
+
+/// A time, as `10` or `10s`; less than a tenth of a second is too often.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let number = text.strip_suffix('s').unwrap_or(text).parse::<f64>();
+    let time = number.ok().and_then(|number| Duration::try_from_secs_f64(number).ok());
+    time.filter(|time| *time >= Duration::from_millis(100))
+        .ok_or_else(|| "it must be a number of seconds, at least 0.1".to_owned())
 }
 
 /// A path, or a URL as the kubelet takes it.

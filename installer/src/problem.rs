@@ -28,11 +28,17 @@ pub enum Topic {
     Watch,
     /// It was uninstalled.
     Uninstalled,
+    /// The socket by which commands reach this program.
+    Socket,
+    /// The runtime reads another folder.
+    OtherFolder,
+    /// Some pods get their network from another folder.
+    Handler,
 }
 
 impl Topic {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Folder,
         Self::Broken,
         Self::Waiting,
@@ -44,6 +50,9 @@ impl Topic {
         Self::War,
         Self::Watch,
         Self::Uninstalled,
+        Self::Socket,
+        Self::OtherFolder,
+        Self::Handler,
     ];
 
     /// For metrics.
@@ -61,6 +70,9 @@ impl Topic {
             Self::War => "rewrite_war",
             Self::Watch => "watch",
             Self::Uninstalled => "uninstalled",
+            Self::Socket => "socket",
+            Self::OtherFolder => "other_folder",
+            Self::Handler => "runtime_handler",
         }
     }
 }

@@ -7,13 +7,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
+use crate::event::Events;
 use crate::mark::Mark;
 use crate::node::Node;
 use crate::options::Options;
 use crate::ready::Question;
 use crate::shared::Shared;
 use crate::watch::Watch;
-use crate::{entry, kick, serve, sweep};
+use crate::{adds, entry, kick, repair, serve, sweep};
 
 /// How often the folders are looked at, told or not.
 const TICK: Duration = Duration::from_millis(500);
@@ -42,12 +43,7 @@ pub async fn run(options: Options) -> Result<(), String> {
     }
     let stop = |kind| signal(kind).map_err(|error| format!("no signals: {error}"));
     let (mut term, mut int) = (stop(SignalKind::terminate())?, stop(SignalKind::interrupt())?);
-    let shared = Arc::new(Shared::new(Question {
-        conf_dir: options.conf_dir.clone(),
-        binary: options.bin_dir.join(crate::conflist::OURS),
-        entry: entry.clone(),
-        runtime: options.runtime_endpoint.clone(),
-    }));
+    let shared = Arc::new(Shared::new(Question::new(&options, entry.clone()), Events::to_log()));
     tracing::info!("sluice-node {} in {}", env!("CARGO_PKG_VERSION"), options.conf_dir.display());
     tokio::spawn(serve::serve(options.listen, Arc::clone(&shared)));
     tokio::spawn(kick::follow(
@@ -55,6 +51,8 @@ pub async fn run(options: Options) -> Result<(), String> {
         options.conf_dir.clone(),
         options.runtime_endpoint.is_some(),
     ));
+    tokio::spawn(repair::follow(Arc::clone(&shared), options.clone()));
+    tokio::spawn(adds::follow(Arc::clone(&shared), options.state_dir.clone()));
 
     let (tell, mut told) = mpsc::channel(8);
     let mut watch = Watch::new(&options.conf_dir, &options.bin_dir);

@@ -3,7 +3,11 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
+
+use crate::event::Events;
 use crate::metrics::Metrics;
+use crate::problem::Problem;
 use crate::ready::{Question, Readiness, check};
 
 /// The loop turns twice a second. If it has not for so long, it hangs.
@@ -19,22 +23,30 @@ const FRESH: Duration = Duration::from_millis(300);
 pub struct Shared {
     /// Counters.
     pub metrics: Metrics,
+    /// Where to tell what people should hear of.
+    pub events: Events,
+    /// Asks for a look at all pods soon.
+    pub look: Notify,
     question: Mutex<Question>,
     last: tokio::sync::Mutex<Option<(Instant, Readiness)>>,
     beat: Mutex<Instant>,
     removed: Mutex<Option<Instant>>,
+    folders: Mutex<Vec<Problem>>,
 }
 
 impl Shared {
     /// Nothing known yet.
     #[must_use]
-    pub fn new(question: Question) -> Self {
+    pub fn new(question: Question, events: Events) -> Self {
         Self {
             metrics: Metrics::default(),
+            events,
+            look: Notify::new(),
             question: Mutex::new(question),
             last: tokio::sync::Mutex::new(None),
             beat: Mutex::new(Instant::now()),
             removed: Mutex::new(None),
+            folders: Mutex::default(),
         }
     }
 
@@ -48,6 +60,12 @@ impl Shared {
     /// The entry that counts from now on.
     pub fn expect(&self, entry: &str) {
         lock(&self.question).entry = entry.to_owned();
+    }
+
+    /// What is to be loaded, and where.
+    #[must_use]
+    pub fn question(&self) -> Question {
+        lock(&self.question).clone()
     }
 
     /// Whether the program is well, and why not.
@@ -67,6 +85,12 @@ impl Shared {
         }
     }
 
+    /// What is wrong with the folders by the runtime's own word, when it was last asked.
+    #[must_use]
+    pub fn folders(&self) -> Vec<Problem> {
+        lock(&self.folders).clone()
+    }
+
     /// Whether the runtime has the plugin loaded, asked now.
     pub async fn readiness(&self) -> Readiness {
         let mut last = self.last.lock().await;
@@ -75,9 +99,10 @@ impl Shared {
         {
             return readiness.clone();
         }
-        let question = lock(&self.question).clone();
+        let question = self.question();
         let readiness = check(&question).await;
         self.metrics.ready.set(i64::from(readiness.ready));
+        lock(&self.folders).clone_from(&readiness.problems);
         *last = Some((Instant::now(), readiness.clone()));
         readiness
     }

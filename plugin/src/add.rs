@@ -108,7 +108,8 @@ impl Pod<'_> {
         for note in asked.notes.iter().filter(|_| done.new) {
             tracing::info!(pod, "{note}");
         }
-        let took = self.context.deadline.elapsed().as_micros().try_into().unwrap_or(u64::MAX);
+        // Never 0, which says that no ADD wrote the state.
+        let took = self.context.deadline.elapsed().as_micros().max(1).try_into().unwrap_or(u64::MAX);
         tracing::info!(pod, dialect = asked.dialect.name(), took, "{}", done.what);
         let state = State {
             network: self.network.to_owned(),

@@ -5,7 +5,7 @@ use sluice_shared::entry::Entry;
 
 use crate::context::Context;
 use crate::deadline::Deadline;
-use crate::{add, check, del, gc, log, status, stdio};
+use crate::{add, check, del, failed, gc, log, status, stdio};
 
 /// What goes to stdout: nothing, a result, or an error.
 pub(crate) struct Answer {
@@ -56,13 +56,26 @@ fn dispatch(
         request => request?,
     };
     log::start(&Entry::log_of(&request));
+    let result = serve(call, &request, deadline, version);
+    if let (Command::Add, Err(error)) = (call.command, &result) {
+        failed::remember(call, &request, error);
+    }
+    result
+}
+
+fn serve(
+    call: &Call,
+    request: &Request<'_>,
+    deadline: Deadline,
+    version: &mut Version,
+) -> Result<Option<String>, Error> {
     let spoken = request.cni_version().and_then(|text| Version::parse(&text));
     match spoken {
         Ok(spoken) => *version = spoken,
         Err(_) if call.command == Command::Del => {}
         Err(error) => return Err(error),
     }
-    let context = Context { call, request: &request, version: *version, deadline };
+    let context = Context { call, request, version: *version, deadline };
     match call.command {
         Command::Add => add::add(&context).map(Some),
         Command::Del => {

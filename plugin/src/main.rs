@@ -16,6 +16,7 @@ mod check;
 mod context;
 mod deadline;
 mod del;
+mod failed;
 mod gc;
 mod log;
 mod netns;

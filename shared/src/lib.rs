@@ -3,7 +3,7 @@
 //! Layers, each of which knows only those below it:
 //!
 //! ```text
-//! entry      our entry in a conflist; state: what a node remembers of an attachment
+//! entry      our entry in a conflist; state: what a node remembers of an attachment; failure: of an ADD that failed
 //! program    a Redirect into a namespace: create, replace, check, clean
 //! cni        the protocol: environment, stdin, results, errors, versions
 //! dialect    a pod's annotations to a Redirect, one file a dialect
@@ -19,6 +19,7 @@
 pub mod cni;
 pub mod dialect;
 pub mod entry;
+pub mod failure;
 pub mod net;
 pub mod nft;
 pub mod program;

@@ -46,6 +46,14 @@ impl Plan {
         Self { ruleset: rules::build(redirect), routing: rules::routing(redirect) }
     }
 
+    /// The digest that the table carries.
+    ///
+    /// # Errors
+    /// Code 102 for rules that cannot be written.
+    pub fn digest(&self) -> Result<String, Error> {
+        Ok(self.encode()?.digest)
+    }
+
     fn encode(&self) -> Result<Encoded<'_>, Error> {
         let body = self.ruleset.encode().map_err(refused)?;
         let digest = body.digest();
@@ -66,7 +74,7 @@ pub fn create(
 ) -> Result<Option<Programmed>, Error> {
     let Encoded { body, digest, comment } = plan.encode()?;
     let batch = body.create(Some(&comment)).map_err(refused)?;
-    let mut sockets = enter(netns, plan, deadline, Some(ifname))?;
+    let mut sockets = enter(netns, !plan.routing.is_empty(), deadline, Some(ifname))?;
     sockets.route(plan, deadline)?;
     match sockets.nft.commit(&batch) {
         Ok(()) => Ok(Some(Programmed { what: "diverted", new: true, digest })),
@@ -83,7 +91,8 @@ pub fn create(
 pub fn replace(plan: &Plan, netns: &Netns, deadline: Instant) -> Result<Programmed, Error> {
     let Encoded { body, digest, comment } = plan.encode()?;
     let batch = body.replace(Some(&comment)).map_err(refused)?;
-    let mut sockets = enter(netns, plan, deadline, None)?;
+    // There may be the policy route of an earlier redirect.
+    let mut sockets = enter(netns, true, deadline, None)?;
     sockets.route(plan, deadline)?;
     let found = sockets.nft.dump(rules::names::TABLE).map_err(refused)?;
     let same = found.is_some_and(|found| {
@@ -102,25 +111,40 @@ pub fn replace(plan: &Plan, netns: &Netns, deadline: Instant) -> Result<Programm
 /// # Errors
 /// Code 103, naming what differs; 8 if the namespace cannot be entered.
 pub fn check(plan: &Plan, netns: &Netns, deadline: Instant) -> Result<(), Error> {
-    let differs = |what: String| Err(Error::new(Code::Differs, what));
-    let mut sockets = enter(netns, plan, deadline, None)?;
-    let Some(found) = sockets.nft.dump(rules::names::TABLE).map_err(refused)? else {
-        return differs("table inet sluice is missing: the pod's traffic passes its proxy by".to_owned());
-    };
-    let differences = compare(&plan.ruleset, &found);
-    if let Some(first) = differences.first() {
-        let more = match differences.len() {
-            1 => String::new(),
-            count => format!(" (and {} more)", count - 1),
-        };
-        return differs(format!("table inet sluice is not what the pod asks for: {first}{more}"));
+    let mut sockets = enter(netns, !plan.routing.is_empty(), deadline, None)?;
+    sockets.compare_rules(plan)?;
+    sockets.compare_routes(&plan.routing, deadline)
+}
+
+/// As [`check`], but rules are compared only if the namespace's nf_tables changed since `last`. The generation
+/// for the next time.
+///
+/// `made`: the digest of the rules that the pod's ADD made. Where this version would write them otherwise, the
+/// table that carries it is as good as ours.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_since(
+    last: Option<u32>,
+    made: Option<&str>,
+    redirect: &Redirect,
+    netns: &Netns,
+    deadline: Instant,
+) -> Result<u32, Error> {
+    let routing = rules::routing(redirect);
+    let mut sockets = enter(netns, !routing.is_empty(), deadline, None)?;
+    // Asked first: a change during the comparison is another generation the next time.
+    let generation = sockets.nft.generation().map_err(refused)?;
+    if last != Some(generation) {
+        let plan = Plan::new(redirect);
+        match made {
+            Some(digest) if plan.digest()? != digest => sockets.compare_digest(digest)?,
+            _ => sockets.compare_rules(&plan)?,
+        }
     }
-    if let Some(route) = &mut sockets.route
-        && let Some(missing) = plan.routing.missing(route, deadline).map_err(not_routed)?
-    {
-        return differs(format!("the policy route of TPROXY is not there: {missing}"));
-    }
-    Ok(())
+    // Routes have no generation, and next to nobody needs one.
+    sockets.compare_routes(&routing, deadline)?;
+    Ok(generation)
 }
 
 /// Removes whatever ADD made. What is not there is no failure.
@@ -131,7 +155,7 @@ pub fn clean(netns: &Netns, asked: Option<&Redirect>, deadline: Instant) -> Resu
     // Without state nobody knows whether there is a policy route; asking to remove it does no harm.
     let routing = asked.map_or_else(Routing::any, rules::routing);
     let plan = Plan { ruleset: Ruleset::default(), routing };
-    let mut sockets = enter(netns, &plan, deadline, None)?;
+    let mut sockets = enter(netns, true, deadline, None)?;
     let batch = Batch::delete(rules::names::TABLE).map_err(refused)?;
     match sockets.nft.commit(&batch) {
         Ok(()) | Err(nft::Error::NoTable { .. }) => {}
@@ -150,10 +174,8 @@ struct Sockets {
     route: Option<Socket>,
 }
 
-/// Enters the namespace once and comes back with sockets.
-fn enter(netns: &Netns, plan: &Plan, deadline: Instant, ifname: Option<&str>) -> Result<Sockets, Error> {
-    // A pod that has a table may have the policy route of an earlier redirect: only a fresh one surely has none.
-    let routes = !plan.routing.is_empty() || ifname.is_none();
+/// Enters the namespace once and comes back with sockets; with `routes`, one for them too. `ifname` must be there.
+fn enter(netns: &Netns, routes: bool, deadline: Instant, ifname: Option<&str>) -> Result<Sockets, Error> {
     let sockets = netns::within(netns, || {
         let nft = Connection::open(left(deadline)).map_err(refused)?;
         if let Some(ifname) = ifname.filter(|ifname| !nft.sees(ifname)) {
@@ -180,6 +202,34 @@ impl Sockets {
         }
     }
 
+    fn compare_rules(&mut self, plan: &Plan) -> Result<(), Error> {
+        let found = self.nft.dump(rules::names::TABLE).map_err(refused)?.ok_or_else(missing)?;
+        let differences = compare(&plan.ruleset, &found);
+        let Some(first) = differences.first() else { return Ok(()) };
+        let more = match differences.len() {
+            1 => String::new(),
+            count => format!(" (and {} more)", count - 1),
+        };
+        let what = format!("table inet sluice is not what the pod asks for: {first}{more}");
+        Err(Error::new(Code::Differs, what))
+    }
+
+    fn compare_digest(&mut self, digest: &str) -> Result<(), Error> {
+        let found = self.nft.dump(rules::names::TABLE).map_err(refused)?.ok_or_else(missing)?;
+        match found.comment.unwrap_or_default().ends_with(digest) {
+            true => Ok(()),
+            false => {
+                Err(Error::new(Code::Differs, "table inet sluice is not the one that the pod's ADD made"))
+            }
+        }
+    }
+
+    fn compare_routes(&mut self, routing: &Routing, deadline: Instant) -> Result<(), Error> {
+        let Some(route) = &mut self.route else { return Ok(()) };
+        let Some(missing) = routing.missing(route, deadline).map_err(not_routed)? else { return Ok(()) };
+        Err(Error::new(Code::Differs, format!("the policy route of TPROXY is not there: {missing}")))
+    }
+
     /// What an earlier redirect needed goes out after its rules.
     fn forget_others(&mut self, plan: &Plan, deadline: Instant) -> Result<(), Error> {
         match &mut self.route {
@@ -200,6 +250,10 @@ impl Sockets {
 /// What is left, at least a millisecond: a time-out of zero would mean none.
 fn left(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1))
+}
+
+fn missing() -> Error {
+    Error::new(Code::Differs, "table inet sluice is missing: the pod's traffic passes its proxy by")
 }
 
 fn refused(error: nft::Error) -> Error {

@@ -47,7 +47,7 @@ pub struct State {
     pub version: String,
     /// When the ADD ended, in seconds since 1970.
     pub added: u64,
-    /// How long it took, in microseconds, from the first line of the plugin on.
+    /// How long it took, in microseconds, from the first line of the plugin on; 0 where no ADD wrote this.
     pub took: u64,
 }
 
@@ -112,7 +112,7 @@ impl Store {
     /// The store below a state folder. Nothing is made yet.
     #[must_use]
     pub fn new(state_dir: &Path) -> Self {
-        Self { folder: state_dir.join("attachments") }
+        Self { folder: folder(state_dir) }
     }
 
     /// Writes an attachment's file, whole or not at all.
@@ -177,6 +177,12 @@ impl Store {
             name.ends_with(".json") && !name.starts_with('.')
         })
     }
+}
+
+/// Where attachments' files lie.
+#[must_use]
+pub fn folder(state_dir: &Path) -> PathBuf {
+    state_dir.join("attachments")
 }
 
 fn read(path: &Path) -> Option<State> {

@@ -13,6 +13,7 @@
 #![allow(clippy::disallowed_methods)]
 #![allow(missing_docs)]
 
+pub mod cluster;
 pub mod installer;
 pub mod istio;
 mod link;

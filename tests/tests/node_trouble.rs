@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::disallowed_methods, missing_docs)]
 
+use std::io::{Read, Write};
 use std::path::Path;
 use std::process::Command;
 
@@ -19,6 +20,10 @@ impl<'a> Mount<'a> {
     fn tmpfs(path: &'a Path, options: &str) -> Self {
         mount(Some("tmpfs"), path, Some("tmpfs"), MsFlags::empty(), Some(options)).unwrap();
         Self(path)
+    }
+
+    fn resize(&self, options: &str) {
+        mount(None::<&str>, self.0, None::<&str>, MsFlags::MS_REMOUNT, Some(options)).unwrap();
     }
 
     fn remount(&self, flags: MsFlags) {
@@ -258,7 +263,10 @@ fn without_inotify_it_looks_and_says_so() {
     let place = Place::with(FILE, LIST);
     // The limits of a user namespace of its own.
     let mut command = words(&["unshare", "--user", "--map-root-user", "sh", "-c"]);
-    command.arg("echo 0 > /proc/sys/user/max_inotify_instances && exec \"$0\" \"$@\"");
+    let limit = "/proc/sys/user/max_inotify_instances";
+    let more = place.beside("more").display().to_string();
+    let later = format!("for i in $(seq 300); do [ -e {more} ] && break; sleep 0.1; done; echo 99 > {limit}");
+    command.arg(format!("echo 0 > {limit} && {{ {{ {later}; }} & }} && exec \"$0\" \"$@\""));
     let run = place.command("run");
     command.arg(run.get_program()).args(run.get_args());
     let running = place.start(command);
@@ -267,6 +275,89 @@ fn without_inotify_it_looks_and_says_so() {
     assert_eq!(running.metric("sluice_watch_polling"), 1.0);
     place.write(FILE, LIST);
     place.wait_for_entry(FILE);
+    // The limit is raised: it notices by itself.
+    std::fs::write(&more, "").unwrap();
+    wait_for("inotify", 30, || match running.metric("sluice_watch_polling") {
+        0.0 => Ok(()),
+        still => Err(still.to_string()),
+    });
+    place.write(FILE, LIST);
+    place.wait_for_entry(FILE);
+}
+
+#[test]
+fn a_full_folder_of_plugins_is_said_and_no_conflist_names_what_is_not_there() {
+    need!(need::real_root());
+    let place = Place::with(FILE, LIST);
+    let mount = Mount::tmpfs(&place.bin, "size=64k");
+    let running = place.run();
+    running.wait_for_log("No space left");
+    running.wait_for_log("no conflist will name it");
+    assert_eq!(place.text(FILE), LIST);
+    assert_eq!(place.names(), [FILE], "nothing half is left");
+    mount.resize("size=256m");
+    place.wait_for_entry(FILE);
+    running.wait_for_status("/readyz", 200);
+}
+
+#[test]
+fn clocks_that_jumped_hold_nothing_up() {
+    let place = Place::with(FILE, LIST);
+    let at = |name: &str, seconds: u64| {
+        let file = std::fs::File::options().write(true).open(place.conf.join(name)).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds)).unwrap();
+    };
+    // Written in 1970 and in 2100, by their times.
+    for (name, seconds) in [("00-future.conflist", 4_102_444_800), ("01-past.conflist", 0)] {
+        place.write(name, "{");
+        at(name, seconds);
+    }
+    at(FILE, 4_102_444_800);
+    let running = place.run();
+    place.wait_for_entry(FILE);
+    for seconds in [0, 4_102_444_800] {
+        place.write(FILE, LIST);
+        at(FILE, seconds);
+        place.wait_for_entry(FILE);
+    }
+    let unprotected = running.metric("sluice_unprotected_seconds_total");
+    assert!(unprotected < 60.0, "a clock counts for no more than it can: {unprotected}");
+}
+
+#[test]
+fn a_socket_that_is_removed_or_replaced_comes_back_and_garbage_on_it_disturbs_nothing() {
+    let place = Place::with(FILE, LIST);
+    let running = place.run();
+    running.wait_for_status("/readyz", 200);
+    let socket = place.state.join("node.sock");
+    std::fs::remove_file(&socket).unwrap();
+    let connect = || {
+        wait_for("the socket", 30, || {
+            std::os::unix::net::UnixStream::connect(&socket).map_err(|error| error.to_string())
+        })
+    };
+    drop(connect());
+    std::fs::remove_dir_all(&place.state).unwrap();
+    drop(connect());
+    std::fs::remove_file(&socket).unwrap();
+    std::fs::write(&socket, "a file").unwrap();
+    drop(connect());
+    for garbage in ["", "\n", "{}\n", "{\"command\":\"reboot\"}\n", "\u{0}\u{1}", &"x".repeat(100_000)] {
+        let mut stream = connect();
+        let _ = stream.write_all(garbage.as_bytes());
+        let _ = stream.shutdown(std::net::Shutdown::Write);
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        assert!(answer.is_empty() || answer.contains("\"done\":false"), "{garbage}: {answer}");
+        let mut stream = std::net::TcpStream::connect(&place.listen).unwrap();
+        let _ = stream.write_all(garbage.as_bytes());
+    }
+    let _silent = connect();
+    running.wait_for_status("/readyz", 200);
+    let (code, said) = place.call("uninstall");
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(place.text(FILE), LIST);
+    running.wait_for_log("uninstalled");
 }
 
 #[test]

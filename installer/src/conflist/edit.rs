@@ -42,7 +42,12 @@ pub fn with_entry(conf: &Conf<'_>, entry: &str) -> Edit {
     if conf.plugins.get(index).is_some_and(|plugin| same(plugin.raw, entry)) {
         return Edit::Keep;
     }
-    conf.swap(index, entry).map_or_else(broken, Edit::Write)
+    match conf.swap(index, entry) {
+        // A number that no program can hold is equal to nothing, and still there already.
+        Some(text) if text == conf.text => Edit::Keep,
+        Some(text) => Edit::Write(text),
+        None => broken(),
+    }
 }
 
 /// The text without our entry.

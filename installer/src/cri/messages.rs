@@ -223,10 +223,26 @@ pub struct PodSandboxStatus {
     pub created_at: i64,
     #[prost(message, optional, tag = "5")]
     pub network: Option<PodSandboxNetworkStatus>,
+    #[prost(message, optional, tag = "6")]
+    pub linux: Option<LinuxPodSandboxStatus>,
     #[prost(map = "string, string", tag = "8")]
     pub annotations: HashMap<String, String>,
     #[prost(string, tag = "9")]
     pub runtime_handler: String,
+}
+
+/// The Linux part.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct LinuxPodSandboxStatus {
+    #[prost(message, optional, tag = "1")]
+    pub namespaces: Option<Namespace>,
+}
+
+/// Its namespaces.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Namespace {
+    #[prost(message, optional, tag = "2")]
+    pub options: Option<NamespaceOption>,
 }
 
 /// Its addresses.

@@ -9,8 +9,13 @@ use std::time::Duration;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::{Channel, Endpoint};
 
+pub mod cni;
 pub mod messages;
+pub mod networks;
 use messages::*;
+
+/// As the kubelet: a list of pods with all their annotations is long.
+const LARGEST: usize = 16 << 20;
 
 /// A connection to one runtime.
 #[derive(Clone, Debug)]
@@ -77,7 +82,7 @@ impl Client {
         Q: prost::Message + 'static,
         A: prost::Message + Default + 'static,
     {
-        let mut grpc = tonic::client::Grpc::new(self.channel.clone());
+        let mut grpc = tonic::client::Grpc::new(self.channel.clone()).max_decoding_message_size(LARGEST);
         grpc.ready().await.map_err(|error| tonic::Status::unavailable(error.to_string()))?;
         let codec = tonic_prost::ProstCodec::default();
         let mut request = tonic::Request::new(request);

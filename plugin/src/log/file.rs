@@ -37,13 +37,40 @@ pub(super) fn open(file: &Path) -> Option<Box<dyn Write + Send>> {
     // Once a day is enough for looking through the folder and for moving the link.
     if !newest {
         fs::create_dir_all(folder).ok()?;
-        let linked = daily().max_log_files(DAYS).latest_symlink(file.file_name()?.to_str()?);
+        let linked = daily().latest_symlink(file.file_name()?.to_str()?);
         // Of several calls at once, one makes the link; the others find it made under their hands.
         if let Ok(appender) = linked.build(folder) {
+            prune(folder, prefix, suffix);
             return Some(Box::new(appender));
         }
     }
     Some(Box::new(daily().build(folder).ok()?))
+}
+
+/// Removes all days' files but the newest. The rolling writer's own pruning would take `sluice-node.log` for one of ours.
+fn prune(folder: &Path, prefix: &str, suffix: &str) {
+    let files = fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = files.filter_map(|file| file.file_name().into_string().ok());
+    // Dates of one length: their order is that of the days.
+    let mut days: Vec<_> = names.filter(|name| is_days(name, prefix, suffix)).collect();
+    days.sort_unstable();
+    for old in days.iter().rev().skip(DAYS) {
+        let _ = fs::remove_file(folder.join(old));
+    }
+}
+
+/// It is `prefix.2026-01-31.suffix`.
+fn is_days(name: &str, prefix: &str, suffix: &str) -> bool {
+    let date = || {
+        let rest = name.strip_prefix(prefix)?.strip_prefix('.')?;
+        rest.strip_suffix(suffix)?.strip_suffix('.')
+    };
+    date().is_some_and(|date| {
+        let digit = |(place, byte): (usize, u8)| {
+            if matches!(place, 4 | 7) { byte == b'-' } else { byte.is_ascii_digit() }
+        };
+        date.len() == 10 && date.bytes().enumerate().all(digit)
+    })
 }
 
 /// The day in UTC, as the rolling writer counts.

@@ -35,6 +35,12 @@ pub fn decide(pod: &Pod<'_>, config: &Config) -> Result<Decision, Refusal> {
     Ok(Decision::Divert { dialect, redirect: Box::new(redirect), notes })
 }
 
+/// Whose pod it is, as far as its annotations can be read: for saying whose ADD failed.
+#[must_use]
+pub fn claimant(pod: &Pod<'_>, config: &Config) -> Option<Dialect> {
+    claimed(pod, config, own::switch(pod.annotations).ok().flatten()).ok()?.ok()
+}
+
 /// The first dialect whose trigger matches; else why the first that came near does not.
 fn claimed(
     pod: &Pod<'_>,

@@ -22,7 +22,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-pub use decide::decide;
+pub use decide::{claimant, decide};
 pub use defaults::{ConfigError, Defaults};
 pub use lock::Lock;
 pub use outcome::{Decision, Reason, Refusal};

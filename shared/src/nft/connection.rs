@@ -111,6 +111,30 @@ impl Connection {
         found.ok_or(Error::Malformed("the generation"))
     }
 
+    /// Every chain of every table, of all families and of anybody: the names of table and chain.
+    ///
+    /// # Errors
+    /// [`Error::Unsteady`] if others kept changing them, [`Error::Netlink`], [`Error::Refused`].
+    pub fn chains(&mut self) -> Result<Vec<(String, String)>, Error> {
+        for _ in 0..TRIES {
+            let mut found = Vec::new();
+            let take = |kind: u16, body: &[u8]| {
+                let all = attrs(body);
+                if let (NFT_MSG_NEWCHAIN, Some(table), Some(chain)) =
+                    (kind, all.find_kind(NFTA_CHAIN_TABLE), all.find_kind(NFTA_CHAIN_NAME))
+                {
+                    found.push((table.str(), chain.str()));
+                }
+            };
+            let none = |_: &mut Writer| ();
+            match self.ask_of(NFPROTO_UNSPEC, "chains", NFT_MSG_GETCHAIN, message::DUMP, none, take) {
+                Err(Error::Unsteady) => {}
+                other => return other.map(|()| found),
+            }
+        }
+        Err(Error::Unsteady)
+    }
+
     /// The table of family inet with everything in it, as the kernel has it; None if there is none.
     ///
     /// # Errors
@@ -217,9 +241,21 @@ impl Connection {
         Ok(Some(found))
     }
 
-    /// One request and all of its answer.
+    /// One request about family inet and all of its answer.
     fn ask(
         &mut self,
+        what: &'static str,
+        kind: u16,
+        flags: u16,
+        request: impl FnOnce(&mut Writer),
+        take: impl FnMut(u16, &[u8]),
+    ) -> Result<(), Error> {
+        self.ask_of(NFPROTO_INET, what, kind, flags, request, take)
+    }
+
+    fn ask_of(
+        &mut self,
+        family: u8,
         what: &'static str,
         kind: u16,
         flags: u16,
@@ -230,7 +266,7 @@ impl Connection {
         self.seq = self.seq.wrapping_add(1);
         let seq = self.seq;
         let mut out = Messages::new(seq);
-        out.message(kind, flags, Label::Frame, request);
+        out.raw(NFNL_SUBSYS_NFTABLES << 8 | kind, flags, family, 0, Label::Frame, request);
         if let Some((_, fault)) = out.fault {
             return Err(Error::Encode { what: what.to_owned(), fault });
         }

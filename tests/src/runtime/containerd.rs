@@ -1,6 +1,6 @@
 //! A private containerd inside a node: its own root, state, socket and CNI folders, runc from the cache, one image.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::chain::Dirs;
@@ -42,9 +42,14 @@ pub struct Containerd {
 impl Containerd {
     /// Starts it with an image and no CNI configuration.
     pub fn start(release: Release) -> Self {
+        Self::configured(release, |config| config)
+    }
+
+    /// The same with another configuration.
+    pub fn configured(release: Release, change: impl FnOnce(String) -> String) -> Self {
         let node = Node::new();
         let cni = Dirs::new(&node);
-        std::fs::write(node.dir().join("config.toml"), config(&node, &cni, release)).unwrap();
+        std::fs::write(node.dir().join("config.toml"), change(config(&node, &cni, release))).unwrap();
         let daemon = node.spawn(daemon(&node, &cni, release));
         let this = Self { cni, node, release, daemon };
         this.wait();
@@ -78,11 +83,7 @@ impl Containerd {
 
     /// One or more CRI calls, waited for. Connecting each time costs nothing and lets any thread call.
     pub fn cri<T>(&self, call: impl AsyncFnOnce(Client) -> Answer<T>) -> Answer<T> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let client = Client::connect(&self.socket()).await;
-            call(client.map_err(|error| tonic::Status::unavailable(format!("{error:?}")))?).await
-        })
+        cri(&self.socket(), call)
     }
 
     /// `Status(verbose)`.
@@ -153,6 +154,15 @@ impl Containerd {
     }
 }
 
+/// One or more CRI calls on a socket, waited for.
+pub fn cri<T>(socket: &Path, call: impl AsyncFnOnce(Client) -> Answer<T>) -> Answer<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let client = Client::connect(socket).await;
+        call(client.map_err(|error| tonic::Status::unavailable(format!("{error:?}")))?).await
+    })
+}
+
 fn daemon(node: &Node, cni: &Dirs, release: Release) -> Command {
     let bin = folder(release.name());
     let path = format!("{}:{}:/usr/sbin:/usr/bin:/sbin:/bin", bin.display(), folder("runc").display());
@@ -177,6 +187,7 @@ fn config(node: &Node, cni: &Dirs, release: Release) -> String {
         .replace("@RUNC@", folder("runc").join("runc").to_str().unwrap())
 }
 
+// kata-qemu: runc by the name that a RuntimeClass of virtual machines has; no machine starts.
 // restrict_oom_score_adj: where the machine lacks CAP_SYS_RESOURCE, runc could not start anything otherwise.
 const CURRENT: &str = r#"version = 3
 root = "@DIR@/root"
@@ -199,6 +210,10 @@ default_runtime_name = "runc"
 [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
 runtime_type = "io.containerd.runc.v2"
 [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
+BinaryName = "@RUNC@"
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.kata-qemu]
+runtime_type = "io.containerd.runc.v2"
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.kata-qemu.options]
 BinaryName = "@RUNC@"
 "#;
 

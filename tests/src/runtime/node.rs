@@ -16,6 +16,7 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 
+use super::janitor::Janitor;
 use super::tools::{folder, run};
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -23,28 +24,72 @@ type Job = Box<dyn FnOnce() + Send>;
 /// A machine of its own, as far as CNI can tell.
 pub struct Node {
     dir: PathBuf,
+    init: u32,
     jobs: Option<mpsc::Sender<Job>>,
     thread: Option<std::thread::JoinHandle<()>>,
+    _janitor: Janitor,
 }
 
 /// Folders that programs write to by fixed names; each node has its own, empty.
 const PRIVATE: [&str; 3] = ["/run", "/var/lib", "/var/log"];
 
+/// What a node has in place of the machine's own folders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Folders {
+    /// Empty ones in memory, out of sight from outside.
+    Hidden,
+    /// Those of the node's own folder, by the same names: `<dir>/var/lib`. /etc is a copy, /opt is empty, and every mount is
+    /// shared, as systemd does it: mounts pass on to containers that ask for it.
+    Visible,
+}
+
 impl Node {
     /// Namespaces up, loopback up, no daemon yet.
     pub fn new() -> Self {
+        Self::with(Folders::Hidden)
+    }
+
+    /// The same with folders that can be looked into from outside: `dir().join("var/lib")` is its `/var/lib`, and so with
+    /// `/run`, `/var/log`, `/etc` and `/opt`.
+    pub fn visible() -> Self {
+        Self::with(Folders::Visible)
+    }
+
+    fn with(folders: Folders) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        sweep();
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("sluice-node-{}-{number}", std::process::id()));
         // 0755, and so its parents: pods with a user namespace of their own pass through it.
         std::fs::create_dir_all(&dir).unwrap();
+        let janitor = Janitor::of(&dir);
+        if folders == Folders::Visible {
+            run(words(&["cp", "-a", "/etc"]).arg(&dir));
+        }
         let (jobs, todo) = mpsc::channel::<Job>();
         let name = std::thread::current().name().unwrap_or("node").to_string();
-        let thread = std::thread::Builder::new().name(name).spawn(move || live(&todo)).unwrap();
-        let node = Self { dir, jobs: Some(jobs), thread: Some(thread) };
-        node.within(|| ());
-        node
+        let (born, init) = mpsc::channel();
+        let own = dir.clone();
+        let live = move || live(&todo, &born, folders, &own);
+        let thread = std::thread::Builder::new().name(name).spawn(live).unwrap();
+        let init = init.recv().expect("the node's namespaces");
+        Self { dir, init, jobs: Some(jobs), thread: Some(thread), _janitor: janitor }
+    }
+
+    /// The number of its first process, as this process sees it: `/proc/<init>/ns/net` is its network.
+    pub fn init(&self) -> u32 {
+        self.init
+    }
+
+    /// A program inside the node, to be run by whichever thread and beside others: in its network, and with `everything` in
+    /// its mounts and among its processes.
+    pub fn enter(&self, everything: bool) -> Command {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--target={}", self.init)).arg("--net");
+        if everything {
+            command.args(["--mount", "--pid"]);
+        }
+        command.arg("--");
+        command
     }
 
     /// The node's own folder, the same path inside and outside.
@@ -98,8 +143,6 @@ impl Drop for Node {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
-        remove_cgroups(self.dir.file_name().and_then(|name| name.to_str()).unwrap());
-        let _ = std::fs::remove_dir_all(&self.dir);
     }
 }
 
@@ -148,14 +191,15 @@ pub fn wait_for<T>(what: &str, seconds: u64, mut look: impl FnMut() -> Result<T,
 }
 
 /// The node's thread: makes the namespaces, does the jobs, takes all processes down.
-fn live(todo: &mpsc::Receiver<Job>) {
+fn live(todo: &mpsc::Receiver<Job>, born: &mpsc::Sender<u32>, folders: Folders, own: &Path) {
     unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID)
         .expect("a test node needs root");
     let none = None::<&str>;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
     let kept = keep();
-    for dir in PRIVATE {
-        mount(Some("tmpfs"), dir, Some("tmpfs"), MsFlags::empty(), Some("mode=0755")).unwrap();
+    match folders {
+        Folders::Hidden => hide(),
+        Folders::Visible => show(own),
     }
     for (was, dir) in kept {
         let was = format!("/proc/thread-self/fd/{}", was.as_raw_fd());
@@ -165,6 +209,11 @@ fn live(todo: &mpsc::Receiver<Job>) {
     for dir in ["/run/netns", "/run/lock"] {
         std::fs::create_dir_all(dir).unwrap();
     }
+    if folders == Folders::Visible {
+        // A mount of its own, as `ip netns` and runtimes leave it: what is mounted below reaches those who have it mounted.
+        bind(Path::new("/run/netns"), "/run/netns");
+        mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_SHARED, none).unwrap();
+    }
     // The first child is the first process of the new namespace. As a shell it reaps whoever is left to it. /proc has to
     // show that namespace before any daemon starts.
     let script = "mount -t proc proc /proc && ip link set lo up && echo ready && exec >&- && while :; do sleep 3600 & wait; done";
@@ -173,11 +222,30 @@ fn live(todo: &mpsc::Receiver<Job>) {
     let mut ready = [0; 5];
     std::io::Read::read_exact(init.stdout.as_mut().unwrap(), &mut ready)
         .expect("the node's first process failed");
+    let _ = born.send(init.id());
     while let Ok(job) = todo.recv() {
         job();
     }
     let _ = init.kill();
     let _ = init.wait();
+}
+
+fn hide() {
+    for dir in PRIVATE {
+        mount(Some("tmpfs"), dir, Some("tmpfs"), MsFlags::empty(), Some("mode=0755")).unwrap();
+    }
+}
+
+fn show(own: &Path) {
+    for dir in PRIVATE.into_iter().chain(["/etc", "/opt"]) {
+        let from = own.join(dir.trim_start_matches('/'));
+        std::fs::create_dir_all(&from).unwrap();
+        bind(&from, dir);
+    }
+}
+
+fn bind(from: &Path, at: &str) {
+    mount(Some(from), at, None::<&str>, MsFlags::MS_BIND | MsFlags::MS_REC, None::<&str>).unwrap();
 }
 
 /// Folders that have to stay in sight though they lie below a private one (a home in /var/lib), held open.
@@ -195,41 +263,4 @@ fn keep() -> Vec<(std::fs::File, PathBuf)> {
     );
     all.retain(|dir| PRIVATE.iter().any(|private| dir.starts_with(private)));
     all.into_iter().filter_map(|dir| Some((std::fs::File::open(&dir).ok()?, dir))).collect()
-}
-
-/// What killed tests left behind: folders and empty cgroups, found by the process number in their names.
-fn sweep() {
-    for entry in std::fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let owner = name.strip_prefix("sluice-node-").and_then(|rest| rest.split('-').next());
-        if owner.is_some_and(|owner| !Path::new("/proc").join(owner).exists()) {
-            remove_cgroups(&name);
-            let _ = std::fs::remove_dir_all(entry.path());
-        }
-    }
-}
-
-/// Pods of a node have cgroups below its name, in each v1 hierarchy or in the one of v2. A removed task lingers for a
-/// moment, so it tries for a while.
-fn remove_cgroups(name: &str) {
-    let roots = std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten().map(|entry| entry.path());
-    for root in roots.chain([PathBuf::from("/sys/fs/cgroup")]) {
-        let top = root.join(name);
-        for _ in 0..100 {
-            remove_below(&top);
-            if !top.exists() {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-}
-
-fn remove_below(dir: &Path) {
-    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            remove_below(&entry.path());
-        }
-    }
-    let _ = std::fs::remove_dir(dir);
 }

@@ -12,7 +12,7 @@ use sluice_node::cri::messages::*;
 
 /// What a pod is to be.
 #[derive(Clone, Debug)]
-pub struct Spec(PodSandboxConfig);
+pub struct Spec(PodSandboxConfig, String);
 
 /// A pod that runs.
 pub struct Pod<'a> {
@@ -32,7 +32,16 @@ impl Spec {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let uid = format!("{name}-{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let metadata = PodSandboxMetadata { name: name.into(), uid, namespace: "default".into(), attempt: 0 };
-        Self(PodSandboxConfig { metadata: Some(metadata), hostname: name.into(), ..Default::default() })
+        Self(
+            PodSandboxConfig { metadata: Some(metadata), hostname: name.into(), ..Default::default() },
+            String::new(),
+        )
+    }
+
+    /// Of this runtime handler.
+    pub fn handler(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.1);
+        self
     }
 
     /// With these annotations.
@@ -80,7 +89,7 @@ impl Spec {
         let logs = node.join("logs").join(uid);
         std::fs::create_dir_all(&logs).unwrap();
         self.0.log_directory = logs.display().to_string();
-        let request = RunPodSandboxRequest { config: Some(self.0.clone()), runtime_handler: String::new() };
+        let request = RunPodSandboxRequest { config: Some(self.0.clone()), runtime_handler: self.1 };
         let id = runtime.cri(async |cri| cri.within(time).run_pod_sandbox(request).await)?.pod_sandbox_id;
         let mut pod = Pod { id, ip: String::new(), netns: String::new(), config: self.0, runtime };
         let status = pod.status();

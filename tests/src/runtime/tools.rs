@@ -24,6 +24,18 @@ pub fn have(needs: &[&str]) -> bool {
     let mut why: Vec<String> =
         missing.map(|folder| format!("{} is missing: run tests/setup", folder.display())).collect();
     why.extend(crate::need::real_root().err());
+    told(&why)
+}
+
+/// The same for files that somebody has to make first, and how.
+pub fn have_files(needs: &[(&Path, &str)]) -> bool {
+    let missing = needs.iter().filter(|(path, _)| !path.exists());
+    let why: Vec<String> =
+        missing.map(|(path, how)| format!("{} is missing: {how}", path.display())).collect();
+    told(&why)
+}
+
+fn told(why: &[String]) -> bool {
     if why.is_empty() {
         return true;
     }

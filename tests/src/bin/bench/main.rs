@@ -27,6 +27,7 @@ mod profile;
 mod report;
 mod run;
 mod stats;
+mod watching;
 
 use std::process::ExitCode;
 
@@ -50,7 +51,7 @@ fn main() -> ExitCode {
     };
 
     let mut report = Report::default();
-    let sections: [(&str, Section); 7] = [
+    let sections: [(&str, Section); 8] = [
         ("add", add::measure),
         ("others", others::measure),
         ("growth", growth::measure),
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         ("many", many::measure),
         ("profile", profile::measure),
         ("ladder", ladder::measure),
+        ("watching", watching::measure),
     ];
     for (name, measure) in sections {
         if args.is_empty() || args.iter().any(|arg| arg == name) {

@@ -67,7 +67,9 @@ pub(crate) fn resolve(transport: &str, server: &str, name: &str) -> Result<()> {
     } else {
         ask_udp(server, &query)?
     };
-    let Some(octets) = reply.last_chunk::<4>().filter(|_| reply.len() > query.len()) else {
+    // Bytes 6 and 7 count the records that answer. Without one others may follow: whose name it would be.
+    let answered = reply.get(6..8).is_some_and(|count| count != [0, 0]);
+    let Some(octets) = reply.last_chunk::<4>().filter(|_| answered) else {
         return Err(Error::other("no answer in the reply"));
     };
     println!("{name} is {}", Ipv4Addr::from(*octets));

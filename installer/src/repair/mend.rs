@@ -1,0 +1,95 @@
+//! Puts a running pod's rules in place, as its ADD would have, and remembers it as that would have.
+//!
+//! Open connections go on: rules judge only packets that open one. A DEL or an ADD of the same pod may run at the same
+//! time. The first makes the namespace go, and whatever is in it; the second creates what is created here, and the kernel
+//! lets one of both.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use sluice_shared::net::netns::Identity;
+use sluice_shared::program::{self, Plan, Programmed};
+use sluice_shared::state::{State, Store};
+
+use super::look::{Found, PATIENCE, Target, open};
+
+/// What became of a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mended {
+    /// Its rules are in place.
+    Yes,
+    /// It went, or somebody else was at it: look again.
+    Overtaken,
+    /// The kernel would not; why.
+    No(String),
+}
+
+/// Mends.
+#[must_use]
+pub fn mend(target: &Target, store: &Store, nodes_own: &[Identity]) -> Mended {
+    if newest(store.of_container(&target.id)) != target.state {
+        return Mended::Overtaken;
+    }
+    let netns = match open(&target.netns, nodes_own) {
+        Ok(netns) => netns,
+        Err(Found::Failed(why)) => return Mended::No(why),
+        Err(_) => return Mended::Overtaken,
+    };
+    let plan = Plan::new(&target.wanted.redirect);
+    let deadline = Instant::now() + PATIENCE;
+    let done = match program::create(&plan, &netns, &target.ifname, deadline) {
+        // There is a table, but it is another, or its route is not there.
+        Ok(None) => program::replace(&plan, &netns, deadline),
+        Ok(Some(done)) => Ok(done),
+        Err(error) => Err(error),
+    };
+    match done {
+        Ok(done) => {
+            remember(target, &done, store);
+            Mended::Yes
+        }
+        Err(_) if matches!(open(&target.netns, nodes_own), Err(Found::Gone)) => Mended::Overtaken,
+        Err(error) => Mended::No(error.msg),
+    }
+}
+
+/// Writes the state that ADD would have, so that DEL, GC and people find the pod.
+pub fn adopt(target: &Target, store: &Store) {
+    if let Ok(digest) = Plan::new(&target.wanted.redirect).digest() {
+        remember(target, &Programmed { what: "adopted", new: false, digest }, store);
+    }
+}
+
+/// The attachment whose ADD came last: rules serve every interface of a pod, and they are its.
+#[must_use]
+pub fn newest(states: impl Iterator<Item = State>) -> Option<State> {
+    states.max_by(|a, b| (a.added, &a.network, &a.ifname).cmp(&(b.added, &b.network, &b.ifname)))
+}
+
+fn remember(target: &Target, done: &Programmed, store: &Store) {
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    let digest = done.digest.clone();
+    let state = match &target.state {
+        Some(state) if state.digest == digest => return,
+        Some(state) => State { digest, version, took: 0, ..state.clone() },
+        None => State {
+            network: target.network.clone(),
+            container_id: target.id.clone(),
+            ifname: target.ifname.clone(),
+            netns: target.netns.clone(),
+            namespace: target.pod.namespace.clone(),
+            pod: target.pod.name.clone(),
+            uid: target.pod.uid.clone(),
+            dialect: target.wanted.dialect.clone(),
+            redirect: State::keep(&target.wanted.redirect),
+            first_address: target.first_address,
+            digest,
+            version,
+            added: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
+            // No ADD took any time.
+            took: 0,
+        },
+    };
+    if let Err(error) = store.put(&state) {
+        tracing::warn!("state of {}/{}: {error}", target.pod.namespace, target.pod.name);
+    }
+}

@@ -1,0 +1,149 @@
+//! The control plane: etcd, kube-apiserver, kube-controller-manager, kube-scheduler, in a place of its own that is no node.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::program::Program;
+use super::{dns, identity, network, wait_until};
+use crate::runtime::node::Node;
+
+/// A running control plane.
+pub struct Plane {
+    /// kube-apiserver.
+    pub apiserver: Program,
+    /// kube-controller-manager.
+    pub controllers: Program,
+    /// kube-scheduler.
+    pub scheduler: Program,
+    etcd: Program,
+    dns: Program,
+    pub(super) admin: PathBuf,
+    pub(super) node: Arc<Node>,
+}
+
+impl Plane {
+    pub(super) fn start(nodes: u8) -> Self {
+        let node = Arc::new(Node::visible());
+        network::bridge(&node);
+        let dir = node.dir();
+        std::fs::write(dir.join("tokens.csv"), identity::tokens(nodes)).unwrap();
+        let config =
+            |user| format!("--kubeconfig={}", identity::kubeconfig(dir, user, &certificate(dir)).display());
+        let admin = identity::kubeconfig(dir, "admin", &certificate(dir));
+
+        let etcd = Program::start_on(&node, "etcd-debian", "etcd", etcd(dir));
+        wait_until("etcd", 60, || {
+            answers(&node, "127.0.0.1:2379").map_err(|why| format!("{why}\n{}", etcd.tail()))
+        });
+        let apiserver = Program::start_on(&node, "kubernetes", "kube-apiserver", apiserver(dir));
+        let ready = || get(&node, &admin, "/readyz").map_err(|why| format!("{why}\n{}", apiserver.tail()));
+        wait_until("kube-apiserver", 120, ready);
+        let mut args = vec![config("system:kube-controller-manager")];
+        args.extend(controllers(dir));
+        let controllers = Program::start_on(&node, "kubernetes", "kube-controller-manager", args);
+        let args = vec![config("system:kube-scheduler"), "--leader-elect=false".into()];
+        let scheduler = Program::start_on(&node, "kubernetes", "kube-scheduler", args);
+        let dns = Program::start_on(&node, "coredns", "coredns", dns::coredns(dir, &certificate(dir)));
+        Self { apiserver, controllers, scheduler, etcd, dns, admin, node }
+    }
+
+    /// Starts kube-apiserver again and waits until it is ready.
+    pub fn start_apiserver(&self) {
+        self.apiserver.start();
+        wait_until("kube-apiserver", 120, || get(&self.node, &self.admin, "/readyz"));
+    }
+
+    /// Its folder, the same path inside and outside; `kubectl` finds files there.
+    pub fn dir(&self) -> &Path {
+        self.node.dir()
+    }
+
+    /// Its first process, by the number it has here: `/proc/<init>/ns/net` is its network.
+    pub fn init(&self) -> u32 {
+        self.node.init()
+    }
+
+    /// Where kube-apiserver listens, in that network.
+    pub fn address(&self) -> SocketAddr {
+        format!("{}:6443", network::PLANE.v4).parse().expect("an address")
+    }
+
+    /// Writes an admin's kubeconfig for those who reach kube-apiserver by this port of their own loopback.
+    pub fn write_kubeconfig(&self, path: &Path, port: u16) {
+        let server = format!("https://127.0.0.1:{port}");
+        std::fs::write(path, identity::kubeconfig_for("admin", &server, &self.certificate())).unwrap();
+    }
+
+    /// All of its programs.
+    pub fn programs(&self) -> [&Program; 5] {
+        [&self.etcd, &self.apiserver, &self.controllers, &self.scheduler, &self.dns]
+    }
+
+    pub(super) fn certificate(&self) -> PathBuf {
+        certificate(self.dir())
+    }
+}
+
+/// kube-apiserver signs its own, and its key signs the tokens of service accounts too.
+fn certificate(dir: &Path) -> PathBuf {
+    dir.join("pki/apiserver.crt")
+}
+
+fn key(dir: &Path) -> String {
+    dir.join("pki/apiserver.key").display().to_string()
+}
+
+fn etcd(dir: &Path) -> Vec<String> {
+    let data = format!("--data-dir={}", dir.join("etcd-data").display());
+    let url = "http://127.0.0.1:2379";
+    vec![
+        data,
+        "--unsafe-no-fsync".into(),
+        format!("--listen-client-urls={url}"),
+        format!("--advertise-client-urls={url}"),
+        "--listen-peer-urls=http://127.0.0.1:2380".into(),
+    ]
+}
+
+fn apiserver(dir: &Path) -> Vec<String> {
+    vec![
+        "--etcd-servers=http://127.0.0.1:2379".into(),
+        "--bind-address=::".into(),
+        format!("--advertise-address={}", network::PLANE.v4),
+        format!("--cert-dir={}", dir.join("pki").display()),
+        format!("--token-auth-file={}", dir.join("tokens.csv").display()),
+        "--authorization-mode=Node,RBAC".into(),
+        "--service-account-issuer=https://kubernetes.default.svc.cluster.local".into(),
+        format!("--service-account-signing-key-file={}", key(dir)),
+        format!("--service-account-key-file={}", key(dir)),
+        format!("--service-cluster-ip-range={},{}", network::SERVICES.v4, network::SERVICES.v6),
+        "--allow-privileged".into(),
+        // By name it would look them up for logs and exec, and nobody answers.
+        "--kubelet-preferred-address-types=InternalIP".into(),
+    ]
+}
+
+fn controllers(dir: &Path) -> Vec<String> {
+    vec![
+        // Without its own accounts the not-ready taint is never taken off a node.
+        "--use-service-account-credentials=true".into(),
+        format!("--service-account-private-key-file={}", key(dir)),
+        format!("--root-ca-file={}", certificate(dir).display()),
+        "--leader-elect=false".into(),
+        // It would make its usual one, in /usr.
+        "--flex-volume-plugin-dir=/var/lib/kubelet/volumeplugins".into(),
+    ]
+}
+
+fn answers(node: &Node, address: &'static str) -> Result<(), String> {
+    node.within(move || std::net::TcpStream::connect(address).map(drop).map_err(|error| error.to_string()))
+}
+
+fn get(node: &Node, kubeconfig: &Path, path: &str) -> Result<(), String> {
+    let mut kubectl = node.enter(false);
+    kubectl.arg(crate::runtime::tools::folder("kubernetes").join("kubectl"));
+    let output = kubectl.arg("--kubeconfig").arg(kubeconfig).args(["get", "--raw", path]).output();
+    let output = output.map_err(|error| error.to_string())?;
+    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+}

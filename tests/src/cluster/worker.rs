@@ -1,0 +1,137 @@
+//! A node: containerd, kubelet and kube-proxy, with every folder at its usual path.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+
+use super::plane::Plane;
+use super::program::Program;
+use super::{Options, files, identity, network, wait_until};
+use crate::runtime::containerd::cri;
+use crate::runtime::node::Node;
+use crate::runtime::tools::{folder, run};
+use sluice_node::cri::{Answer, Client};
+
+/// A running node.
+pub struct Worker {
+    /// The kubelet.
+    pub kubelet: Program,
+    /// containerd; its pods live on without it.
+    pub containerd: Program,
+    /// kube-proxy.
+    pub proxy: Program,
+    name: String,
+    number: u8,
+    node: Arc<Node>,
+}
+
+impl Worker {
+    pub(super) fn start(plane: &Plane, number: u8, options: Options) -> Self {
+        let node = Arc::new(Node::visible());
+        network::join(&plane.node, &node, number, options.nodes);
+        let dir = node.dir();
+        let name = network::name(number);
+        let put = |path: &str, text: String| {
+            let path = dir.join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, text).unwrap();
+            path.display().to_string()
+        };
+        for plugin in ["bridge", "host-local", "portmap", "loopback"] {
+            let to = dir.join("opt/cni/bin");
+            std::fs::create_dir_all(&to).unwrap();
+            std::fs::copy(folder("plugins").join(plugin), to.join(plugin)).unwrap();
+        }
+        put("etc/cni/net.d/10-pods.conflist", files::conflist(number));
+        let config = put("containerd.toml", files::containerd());
+        let containerd =
+            Program::start_on(&node, "containerd", "containerd", vec!["--config".into(), config]);
+        let kubeconfig = |user: &str| {
+            format!("--kubeconfig={}", identity::kubeconfig(dir, user, &plane.certificate()).display())
+        };
+        let own = network::node(number);
+        let kubelet = vec![
+            kubeconfig(&identity::kubelet(number)),
+            format!("--config={}", put("kubelet.json", files::kubelet())),
+            format!("--hostname-override={name}"),
+            format!("--node-ip={},{}", own.v4, own.v6),
+        ];
+        let socket = dir.join("run/containerd/containerd.sock");
+        let answers = || {
+            let version = cri(&socket, async |cri| cri.version(Default::default()).await);
+            version.map_err(|error| format!("{error}\n{}", containerd.tail()))
+        };
+        wait_until("containerd", 60, answers);
+        let kubelet = Program::start_on(&node, "kubernetes", "kubelet", kubelet);
+        let mut args = vec![kubeconfig("system:kube-proxy"), format!("--hostname-override={name}")];
+        args.extend(files::proxy(options.proxy_mode));
+        let proxy = Program::start_on(&node, "kubernetes", "kube-proxy", args);
+        Self { kubelet, containerd, proxy, name, number, node }
+    }
+
+    /// Its name in the cluster.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its IPv4 address, where its host ports and hostNetwork pods are.
+    pub fn address(&self) -> String {
+        network::node(self.number).v4
+    }
+
+    /// Where a path of the node is on this machine, for those below /etc, /opt, /run, /var/lib and /var/log.
+    pub fn path(&self, inside: &str) -> PathBuf {
+        self.node.dir().join(inside.trim_start_matches('/'))
+    }
+
+    /// /etc/cni/net.d
+    pub fn conf_dir(&self) -> PathBuf {
+        self.path("/etc/cni/net.d")
+    }
+
+    /// /opt/cni/bin
+    pub fn bin_dir(&self) -> PathBuf {
+        self.path("/opt/cni/bin")
+    }
+
+    /// /run/sluice
+    pub fn state_dir(&self) -> PathBuf {
+        self.path("/run/sluice")
+    }
+
+    /// Its first process, by the number it has here: `/proc/<init>/ns` are its namespaces.
+    pub fn init(&self) -> u32 {
+        self.node.init()
+    }
+
+    /// A program to be run on the node: its network, mounts and processes.
+    pub fn enter(&self, program: &str) -> Command {
+        let mut command = self.node.enter(true);
+        command.arg(program);
+        command
+    }
+
+    /// Runs a command line there; its stdout. Panics if it fails.
+    pub fn run(&self, words: &[&str]) -> String {
+        let (program, args) = words.split_first().expect("a program");
+        run(self.enter(program).args(args))
+    }
+
+    /// One or more CRI calls, waited for.
+    pub fn cri<T>(&self, call: impl AsyncFnOnce(Client) -> Answer<T>) -> Answer<T> {
+        cri(&self.path("/run/containerd/containerd.sock"), call)
+    }
+
+    /// Loads an image from a docker archive; containers want `imagePullPolicy: Never`.
+    pub fn import_image(&self, archive: &std::path::Path) {
+        let ctr = folder("containerd").join("ctr");
+        let mut import = self.enter(&ctr.display().to_string());
+        import.args(["-n", "k8s.io", "images", "import", "--local", "--snapshotter", "native"]).arg(archive);
+        run(&mut import);
+    }
+
+    /// All of its programs.
+    pub fn programs(&self) -> [&Program; 3] {
+        [&self.containerd, &self.kubelet, &self.proxy]
+    }
+}
