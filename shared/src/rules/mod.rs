@@ -8,7 +8,7 @@
 //!
 //! Each rule's comment says which annotation or default put it there. A rule that diverts, resets or drops has
 //! a counter, and so has one that leaves alone what the pod's `exclude-` and `include-` fields name; what leaves
-//! alone for another reason has none: a counter costs the kernel as much as two matches. This module and
+//! alone for another reason has none: a counter costs an ADD as much as a match. This module and
 //! `redirect::judge` say the same thing twice, on purpose, and share only the parsed model: a
 //! property test holds one against the other, with the kernel as the referee.
 
