@@ -81,7 +81,8 @@ impl Ruleset {
     /// About how many messages it takes, and hardly ever fewer bytes than this.
     fn expected(&self) -> (usize, usize) {
         let rules = self.chains.iter().flat_map(|chain| &chain.rules);
-        let rules = rules.fold((0, 0), |(count, bytes), rule| (count + 1, bytes + 160 + 64 * rule.exprs.len()));
+        let rules =
+            rules.fold((0, 0), |(count, bytes), rule| (count + 1, bytes + 160 + 64 * rule.exprs.len()));
         let elements: usize = self.sets.iter().map(|set| set.elements.len()).sum();
         let (chains, sets) = (self.chains.len(), self.sets.len());
         (chains + 2 * sets + rules.0, 128 * chains + 256 * sets + 48 * elements + rules.1)
