@@ -1,7 +1,7 @@
 //! DEL: always succeeds. What cannot be done is logged, and dies with the namespace.
 
 use sluice_shared::entry::Entry;
-use sluice_shared::net::netns::Netns;
+use sluice_shared::net::netns::{Identity, Netns};
 use sluice_shared::program;
 use sluice_shared::state::{Key, State, Store};
 
@@ -32,7 +32,7 @@ fn clean(context: &Context<'_>, state: Option<&State>) {
     let Some(netns) = call.netns.as_deref().and_then(|path| Netns::open(path).ok()) else {
         return;
     };
-    let own = Netns::current().is_ok_and(|own| netns.identity() == own.identity());
+    let own = Identity::current().is_ok_and(|own| netns.identity() == own);
     if own && !call.netns_override {
         tracing::warn!(
             pod = crate::log::pod(call),

@@ -5,7 +5,9 @@
 //! asks no API server, and prints nothing but one JSON object.
 //!
 //! One call goes through once: [`call`] reads, [`source`] and the dialects decide,
-//! [`sluice_shared::program`] changes the kernel, and `main` answers. A verb is a file.
+//! [`sluice_shared::program`] changes the kernel, and [`run`] answers. A verb is a file.
+
+#![cfg_attr(not(test), no_main)]
 
 mod add;
 mod agent;
@@ -19,14 +21,14 @@ mod gc;
 mod log;
 mod netns;
 mod source;
+mod start;
 mod status;
 mod stdio;
 
-use std::process::ExitCode;
-
 use sluice_shared::cni::{Code, Error, Version};
 
-fn main() -> ExitCode {
+/// One call; whether it succeeded.
+fn run() -> bool {
     std::panic::set_hook(Box::new(|panic| {
         // The process aborts after this; the runtime must still get its one object.
         let error = Error::new(Code::Internal, format!("a bug in sluice, please report it: {panic}"));
@@ -40,5 +42,5 @@ fn main() -> ExitCode {
         Ok(Some(result)) => stdio::answer(result),
         Err(error) => stdio::answer(&error.to_json(answer.version.as_str())),
     };
-    if printed && answer.result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    printed && answer.result.is_ok()
 }

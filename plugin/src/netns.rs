@@ -1,7 +1,7 @@
 //! The pod's namespace, found and told from the caller's own.
 
 use sluice_shared::cni::{Call, Code, Error};
-use sluice_shared::net::netns::Netns;
+use sluice_shared::net::netns::{Identity, Netns};
 
 /// Opens the namespace that a call is about.
 ///
@@ -12,9 +12,9 @@ pub(crate) fn open(call: &Call) -> Result<Netns, Error> {
     let path = call.netns.as_deref().unwrap_or_else(|| std::path::Path::new(""));
     let fail = |reason: String| Error::new(Code::InvalidNetns, format!("CNI_NETNS {reason}"));
     let netns = Netns::open(path).map_err(|error| fail(error.to_string()))?;
-    let own = Netns::current()
+    let own = Identity::current()
         .map_err(|error| fail(format!("{}: telling it from the caller's own: {error}", path.display())))?;
-    if netns.identity() == own.identity() && !call.netns_override {
+    if netns.identity() == own && !call.netns_override {
         return Err(fail(format!(
             "{}: it is the caller's own namespace, and rules there would divert the node's traffic; \
              set CNI_NETNS_OVERRIDE=1 if that is meant",

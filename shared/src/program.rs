@@ -177,18 +177,16 @@ struct Sockets {
 /// Enters the namespace once and comes back with sockets; with `routes`, one for them too. `ifname` must be there.
 fn enter(netns: &Netns, routes: bool, deadline: Instant, ifname: Option<&str>) -> Result<Sockets, Error> {
     let sockets = netns::within(netns, || {
-        if let Some(ifname) = ifname {
-            nix::net::if_::if_nametoindex(ifname).map_err(|_| {
-                Error::new(
-                    Code::InvalidEnvironment,
-                    format!(
-                        "CNI_IFNAME {ifname} is not in {}: sluice must be chained after the plugin that makes it",
-                        netns.path().display()
-                    ),
-                )
-            })?;
-        }
         let nft = Connection::open(left(deadline)).map_err(refused)?;
+        if let Some(ifname) = ifname.filter(|ifname| !nft.sees(ifname)) {
+            return Err(Error::new(
+                Code::InvalidEnvironment,
+                format!(
+                    "CNI_IFNAME {ifname} is not in {}: sluice must be chained after the plugin that makes it",
+                    netns.path().display()
+                ),
+            ));
+        }
         let route = routes.then(|| Socket::open(Protocol::Route)).transpose().map_err(not_routed)?;
         Ok(Sockets { nft, route })
     });

@@ -14,6 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::redirect::{FieldsError, Redirect};
 
+/// What a state's text hardly ever exceeds.
+const LENGTH: usize = 2048;
+
 /// What one attachment was asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -119,7 +122,8 @@ impl Store {
     pub fn put(&self, state: &State) -> io::Result<()> {
         let name = state.key().file();
         let temporary = self.folder.join(format!(".{name}.{}.tmp", std::process::id()));
-        let text = serde_json::to_vec(state)?;
+        let mut text = Vec::with_capacity(LENGTH);
+        serde_json::to_writer(&mut text, state)?;
         let written = fs::write(&temporary, &text).or_else(|error| match error.kind() {
             io::ErrorKind::NotFound => {
                 fs::create_dir_all(&self.folder)?;

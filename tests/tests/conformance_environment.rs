@@ -166,8 +166,7 @@ fn check_11_a_stdout_that_takes_nothing_is_a_failure_and_no_hang() {
         let mut command = plugin.command(&request.clone().env("CNI_COMMAND", "ADD"));
         command.stdin(std::fs::File::open(&file).unwrap()).stdout(stdout);
         let outcome = Plugin::outcome(command.spawn().unwrap());
-        assert_ne!(outcome.code, Some(0), "{outcome:?}");
-        assert_ne!(outcome.signal, Some(9), "it hung: {outcome:?}");
+        assert_eq!((outcome.code, outcome.signal), (Some(1), None), "{outcome:?}");
     }
 }
 
@@ -183,6 +182,21 @@ fn check_12_a_closed_stderr_changes_nothing() {
     let outcome = Plugin::outcome(command.spawn().unwrap());
     assert_eq!(outcome.code, Some(0), "{outcome:?}");
     assert_eq!(outcome.json(), request.config["prevResult"]);
+}
+
+/// Or the first socket or file that is opened would be stdout, and get the answer.
+#[test]
+fn check_12_a_closed_stdout_gets_the_answer_and_no_other_file_does() {
+    let (plugin, _ns, request) = lab();
+    let file = plugin.home().join("stdin");
+    std::fs::write(&file, Value::from(request.config.clone()).to_string()).unwrap();
+    let mut command = std::process::Command::new("/bin/sh");
+    command.args(["-c", "exec \"$0\" >&- 2>&-"]).arg(&plugin.binary).env_clear();
+    command.envs(&request.clone().env("CNI_COMMAND", "ADD").env);
+    command.stdin(std::fs::File::open(&file).unwrap()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let outcome = Plugin::outcome(command.spawn().unwrap());
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(0), ""), "{outcome:?}");
+    plugin.check(&request);
 }
 
 #[test]

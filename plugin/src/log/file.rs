@@ -8,6 +8,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use nix::fcntl::OFlag;
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
 
 /// How many days are kept.
@@ -15,12 +16,16 @@ const DAYS: usize = 7;
 
 /// Opens the log at that path; none if it cannot be written.
 pub(super) fn open(file: &Path) -> Option<Box<dyn Write + Send>> {
-    let link = fs::symlink_metadata(file);
-    if link.as_ref().is_ok_and(|found| !found.file_type().is_symlink()) {
+    let append = || OpenOptions::new().append(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(file);
+    let newest = match fs::symlink_metadata(file) {
         // Somebody put a file or device there: it is theirs, and grows as it is.
-        let append =
-            OpenOptions::new().append(true).custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits()).open(file);
-        return Some(Box::new(append.ok()?));
+        Ok(found) if !found.file_type().is_symlink() => return Some(Box::new(append().ok()?)),
+        Ok(link) => day(link.mtime()) == today(),
+        Err(_) => false,
+    };
+    // A link made today leads to today's file. This is nearly every call.
+    if let (true, Ok(file)) = (newest, append()) {
+        return Some(Box::new(file));
     }
     let folder = file.parent()?;
     let (prefix, suffix) =
@@ -30,7 +35,7 @@ pub(super) fn open(file: &Path) -> Option<Box<dyn Write + Send>> {
         builder.filename_prefix(prefix).filename_suffix(suffix)
     };
     // Once a day is enough for looking through the folder and for moving the link.
-    if !link.is_ok_and(|link| day(link.mtime()) == today()) {
+    if !newest {
         fs::create_dir_all(folder).ok()?;
         let linked = daily().latest_symlink(file.file_name()?.to_str()?);
         // Of several calls at once, one makes the link; the others find it made under their hands.

@@ -13,8 +13,11 @@ use nix::sys::time::TimeVal;
 
 use super::sockopt;
 
-/// Room for one answer. The kernel makes none of a dump longer than this, or than the room given if that is more.
-const ROOM: usize = 16 * 1024;
+/// Room for a part of a list. The kernel makes none longer than this, or than the room given if that is more.
+const LIST: usize = 16 * 1024;
+/// Room for an answer that is no list: an acknowledgement, or an error with the kernel's words. Small, because
+/// memory that is touched for the first time costs more than the answer.
+const ANSWER: usize = 2048;
 /// What the kernel's default buffer surely takes.
 const SMALL: usize = 64 * 1024;
 /// The kernel counts its own bookkeeping too.
@@ -84,6 +87,13 @@ impl Socket {
         Ok(Self { fd, room: Vec::new() })
     }
 
+    /// Whether its namespace has an interface of that name, of 15 bytes at most. A netlink socket takes no notice
+    /// of being bound to one, and to ask in the usual way takes another socket.
+    #[must_use]
+    pub fn sees(&self, interface: &str) -> bool {
+        setsockopt(&self.fd, options::BindToDevice, &interface.into()).is_ok()
+    }
+
     /// Sends the parts as one datagram, whatever its size.
     ///
     /// # Errors
@@ -107,29 +117,50 @@ impl Socket {
         }
     }
 
-    /// The next datagram.
+    /// The next datagram, which is no part of a list.
     ///
     /// # Errors
     /// [`Error::Timeout`] after the deadline, [`Error::Overrun`] if some were lost (more may follow),
     /// [`Error::Receive`], [`Error::Truncated`].
     pub fn receive(&mut self, deadline: Instant) -> Result<&[u8], Error> {
-        self.room.resize(ROOM, 0);
+        self.take(ANSWER, deadline)
+    }
+
+    /// The next datagram of a list.
+    ///
+    /// # Errors
+    /// As [`receive`](Self::receive).
+    pub fn receive_list(&mut self, deadline: Instant) -> Result<&[u8], Error> {
+        self.take(LIST, deadline)
+    }
+
+    fn take(&mut self, room: usize, deadline: Instant) -> Result<&[u8], Error> {
+        self.room.resize(room, 0);
+        // The kernel answers within `send`: nearly always there is nothing to wait for.
+        let mut flags = MsgFlags::MSG_TRUNC | MsgFlags::MSG_DONTWAIT;
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(Error::Timeout);
-            }
-            // No time at all would mean to wait for ever.
-            let seconds = i64::try_from(left.as_secs()).unwrap_or(i64::from(i32::MAX));
-            let wait = TimeVal::new(seconds, i64::from(left.subsec_micros().max(1)));
-            setsockopt(&self.fd, options::ReceiveTimeout, &wait).map_err(Error::Receive)?;
-            match recv(self.fd.as_raw_fd(), &mut self.room, MsgFlags::MSG_TRUNC) {
+            match recv(self.fd.as_raw_fd(), &mut self.room, flags) {
                 Ok(len) => return self.room.get(..len).ok_or(Error::Truncated),
-                Err(Errno::EINTR | Errno::EAGAIN) => {}
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => {
+                    self.wait_no_longer_than(deadline)?;
+                    flags = MsgFlags::MSG_TRUNC;
+                }
                 Err(Errno::ENOBUFS) => return Err(Error::Overrun),
                 Err(errno) => return Err(Error::Receive(errno)),
             }
         }
+    }
+
+    fn wait_no_longer_than(&self, deadline: Instant) -> Result<(), Error> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(Error::Timeout);
+        }
+        // No time at all would mean to wait for ever.
+        let seconds = i64::try_from(left.as_secs()).unwrap_or(i64::from(i32::MAX));
+        let wait = TimeVal::new(seconds, i64::from(left.subsec_micros().max(1)));
+        setsockopt(&self.fd, options::ReceiveTimeout, &wait).map_err(Error::Receive)
     }
 }
 

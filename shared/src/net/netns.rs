@@ -9,8 +9,9 @@ use std::{io, thread};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sched::{CloneFlags, setns};
-use nix::sys::stat::{Mode, fstat};
+use nix::sys::stat::{Mode, fstat, stat};
 use nix::sys::statfs::{NSFS_MAGIC, fstatfs};
+use nix::unistd::{getpid, gettid};
 
 /// Why a namespace cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +61,21 @@ pub struct Identity {
     inode: u64,
 }
 
+impl Identity {
+    /// That of the current thread's namespace.
+    ///
+    /// # Errors
+    /// As [`Netns::current`].
+    pub fn current() -> Result<Self, Error> {
+        let path = current();
+        match stat(path) {
+            Ok(stat) => Ok(Self { device: stat.st_dev, inode: stat.st_ino }),
+            Err(Errno::ENOENT | Errno::ENOTDIR) => Err(Error::Missing(path.into())),
+            Err(errno) => Err(Error::Open { path: path.into(), errno }),
+        }
+    }
+}
+
 impl Netns {
     /// Opens the namespace that the file stands for: a bind mount, or `/proc/<pid>/ns/net`. Never
     /// waits, whatever the file is. Whether it is a network namespace is known on entry, except that
@@ -93,7 +109,7 @@ impl Netns {
     /// # Errors
     /// As [`Netns::open`]; without /proc, [`Error::Missing`].
     pub fn current() -> Result<Self, Error> {
-        Self::open("/proc/thread-self/ns/net")
+        Self::open(current())
     }
 
     /// What tells it from any other.
@@ -118,6 +134,12 @@ impl Netns {
             errno => Error::Enter { path: self.path.clone(), errno },
         })
     }
+}
+
+/// The file of the current thread's own namespace. For the first thread of a process both are the same, and
+/// the kernel has less to make up for the shorter one.
+fn current() -> &'static str {
+    if gettid() == getpid() { "/proc/self/ns/net" } else { "/proc/thread-self/ns/net" }
 }
 
 /// Does `work` inside the namespace. The calling thread goes in and comes back; where it could not come

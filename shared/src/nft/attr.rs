@@ -53,23 +53,36 @@ impl Writer {
             self.fault(Fault::TooLong);
             4
         });
-        self.bytes.extend_from_slice(&len.to_ne_bytes());
-        self.bytes.extend_from_slice(&kind.to_ne_bytes());
+        let ([a, b], [c, d]) = (len.to_ne_bytes(), kind.to_ne_bytes());
+        self.bytes.extend_from_slice(&[a, b, c, d]);
     }
 
     fn pad(&mut self) {
-        self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
+        let over = self.bytes.len() % 4;
+        if over != 0 {
+            self.bytes.extend_from_slice([0; 4].get(over..).unwrap_or_default());
+        }
     }
 
     pub(crate) fn raw(&mut self, kind: u16, data: &[u8]) {
-        self.header(kind, data.len());
-        self.bytes.extend_from_slice(data);
+        self.parts(kind, &[data]);
+    }
+
+    /// One attribute of several pieces.
+    pub(crate) fn parts(&mut self, kind: u16, parts: &[&[u8]]) {
+        self.header(kind, parts.iter().map(|part| part.len()).sum());
+        for part in parts {
+            self.bytes.extend_from_slice(part);
+        }
         self.pad();
     }
 
     /// A 32-bit number in network order, as nf_tables wants nearly all of them.
     pub(crate) fn u32(&mut self, kind: u16, value: u32) {
-        self.raw(kind, &value.to_be_bytes());
+        // Most of all that is written: in one piece.
+        let ([a, b], [c, d]) = (8_u16.to_ne_bytes(), kind.to_ne_bytes());
+        let [e, f, g, h] = value.to_be_bytes();
+        self.bytes.extend_from_slice(&[a, b, c, d, e, f, g, h]);
     }
 
     pub(crate) fn u64(&mut self, kind: u16, value: u64) {
@@ -81,10 +94,7 @@ impl Writer {
         if value.as_bytes().contains(&0) {
             self.fault(Fault::ZeroByte);
         }
-        self.header(kind, value.len() + 1);
-        self.bytes.extend_from_slice(value.as_bytes());
-        self.bytes.push(0);
-        self.pad();
+        self.parts(kind, &[value.as_bytes(), &[0]]);
     }
 
     /// Opens an attribute that holds attributes; [`close`](Self::close) ends it.

@@ -1,6 +1,5 @@
 //! A ruleset as one batch: everything that can be wrong before a socket is there is found here.
 
-use std::hash::Hasher;
 use std::sync::Arc;
 
 use fnv::{FnvHashMap, FnvHashSet};
@@ -14,6 +13,8 @@ use super::{encode_expr, encode_set};
 
 /// The body's first sequence number; the frame and the table before it count from 0.
 const BODY_SEQ: u32 = 16;
+/// Odd, with its bits well spread.
+const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// A ruleset encoded but for its table: what both a batch and the digest are made of.
 #[derive(Debug)]
@@ -41,6 +42,8 @@ impl Ruleset {
     /// [`Error::Encode`], naming what does not fit.
     pub fn encode(&self) -> Result<Body<'_>, Error> {
         let mut out = Messages::new(BODY_SEQ);
+        let (messages, bytes) = self.expected();
+        out.expect(messages, bytes);
         let mut names = FnvHashSet::default();
         for (index, chain) in (0..).zip(&self.chains) {
             let twice = !names.insert(&chain.name);
@@ -75,6 +78,16 @@ impl Ruleset {
         Ok(Body { ruleset: self, messages: Arc::new(out) })
     }
 
+    /// About how many messages it takes, and hardly ever fewer bytes than this.
+    fn expected(&self) -> (usize, usize) {
+        let rules = self.chains.iter().flat_map(|chain| &chain.rules);
+        let rules =
+            rules.fold((0, 0), |(count, bytes), rule| (count + 1, bytes + 160 + 64 * rule.exprs.len()));
+        let elements: usize = self.sets.iter().map(|set| set.elements.len()).sum();
+        let (chains, sets) = (self.chains.len(), self.sets.len());
+        (chains + 2 * sets + rules.0, 128 * chains + 256 * sets + 48 * elements + rules.1)
+    }
+
     /// 16 hex digits that change with anything in the ruleset but the table's comment, so that the
     /// comment can carry them.
     ///
@@ -83,6 +96,19 @@ impl Ruleset {
     pub fn digest(&self) -> Result<String, Error> {
         Ok(self.encode()?.digest())
     }
+}
+
+/// Takes the bytes in, eight at a time. Each step can be undone, so no single change is ever lost.
+fn digest(state: u64, bytes: &[u8]) -> u64 {
+    let step = |state: u64, word: [u8; 8]| {
+        let state = (state ^ u64::from_le_bytes(word)).wrapping_mul(SEED);
+        state ^ state >> 32
+    };
+    let (words, rest) = bytes.as_chunks();
+    let mut last = [0; 8];
+    last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+    let state = words.iter().fold(state, |state, word| step(state, *word));
+    step(step(state, last), (bytes.len() as u64).to_le_bytes())
 }
 
 fn check(ruleset: &Ruleset, table: &str, out: &Messages) -> Result<(), Error> {
@@ -129,10 +155,8 @@ impl<'r> Body<'r> {
     /// See [`Ruleset::digest`].
     #[must_use]
     pub fn digest(&self) -> String {
-        let mut hasher = fnv::FnvHasher::default();
-        hasher.write(self.ruleset.table.as_bytes());
-        hasher.write(&self.messages.writer.bytes);
-        format!("{:016x}", hasher.finish())
+        let state = digest(SEED, self.ruleset.table.as_bytes());
+        format!("{:016x}", digest(state, &self.messages.writer.bytes))
     }
 
     /// A batch that only creates: refused with [`Error::Exists`] if the table is there. On a fresh

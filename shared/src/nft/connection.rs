@@ -37,6 +37,12 @@ impl Connection {
         Ok(Self { socket: Socket::open(Protocol::Netfilter).map_err(unopened)?, timeout, seq: 1 << 24 })
     }
 
+    /// Whether its namespace has an interface of that name.
+    #[must_use]
+    pub fn sees(&self, interface: &str) -> bool {
+        self.socket.sees(interface)
+    }
+
     /// Puts the whole batch into effect, or nothing of it.
     ///
     /// # Errors
@@ -267,7 +273,7 @@ impl Connection {
         self.socket.send(&[&out.writer.bytes])?;
         let mut interrupted = false;
         loop {
-            let bytes = self.socket.receive(deadline)?;
+            let bytes = self.socket.receive_list(deadline)?;
             // Answers to what was given up on before are still underway.
             for message in netlink::messages(bytes).filter(|message| message.seq == seq) {
                 interrupted |= message.flags & netlink::DUMP_INTERRUPTED != 0;

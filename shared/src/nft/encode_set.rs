@@ -105,30 +105,27 @@ fn userdata(w: &mut Writer, set: &Set) -> Vec<u8> {
         put(udata::SET_DATA_BYTEORDER, &BIG_ENDIAN.to_ne_bytes());
     }
     if let Some(comment) = &set.comment {
-        put(udata::SET_COMMENT, &comment_bytes(w, comment));
+        check_comment(w, comment);
+        put(udata::SET_COMMENT, &[comment.as_bytes(), &[0]].concat());
     }
     all
 }
 
-/// A comment with its zero byte, at most 128 bytes before it.
-pub(crate) fn comment_bytes(w: &mut Writer, comment: &str) -> Vec<u8> {
+/// At most 128 bytes, and then the zero byte.
+fn check_comment(w: &mut Writer, comment: &str) {
     if comment.len() > 128 {
         w.fault(Fault::LongComment);
     }
     if comment.as_bytes().contains(&0) {
         w.fault(Fault::ZeroByte);
     }
-    let mut bytes = comment.as_bytes().to_vec();
-    bytes.push(0);
-    bytes
 }
 
 /// A comment as userdata of a table or rule.
 pub(crate) fn comment(w: &mut Writer, kind: u16, comment: &str) {
-    let bytes = comment_bytes(w, comment);
-    let mut all = vec![udata::COMMENT, u8::try_from(bytes.len()).unwrap_or(u8::MAX)];
-    all.extend_from_slice(&bytes);
-    w.raw(kind, &all);
+    check_comment(w, comment);
+    let len = u8::try_from(comment.len() + 1).unwrap_or(u8::MAX);
+    w.parts(kind, &[&[udata::COMMENT, len], comment.as_bytes(), &[0]]);
 }
 
 /// The elements, in as many messages as they need.

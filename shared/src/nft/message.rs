@@ -43,6 +43,12 @@ impl Messages {
         Self { writer: Writer::default(), marks: Vec::new(), fault: None, seq }
     }
 
+    /// Makes room for so many messages, and bytes in them: memory that is copied while it grows is touched twice.
+    pub(crate) fn expect(&mut self, messages: usize, bytes: usize) {
+        self.marks.reserve_exact(messages);
+        self.writer.bytes.reserve_exact(bytes);
+    }
+
     /// A message of nf_tables.
     pub(crate) fn message<T>(
         &mut self,
@@ -84,19 +90,9 @@ impl Messages {
 
 /// `nlmsghdr` with a length of its own 20 bytes, and `nfgenmsg`.
 fn header(kind: u16, flags: u16, seq: u32, family: u8, resource: u16) -> [u8; 20] {
-    let mut bytes = [0; 20];
-    let fields = [
-        (0, &20_u32.to_ne_bytes()[..]),
-        (4, &kind.to_ne_bytes()),
-        (6, &(flags | REQUEST).to_ne_bytes()),
-        (8, &seq.to_ne_bytes()),
-        (16, &[family]),
-        (18, &resource.to_be_bytes()),
-    ];
-    for (at, field) in fields {
-        if let Some(place) = bytes.get_mut(at..at + field.len()) {
-            place.copy_from_slice(field);
-        }
-    }
-    bytes
+    let [a, b, c, d] = 20_u32.to_ne_bytes();
+    let ([e, f], [g, h]) = (kind.to_ne_bytes(), (flags | REQUEST).to_ne_bytes());
+    let [i, j, k, l] = seq.to_ne_bytes();
+    let [m, n] = resource.to_be_bytes();
+    [a, b, c, d, e, f, g, h, i, j, k, l, 0, 0, 0, 0, family, 0, m, n]
 }

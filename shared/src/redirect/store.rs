@@ -16,7 +16,10 @@ impl Redirect {
     #[must_use]
     pub fn new(source: &str) -> Self {
         let ports = [Field::InboundPort, Field::OutboundPort];
+        // They come in order: `collect` would sort them.
+        let mut sources = BTreeMap::new();
         let others = Field::ALL.iter().filter(|field| !ports.contains(field));
+        sources.extend(others.map(|field| (*field, source.to_owned())));
         let loopback = Cidrs {
             v4: Intervals::from_iter([(0x7f00_0000, 0x7fff_ffff)]),
             v6: Intervals::from_iter([(1, 1)]),
@@ -50,7 +53,7 @@ impl Redirect {
             dns_servers: Only::Any,
             ipv6: Ipv6::Capture,
             drop_invalid: false,
-            sources: others.map(|field| (*field, source.to_owned())).collect::<BTreeMap<_, _>>(),
+            sources,
         }
     }
 

@@ -47,7 +47,7 @@ fn each(
 ) -> Result<(), Fault> {
     let (request, answers) = like.dump_request();
     socket.send(&[&request])?;
-    while !read(answers, socket.receive(deadline)?, &mut see)? {}
+    while !read(answers, socket.receive_list(deadline)?, &mut see)? {}
     Ok(())
 }
 

@@ -49,29 +49,30 @@ impl Change {
     pub(super) fn dump_request(self) -> (Vec<u8>, u16) {
         let flags = NLM_F_REQUEST | NLM_F_DUMP;
         match self {
-            Self::LoUp => (serialize(kind::GETLINK, &LinkUp, flags), kind::NEWLINK),
+            Self::LoUp => (serialize(kind::GETLINK, &LinkUp, flags, 1), kind::NEWLINK),
             Self::Address(_) => {
                 let mut message = AddressMessage::default();
                 message.header.family = AddressFamily::Inet6;
-                (serialize(kind::GETADDR, &message, flags), kind::NEWADDR)
+                (serialize(kind::GETADDR, &message, flags, 1), kind::NEWADDR)
             }
             Self::Route(family) => {
                 let mut message = RouteMessage::default();
                 message.header.address_family = address_family(family);
-                (serialize(kind::GETROUTE, &message, flags), kind::NEWROUTE)
+                (serialize(kind::GETROUTE, &message, flags, 1), kind::NEWROUTE)
             }
             Self::Rule(family, _) => {
                 let mut message = RuleMessage::default();
                 message.header.family = address_family(family);
-                (serialize(kind::GETRULE, &message, flags), kind::NEWRULE)
+                (serialize(kind::GETRULE, &message, flags, 1), kind::NEWRULE)
             }
         }
     }
 
-    /// The whole netlink message, asking for an acknowledgement.
-    pub(super) fn encode(self, verb: Verb) -> Vec<u8> {
-        let flags = NLM_F_REQUEST | NLM_F_ACK;
+    /// The whole netlink message. One that asks for no acknowledgement is answered only if it is refused.
+    pub(super) fn encode(self, verb: Verb, seq: u32, acknowledge: bool) -> Vec<u8> {
+        let flags = if acknowledge { NLM_F_REQUEST | NLM_F_ACK } else { NLM_F_REQUEST };
         let add = flags | NLM_F_CREATE | NLM_F_EXCL;
+        let serialize = |kind, payload: &dyn Emitable, flags| serialize(kind, payload, flags, seq);
         match (self, verb) {
             // Nobody wants lo down again: for Delete this changes nothing.
             (Self::LoUp, _) => serialize(kind::NEWLINK, &LinkUp, flags),
@@ -111,13 +112,13 @@ mod kind {
 }
 
 /// Not by `RouteNetlinkMessage`, which would bring every kind of message into the plugin: 80 KB.
-fn serialize(kind: u16, payload: &impl Emitable, flags: u16) -> Vec<u8> {
+fn serialize(kind: u16, payload: &dyn Emitable, flags: u16, seq: u32) -> Vec<u8> {
     let mut header = NetlinkHeader::default();
     let length = header.buffer_len() + payload.buffer_len();
     let mut bytes = vec![0; length];
     header.message_type = kind;
     header.flags = flags;
-    header.sequence_number = 1;
+    header.sequence_number = seq;
     header.length = u32::try_from(length).unwrap_or(u32::MAX);
     let (head, body) = bytes.split_at_mut(header.buffer_len());
     header.emit(head);

@@ -1,9 +1,10 @@
 //! What TPROXY and passthrough addresses need beside rules: a policy route to this host, and
 //! addresses on lo.
 //!
-//! Messages are made of netlink-packet-route's types and sent over our own socket, one at a time:
-//! there are four at most, and each must say by itself whether it was there already. All of it
-//! is harmless without the rules, so it goes in before them and comes out after them.
+//! Messages are made of netlink-packet-route's types and sent over our own socket. What ADD makes goes in
+//! one datagram: the kernel does the messages in their order, answers each that it refuses, and the last one,
+//! which asks for it, always. All of it is harmless without the rules, so it goes in before them and
+//! comes out after them.
 
 mod dump;
 mod message;
@@ -93,16 +94,34 @@ impl Routing {
     /// The first change that the kernel refuses. An IPv6 change is passed over where the
     /// namespace has no IPv6: there are no packets for it then either.
     pub fn ensure(&self, socket: &mut Socket, deadline: Instant) -> Result<(), RouteError> {
-        for change in self.changes() {
-            match ask(socket, &change.encode(Verb::Add), deadline) {
-                Ok(()) | Err(Fault::Kernel(Errno::EEXIST)) => {}
-                Err(Fault::Kernel(errno)) if change.is_ipv6() && lacks_ipv6(errno) => {}
-                Err(fault) => {
-                    return Err(RouteError { what: change.to_string(), fault });
+        let changes = self.changes();
+        let Some(last) = changes.len().checked_sub(1) else { return Ok(()) };
+        let requests: Vec<_> = (0..)
+            .zip(&changes)
+            .map(|(seq, change)| change.encode(Verb::Add, seq, seq as usize == last))
+            .collect();
+        let requests: Vec<_> = requests.iter().map(Vec::as_slice).collect();
+        let failed = |at: usize, fault: Fault| {
+            let what = changes.get(at).map(Change::to_string).unwrap_or_default();
+            RouteError { what, fault }
+        };
+        socket.send(&requests).map_err(|error| failed(0, error.into()))?;
+        let mut first = Ok(());
+        loop {
+            let datagram = socket.receive(deadline).map_err(|error| failed(last, error.into()))?;
+            for message in messages(datagram).filter(|message| message.kind == netlink::ERROR) {
+                let Some(answer) = answer(&message) else { continue };
+                let at = message.seq as usize;
+                match (answer.errno, changes.get(at)) {
+                    (None | Some(Errno::EEXIST), _) => {}
+                    (Some(errno), Some(change)) if change.is_ipv6() && lacks_ipv6(errno) => {}
+                    (Some(errno), _) => first = first.and(Err(failed(at, errno.into()))),
+                }
+                if at == last {
+                    return first;
                 }
             }
         }
-        Ok(())
     }
 
     /// Removes everything, going on past what is not there.
@@ -162,7 +181,7 @@ impl Routing {
 
 /// Removes one thing, if it is there.
 fn remove(socket: &mut Socket, change: Change, verb: Verb, deadline: Instant) -> Result<(), RouteError> {
-    match ask(socket, &change.encode(verb), deadline) {
+    match ask(socket, &change.encode(verb, 1, true), deadline) {
         Ok(()) | Err(Fault::Kernel(Errno::ENOENT | Errno::ESRCH | Errno::EADDRNOTAVAIL)) => Ok(()),
         Err(Fault::Kernel(errno)) if change.is_ipv6() && lacks_ipv6(errno) => Ok(()),
         Err(fault) => Err(RouteError { what: change.to_string(), fault }),

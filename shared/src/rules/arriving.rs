@@ -1,7 +1,7 @@
 //! Prerouting: what arrives (contract 2.1, arriving rules 0 to 7).
 
 use super::addresses::Addresses;
-use super::{Draft, LO, OPENING, goto, leave, names, opening, tcp};
+use super::{Draft, LO, OPENING, exempt, goto, leave, names, opening, tcp};
 use crate::nft::build::{Family, Is};
 use crate::nft::ruleset::{ChainKind, HookPoint};
 use crate::nft::{Rule, RuleBuilder, Verdict};
@@ -57,7 +57,7 @@ impl Draft<'_> {
         if let Some(of) =
             self.sets.interfaces(redirect, Field::ExcludeInterfaces, &redirect.exclude_interfaces)
         {
-            rules.push(leave(RuleBuilder::new().in_by_of(of), self.source(Field::ExcludeInterfaces)));
+            rules.push(exempt(RuleBuilder::new().in_by_of(of), self.source(Field::ExcludeInterfaces)));
         }
         if let Some(of) = self.sets.ports(redirect, Field::TunnelPorts, &redirect.tunnel_ports) {
             rules.push(leave(RuleBuilder::new().dport(Is::In, of), self.source(Field::TunnelPorts)));
@@ -67,13 +67,13 @@ impl Draft<'_> {
             let addresses =
                 Addresses::of(&mut self.sets, redirect, field, family, &redirect.exclude_inbound_cidrs);
             for addresses in addresses {
-                rules.push(leave(addresses.source_of(RuleBuilder::new()), self.source(field)));
+                rules.push(exempt(addresses.source_of(RuleBuilder::new()), self.source(field)));
             }
         }
         if let Some(of) =
             self.sets.ports(redirect, Field::ExcludeInboundPorts, &redirect.exclude_inbound_ports)
         {
-            rules.push(leave(RuleBuilder::new().dport(Is::In, of), self.source(Field::ExcludeInboundPorts)));
+            rules.push(exempt(RuleBuilder::new().dport(Is::In, of), self.source(Field::ExcludeInboundPorts)));
         }
         if redirect.forwarded == Forwarded::Leave {
             let rule = RuleBuilder::new().to_this_netns(Is::Out);
@@ -106,7 +106,7 @@ impl Draft<'_> {
         if let Some(of) =
             self.sets.interfaces(redirect, Field::ExcludeInterfaces, &redirect.exclude_interfaces)
         {
-            rules.push(leave(RuleBuilder::new().in_by_of(of), self.source(Field::ExcludeInterfaces)));
+            rules.push(exempt(RuleBuilder::new().in_by_of(of), self.source(Field::ExcludeInterfaces)));
         }
         let invalid = match redirect.ipv6 {
             Ipv6::Capture => RuleBuilder::new(),

@@ -1,6 +1,6 @@
 //! DNS that is diverted (contract 2.1, output rule 7), and the conntrack zone that keeps it apart.
 
-use super::{Draft, LO, goto, jump, leave, names};
+use super::{Draft, LO, goto, leave, names};
 use crate::nft::build::{Family, Is, Of, TCP, UDP};
 use crate::nft::ruleset::{ChainKind, HookPoint};
 use crate::nft::{Rule, RuleBuilder};
@@ -54,21 +54,16 @@ impl Draft<'_> {
     /// What goes to a client's port 53 may be an answer of a server in this pod, of whose flow connection
     /// tracking knows in the common zone only: so queries from port 53, diverted like others, stay there too.
     /// With it go all ports below 512, among which NAT chooses another where two such flows would meet.
-    pub(super) fn dns_zones(&mut self, has_untouched: bool, has_senders: bool) {
+    pub(super) fn dns_zones(&mut self, untouched: &[Rule], senders: &[Rule]) {
         let Some(port) = self.redirect.dns_port else {
             return;
         };
         let comment = self.source(Field::DnsPort);
-        let mut rules = Vec::new();
-        if has_untouched {
-            rules.push(jump(names::UNTOUCHED, "what nobody diverts"));
-        }
+        let mut rules = untouched.to_vec();
         rules.extend(self.proxy_sockets(leave));
-        if has_senders {
-            rules.push(jump(names::SENDERS, "whose traffic it is"));
-        }
+        rules.extend_from_slice(senders);
         for (_, server) in self.udp_dns_servers() {
-            rules.push(server.counter().set_zone(names::ZONE).comment(comment));
+            rules.push(server.set_zone(names::ZONE).comment(comment));
         }
         self.chain(names::DNS_ZONE, rules);
 
@@ -77,7 +72,7 @@ impl Draft<'_> {
             RuleBuilder::new().out_of(Is::In, LO).protocol(Is::In, UDP).sport(Is::In, one_port(port));
         let to_low = answer.clone().dport(Is::In, low_ports());
         base.push(leave(to_low, "answers of the resolver to servers"));
-        base.push(answer.counter().set_zone(names::ZONE).comment("answers of the resolver"));
+        base.push(answer.set_zone(names::ZONE).comment("answers of the resolver"));
         let query = dns_over_udp(RuleBuilder::new()).sport(Is::Out, low_ports());
         base.push(goto(query, names::DNS_ZONE, comment));
         self.base(names::RAW_OUTPUT, ChainKind::Filter, HookPoint::Output, names::RAW, base);

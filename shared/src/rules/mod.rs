@@ -2,10 +2,13 @@
 //!
 //! Base chains only decide which packets are judged: those that open a TCP connection, and DNS
 //! over UDP where it is diverted. The chains behind them read like the list of verdicts, one rule
-//! or two for each of its lines. `untouched` and `senders` are asked twice where DNS is diverted:
-//! before connection tracking, where the answer is a zone, and in nat, where it is a new destination.
+//! or two for each of its lines. Where DNS is diverted, rules 1 to 3 and 5 are asked twice, and are chains of
+//! their own for that (`untouched`, `senders`): before connection tracking, where the answer is a zone, and in
+//! nat, where it is a new destination. What a chain or a rule costs, every ADD pays.
 //!
-//! Each rule's comment says which annotation or default put it there. This module and
+//! Each rule's comment says which annotation or default put it there. A rule that diverts, resets or drops has
+//! a counter, and so has one that leaves alone what the pod's `exclude-` and `include-` fields name; what leaves
+//! alone for another reason has none: a counter costs an ADD as much as a match. This module and
 //! `redirect::judge` say the same thing twice, on purpose, and share only the parsed model: a
 //! property test holds one against the other, with the kernel as the referee.
 
@@ -170,7 +173,12 @@ impl<'a> Draft<'a> {
 
 /// A packet that `rule` matches is left alone.
 fn leave(rule: RuleBuilder, comment: &str) -> Rule {
-    rule.counter().verdict(Verdict::Accept).comment(comment)
+    rule.verdict(Verdict::Accept).comment(comment)
+}
+
+/// The same because of what the pod names as left alone: its user may want to know how often.
+fn exempt(rule: RuleBuilder, comment: &str) -> Rule {
+    leave(rule.counter(), comment)
 }
 
 /// Goes on in another chain and does not come back.
@@ -179,8 +187,8 @@ fn goto(rule: RuleBuilder, chain: &str, comment: &str) -> Rule {
 }
 
 /// Goes through another chain and comes back.
-fn jump(chain: &str, comment: &str) -> Rule {
-    RuleBuilder::new().verdict(Verdict::Jump(chain.to_owned())).comment(comment)
+fn jump(rule: RuleBuilder, chain: &str, comment: &str) -> Rule {
+    rule.verdict(Verdict::Jump(chain.to_owned())).comment(comment)
 }
 
 /// TCP

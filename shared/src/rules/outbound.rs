@@ -1,7 +1,8 @@
 //! Where it goes (contract 2.1, output rules 8 to 11).
 
 use super::addresses::Addresses;
-use super::{Draft, leave, tcp};
+use super::dns::one_port;
+use super::{Draft, exempt, leave, names, tcp};
 use crate::nft::build::{Family, Is, TCP};
 use crate::nft::{Rule, RuleBuilder};
 use crate::redirect::{Cidrs, Field, Only};
@@ -13,9 +14,9 @@ impl Draft<'_> {
         let Some(port) = redirect.outbound_port else {
             return Vec::new();
         };
-        let mut rules = self.loopback();
+        let mut rules = if self.loopback_first() { Vec::new() } else { self.loopback(false) };
         for (_, rule) in self.destinations(Field::ExcludeOutboundCidrs, &redirect.exclude_outbound_cidrs) {
-            rules.push(leave(rule, self.source(Field::ExcludeOutboundCidrs)));
+            rules.push(exempt(rule, self.source(Field::ExcludeOutboundCidrs)));
         }
         if let Some(ports) =
             self.sets.ports(redirect, Field::AlsoOutboundPorts, &redirect.also_outbound_ports)
@@ -51,12 +52,16 @@ impl Draft<'_> {
         rules
     }
 
-    /// Loopback destinations are left alone, whatever interface they leave by.
-    pub(super) fn loopback(&mut self) -> Vec<Rule> {
+    /// Loopback destinations are left alone, whatever interface they leave by; where `but_dns`, not those of DNS.
+    pub(super) fn loopback(&mut self, but_dns: bool) -> Vec<Rule> {
         let comment = self.source(Field::LoopbackCidrs);
         let redirect = self.redirect;
         let destinations = self.destinations(Field::LoopbackCidrs, &redirect.loopback_cidrs);
-        destinations.into_iter().map(|(_, rule)| leave(rule, comment)).collect()
+        let rule = |(_, rule): (_, RuleBuilder)| match but_dns {
+            true => leave(rule.dport(Is::Out, one_port(names::DNS)), comment),
+            false => leave(rule, comment),
+        };
+        destinations.into_iter().map(rule).collect()
     }
 
     /// A match for each family of which the field lists addresses; several for a long list.

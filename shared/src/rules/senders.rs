@@ -6,7 +6,7 @@ use ipnetwork::IpNetwork;
 
 use super::addresses::Addresses;
 use super::dns::one_port;
-use super::{Draft, LO, leave, names, tcp};
+use super::{Draft, LO, exempt, leave, names, tcp};
 use crate::nft::build::Is;
 use crate::nft::{Rule, RuleBuilder, Verdict};
 use crate::redirect::{Cidrs, Field, Only, SelfCalls};
@@ -19,12 +19,12 @@ impl Draft<'_> {
         if let Some(names) =
             self.sets.interfaces(redirect, Field::ExcludeInterfaces, &redirect.exclude_interfaces)
         {
-            rules.push(leave(RuleBuilder::new().out_of_of(names), self.source(Field::ExcludeInterfaces)));
+            rules.push(exempt(RuleBuilder::new().out_of_of(names), self.source(Field::ExcludeInterfaces)));
         }
         if let Some(ports) =
             self.sets.ports(redirect, Field::ExcludeOutboundPorts, &redirect.exclude_outbound_ports)
         {
-            rules.push(leave(
+            rules.push(exempt(
                 RuleBuilder::new().dport(Is::In, ports),
                 self.source(Field::ExcludeOutboundPorts),
             ));
@@ -52,16 +52,15 @@ impl Draft<'_> {
             return Vec::new();
         };
         let comment = self.source(Field::SelfCalls);
-        let mut rules = self.loopback();
+        let mut rules = if self.loopback_first() { Vec::new() } else { self.loopback(false) };
+        let mut call = tcp().out_of(Is::In, LO);
         if let Some(ports) = self.sets.ports(redirect, Field::TunnelPorts, &redirect.tunnel_ports) {
-            let rule = RuleBuilder::new().dport(Is::In, ports);
-            rules.push(leave(rule, self.source(Field::TunnelPorts)));
+            call = call.dport(Is::Out, ports);
         }
         if redirect.dns_port.is_some() {
-            let rule = RuleBuilder::new().dport(Is::In, one_port(names::DNS));
-            rules.push(leave(rule, self.source(Field::DnsPort)));
+            call = call.dport(Is::Out, one_port(names::DNS));
         }
-        rules.extend(self.divert(tcp().out_of(Is::In, LO), None, port, comment));
+        rules.extend(self.divert(call, None, port, comment));
         rules
     }
 
@@ -75,30 +74,34 @@ impl Draft<'_> {
         uids.into_iter().chain(gids).collect()
     }
 
-    /// Rules 5 and 6. Whatever returns from this chain is somebody's whose traffic is diverted.
+    /// Rule 5. Whatever goes on behind it is somebody's whose traffic is diverted.
     pub(super) fn senders(&mut self) -> Vec<Rule> {
         let redirect = self.redirect;
         let mut rules = Vec::new();
         if let Some(of) = self.sets.ids(redirect, Field::ExcludeUids, &redirect.exclude_uids) {
-            rules.push(leave(RuleBuilder::new().skuid(of), self.source(Field::ExcludeUids)));
+            rules.push(exempt(RuleBuilder::new().skuid(of), self.source(Field::ExcludeUids)));
         }
         if let Some(of) = self.sets.ids(redirect, Field::ExcludeGids, &redirect.exclude_gids) {
-            rules.push(leave(RuleBuilder::new().skgid(of), self.source(Field::ExcludeGids)));
-        }
-        if !includes_loopback(&redirect.include_outbound_cidrs) {
-            let lo = RuleBuilder::new().out_of(Is::In, LO);
-            rules.push(match redirect.dns_port {
-                Some(_) => leave(lo.dport(Is::Out, one_port(names::DNS)), "over lo, and not DNS"),
-                None => leave(lo, "over lo"),
-            });
+            rules.push(exempt(RuleBuilder::new().skgid(of), self.source(Field::ExcludeGids)));
         }
         // Last, and by what is in: a packet without a socket has no group and is in none.
         if let Some(of) = self.sets.ids(redirect, Field::IncludeGids, &redirect.include_gids) {
             let comment = self.source(Field::IncludeGids);
             rules.push(RuleBuilder::new().skgid(of).verdict(Verdict::Return).comment(comment));
-            rules.push(leave(RuleBuilder::new(), comment));
+            rules.push(exempt(RuleBuilder::new(), comment));
         }
         rules
+    }
+
+    /// Rule 6.
+    pub(super) fn over_lo(&self) -> Option<Rule> {
+        let redirect = self.redirect;
+        let lo = RuleBuilder::new().out_of(Is::In, LO);
+        let rule = match redirect.dns_port {
+            Some(_) => leave(lo.dport(Is::Out, one_port(names::DNS)), "over lo, and not DNS"),
+            None => leave(lo, "over lo"),
+        };
+        (!includes_loopback(&redirect.include_outbound_cidrs)).then_some(rule)
     }
 }
 

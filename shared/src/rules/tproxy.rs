@@ -6,7 +6,7 @@ use super::{Draft, LO, OPENING, goto, leave, names, opening, routed_mark, tcp};
 use crate::nft::build::{Family, Is};
 use crate::nft::ruleset::{ChainKind, HookPoint};
 use crate::nft::{Rule, RuleBuilder, Verdict};
-use crate::redirect::{Field, Ipv6};
+use crate::redirect::{Field, Ipv6, Only};
 
 impl Draft<'_> {
     /// The arriving rules where the proxy takes the packet as it is.
@@ -21,19 +21,6 @@ impl Draft<'_> {
             exemptions.push(leave(RuleBuilder::new().in_by_of(of), self.source(Field::OutboundInterfaces)));
         }
         exemptions.extend(self.exemptions());
-        let inbound = self.inbound(|draft, rule| {
-            let mut rules = Vec::new();
-            if draft.redirect.ipv6 == Ipv6::Reject {
-                let v6 = rule.clone().family(Family::V6);
-                rules.push(v6.counter().reset().comment(draft.source(Field::Ipv6)));
-            }
-            rules.push(goto(rule, names::TO_PROXY, draft.source(Field::InboundPort)));
-            rules
-        });
-        if inbound.is_empty() {
-            return Vec::new();
-        }
-
         let take = tcp().counter().tproxy(port).set_mark(mark).verdict(Verdict::Accept);
         let nobody = RuleBuilder::new().counter().verdict(Verdict::Drop);
         let to_proxy = vec![
@@ -41,7 +28,25 @@ impl Draft<'_> {
             // tproxy ends its rule where nobody listens; the app must not see the packet.
             nobody.comment("nobody listens on the inbound port"),
         ];
-        self.chain(names::TO_PROXY, to_proxy);
+        let all = self.redirect.include_inbound_ports == Only::Any;
+        let inbound = self.inbound(|draft, rule| {
+            let mut rules = Vec::new();
+            if draft.redirect.ipv6 == Ipv6::Reject {
+                let v6 = rule.clone().family(Family::V6);
+                rules.push(v6.counter().reset().comment(draft.source(Field::Ipv6)));
+            }
+            match all {
+                true => rules.extend_from_slice(&to_proxy),
+                false => rules.push(goto(rule, names::TO_PROXY, draft.source(Field::InboundPort))),
+            }
+            rules
+        });
+        if inbound.is_empty() {
+            return Vec::new();
+        }
+        if !all {
+            self.chain(names::TO_PROXY, to_proxy);
+        }
 
         // A bridge with br_netfilter asks the hooks for the packet, then delivers it without the socket
         // that tproxy chose. What is marked and would meet another socket must not: it is the app's. Over lo
@@ -58,7 +63,7 @@ impl Draft<'_> {
         // The inbound port's own listener is no connection: what goes to that port of another host passes.
         let connections = vec![
             leave(RuleBuilder::new().socket_wildcard(), "no connection of the proxy"),
-            RuleBuilder::new().counter().set_mark(mark).verdict(Verdict::Accept).comment(mode),
+            leave(RuleBuilder::new().set_mark(mark), mode),
         ];
         self.chain(names::CONNECTIONS, connections);
 
@@ -80,8 +85,8 @@ impl Draft<'_> {
         let handed = RuleBuilder::new().out_of(Is::In, LO).mark(Is::In, mark);
         let answer = RuleBuilder::new().ct_reply().ct_mark(mark);
         let mut rules: Vec<Rule> = self.ipv6_guard().into_iter().collect();
-        rules.push(handed.counter().save_mark().comment(comment));
-        rules.push(answer.counter().restore_mark().comment(comment));
+        rules.push(handed.save_mark().comment(comment));
+        rules.push(answer.restore_mark().comment(comment));
         self.base(names::MANGLE_OUTPUT, ChainKind::Route, HookPoint::Output, names::MANGLE, rules);
     }
 }

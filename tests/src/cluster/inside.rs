@@ -11,7 +11,7 @@ use crate::runtime::containerd::plugins;
 use crate::runtime::node::Daemon;
 use crate::runtime::pod::netns;
 use crate::runtime::tools::sluice;
-use sluice_node::cri::messages::{ListPodSandboxRequest, PodSandboxStatusRequest, StatusRequest};
+use sluice_node::runtime::cri::messages::{ListPodSandboxRequest, PodSandboxStatusRequest, StatusRequest};
 
 impl Worker {
     /// Starts `sluice-node run`, with no API client; and where it logs.
@@ -41,7 +41,8 @@ impl Worker {
     /// The network namespace of a pod that runs, a path inside the node.
     pub fn netns(&self, namespace: &str, pod: &str) -> String {
         let of = |metadata: &_| {
-            let sluice_node::cri::messages::PodSandboxMetadata { name, namespace: found, .. } = metadata;
+            let sluice_node::runtime::cri::messages::PodSandboxMetadata { name, namespace: found, .. } =
+                metadata;
             name == pod && found == namespace
         };
         let status = self.cri(async |cri| {
