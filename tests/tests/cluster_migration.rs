@@ -73,6 +73,13 @@ fn moves_over(node: &str, name: &str, chains: &str, injector: &Injector) {
         );
         meshed("both", Rules::Both);
         seen(Rules::Both);
+        // As when their DaemonSet starts anew: out, and in again, last.
+        edit(worker, |plugins| {
+            let at = plugins.iter().position(|plugin| plugin["type"] == name).unwrap();
+            plugins[at..].rotate_left(1);
+        });
+        worker.wait_for_plugins("eth0", &["sluice", name]);
+        meshed("turned", Rules::Both);
 
         edit(worker, |plugins| plugins.retain(|plugin| plugin["type"] != name));
         worker.wait_for_plugins("eth0", &["portmap", "sluice"]);
@@ -80,13 +87,15 @@ fn moves_over(node: &str, name: &str, chains: &str, injector: &Injector) {
         seen(Rules::Ours);
         std::fs::remove_file(worker.bin_dir().join(name)).unwrap();
         // Pods from before go as well as those from after.
-        for pod in ["before", "both", "after"] {
+        for pod in ["before", "both", "turned", "after"] {
             cluster.assert_ends(name, pod, node);
         }
         drop(running);
         let said = std::fs::read_to_string(&log).unwrap();
         assert!(!said.contains("diverted, in place"), "no pod was without rules for a while: {said}");
-        assert!(!said.contains(&format!("{name}/both: ")), "both is fine: {said}");
+        for both in ["both", "turned"] {
+            assert!(!said.contains(&format!("{name}/{both}: ")), "two meshes' rules are fine: {said}");
+        }
     });
 
     assert_eq!(kind("caller"), Rules::Theirs, "a pod keeps what it was started with");
@@ -212,7 +221,10 @@ impl Stream<'_> {
     fn judge(&self, number: usize) -> Rules {
         let (namespace, pod) = (self.namespace, format!("pod-{number}"));
         self.cluster.wait_for_pod(namespace, &pod);
-        let log = self.cluster.kubectl(&["logs", &pod, "-n", namespace, "-c", "app"]).unwrap();
+        let log = wait_until("its first answer", 60, || {
+            let log = self.cluster.kubectl(&["logs", &pod, "-n", namespace, "-c", "app"])?;
+            if log.contains("server: ") { Ok(log) } else { Err(log) }
+        });
         let answers = log.lines().filter(|line| line.starts_with("server: "));
         assert_eq!(answers.collect::<Vec<_>>(), ["server: proxy"], "{pod} was outside: {log}");
         assert!(!log.contains("asked by"), "the kubelet's probe of {pod} came to the app itself: {log}");

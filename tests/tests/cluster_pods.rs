@@ -131,9 +131,11 @@ fn serves_with_probes(namespace: &str, injector: &Injector, own_users: bool, pro
     assert_eq!(users.split_whitespace().nth(1) != Some("0"), own_users, "{users}");
     let own = cluster.pod_ip(namespace, "web");
     let asked = |container: &str, path: &str| {
-        let log = cluster.kubectl(&["logs", "web", "-n", namespace, "-c", container]).unwrap();
-        let line = log.lines().find(|line| line.contains(&format!("GET {path} ")));
-        let line = line.unwrap_or_else(|| panic!("nobody asked for {path}: {log}"));
+        let line = wait_until(path, 30, || {
+            let log = cluster.kubectl(&["logs", "web", "-n", namespace, "-c", container])?;
+            let line = log.lines().find(|line| line.contains(&format!("GET {path} "))).map(str::to_string);
+            line.ok_or(log)
+        });
         line.strip_prefix("asked by ").unwrap().split(": ").next().unwrap().to_string()
     };
     let caller = if probed_by.is_empty() { own.as_str() } else { probed_by };

@@ -12,7 +12,6 @@ mod survey;
 mod table;
 mod town;
 
-use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
 use sluice_tests::cluster::{Cluster, Options, ProxyMode, ready, wait_until};
@@ -48,14 +47,12 @@ fn beside(proxy_mode: ProxyMode) {
     policy::check(&cluster, &town);
 }
 
-/// Puts the plugin into the nodes' own conflist, and waits until their containerd has it.
+/// Puts the plugin into the nodes' own conflist, as a person on the node does, and waits until their containerd has it.
 fn install(cluster: &Cluster) {
     for node in &cluster.workers {
-        let mut install = Command::new(program());
+        let mut install = node.enter(&program().display().to_string());
         install.args(["install", "--no-kubernetes", "--plugin"]).arg(sluice());
-        install.arg("--bin-dir").arg(node.bin_dir()).arg("--conf-dir").arg(node.conf_dir());
-        install.arg("--state-dir").arg(node.state_dir());
-        install.arg("--runtime-endpoint").arg(node.path("/run/containerd/containerd.sock"));
+        install.args(["--runtime-endpoint", "/run/containerd/containerd.sock"]);
         let said = run(&mut install);
         assert!(said.contains("has loaded bridge, portmap, sluice"), "{said}");
     }

@@ -55,9 +55,12 @@ fn of(cluster: &Cluster, town: &Town, caller: Caller) -> Vec<(Call, Answer, Stri
         let read = |(call, line): (Call, String)| (call, Answer::read(&line, town), line);
         calls.into_iter().zip(lines).map(read).collect::<Vec<_>>()
     };
-    let mut all = ask(silent, Hope::None);
-    all.extend(ask(answered, Hope::All));
-    all
+    // Those that wait do so beside the others.
+    std::thread::scope(|scope| {
+        let silent = scope.spawn(|| ask(silent, Hope::None));
+        let answered = ask(answered, Hope::All);
+        [silent.join().unwrap(), answered].concat()
+    })
 }
 
 /// How to ask.
