@@ -9,7 +9,7 @@ OUT     := $(shell $(CARGO) metadata --format-version 1 --no-deps 2>/dev/null | 
 STATIC_FLAGS := -C target-feature=+crt-static -C relocation-model=static
 STATIC  := $(OUT)/$(TARGET)/release
 
-.PHONY: help build plugin node demo cluster cluster-down test test-kernel lint bench fuzz fuzz-keep clean
+.PHONY: help build plugin node image manifests demo cluster cluster-down test test-kernel lint bench fuzz fuzz-keep clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -26,6 +26,14 @@ node:
 	RUSTFLAGS="$(STATIC_FLAGS)" $(CARGO) build --release --locked --target $(TARGET) -p sluice-node
 	@mkdir -p dist && install -m 0755 $(STATIC)/sluice-node dist/sluice-node.tmp && mv dist/sluice-node.tmp dist/sluice-node
 
+IMAGE ?= sluice-cni.dev/sluice:dev
+
+image: build ## dist/sluice-image.tar: both programs and nothing else, for docker load or ctr import; needs no engine
+	deploy/image $(IMAGE) dist/sluice-image.tar dist/sluice-node dist/sluice
+
+manifests: ## what is made from deploy/chart, deploy/*.json and deploy/*.yaml: plain manifests, tables, copies; needs helm
+	UPDATE=1 $(CARGO) test --locked -q -p sluice-tests --test deploy_chart -- up_to_date
+
 demo: plugin ## a pod, a proxy, the diversion: before and after, in seconds
 	$(CARGO) build --locked -q -p sluice-tests --bin demo
 	@SLUICE_BIN=dist/sluice $(OUT)/debug/demo
@@ -33,9 +41,8 @@ demo: plugin ## a pod, a proxy, the diversion: before and after, in seconds
 # rustables reads back what was written where libclang is there to build it; in CI it must be.
 RUSTABLES = $$({ [ -n "$$CI" ] || ls /usr/lib/llvm-*/lib/libclang.so; } >/dev/null 2>&1 && echo --features sluice-tests/rustables)
 
-cluster: build ## a real Kubernetes of two nodes with Sluice and a diverted pod, in namespaces; stays until cluster-down
+cluster: image ## a real Kubernetes of two nodes with Sluice and a diverted pod, in namespaces; stays until cluster-down
 	tests/setup
-	deploy/image sluice-cni.dev/sluice:dev dist/sluice-image.tar dist/sluice-node dist/sluice
 	$(CARGO) build --locked -q -p sluice-tests --bin cluster
 	@$(OUT)/debug/cluster up
 
@@ -43,7 +50,7 @@ cluster-down: ## takes that cluster away
 	$(CARGO) build --locked -q -p sluice-tests --bin cluster
 	@$(OUT)/debug/cluster down
 
-test: build ## every test; installs what they need, once
+test: image ## every test; installs what they need, once
 	tests/setup
 	SLUICE_BIN=$(CURDIR)/dist/sluice $(CARGO) test --locked --workspace $(RUSTABLES)
 
@@ -57,7 +64,7 @@ lint: ## formatting, clippy, documentation; licences where cargo-deny is install
 	@if command -v cargo-deny >/dev/null; then cargo deny check licenses bans sources; \
 	else echo "SKIPPED: licences (cargo install cargo-deny)"; fi
 
-bench: plugin ## speed and growth, as ratios in one run; writes docs/benchmarks.md
+bench: build ## speed and growth, as ratios in one run; writes docs/benchmarks.md
 	rustc --edition 2024 $(STATIC_FLAGS) -C opt-level=s -C lto=fat -C codegen-units=1 -C panic=abort -C strip=symbols \
 		--target $(TARGET) -o $(STATIC)/echo-plugin tests/src/bin/echo-plugin.rs
 	$(CARGO) build --locked --release -q -p sluice-tests --bin bench

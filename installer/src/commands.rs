@@ -5,19 +5,19 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use tokio::time::sleep;
 
-use crate::act::{act, take_out};
-use crate::atomic::{self, Outcome};
-use crate::binary::Binary;
-use crate::conflist::OURS;
 use crate::control::{Command, tell};
-use crate::cri::cni::Cni;
-use crate::entry;
-use crate::kick::kick;
-use crate::lock::Lock;
-use crate::look::look;
-use crate::mark::Mark;
+use crate::files::act::{act, take_out};
+use crate::files::atomic::{self, Outcome};
+use crate::files::binary::Binary;
+use crate::files::conflist::OURS;
+use crate::files::entry;
+use crate::files::kick::kick;
+use crate::files::lock::Lock;
+use crate::files::look::look;
+use crate::files::mark::Mark;
 use crate::options::Options;
-use crate::ready::{Question, check, still_loaded};
+use crate::runtime::cri::cni::Cni;
+use crate::runtime::ready::{Question, check, still_loaded};
 
 /// How long the runtime has to follow.
 const PATIENCE: Duration = Duration::from_secs(20);

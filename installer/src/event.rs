@@ -1,5 +1,6 @@
 //! What happened that people should hear of: logged here, and made an Event where there is a Kubernetes to tell.
 
+use prometheus_client::metrics::counter::Counter;
 use tokio::sync::mpsc;
 
 /// How many may wait for the API; what comes while it is away for long stays in the log and the counters.
@@ -67,7 +68,7 @@ impl Reason {
 }
 
 /// One thing that happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Event {
     /// To whom.
     pub about: About,
@@ -81,20 +82,27 @@ pub struct Event {
 #[derive(Clone, Debug)]
 pub struct Events {
     api: Option<mpsc::Sender<Event>>,
+    dropped: Counter,
 }
 
 impl Events {
     /// To the log only.
     #[must_use]
     pub fn to_log() -> Self {
-        Self { api: None }
+        Self { api: None, dropped: Counter::default() }
     }
 
     /// To the log, and to whoever holds the other end.
     #[must_use]
     pub fn to_api() -> (Self, mpsc::Receiver<Event>) {
         let (sender, receiver) = mpsc::channel(WAITING);
-        (Self { api: Some(sender) }, receiver)
+        (Self { api: Some(sender), dropped: Counter::default() }, receiver)
+    }
+
+    /// Those that cannot be told are counted here.
+    #[must_use]
+    pub fn counted_by(self, dropped: Counter) -> Self {
+        Self { dropped, ..self }
     }
 
     /// Tells. Never waits.
@@ -111,6 +119,7 @@ impl Events {
         if let Some(api) = &self.api
             && api.try_send(Event { about, reason, text }).is_err()
         {
+            self.dropped.inc();
             tracing::warn!("{whom}: no Event of it: too many wait for the API server");
         }
     }

@@ -1,12 +1,17 @@
 //! `sluice-node`: puts the CNI plugin sluice on a node and keeps it there.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches};
 use sluice_node::commands::{self, Report};
-use sluice_node::detect::{self, Given};
+use sluice_node::kube::everywhere;
 use sluice_node::options::{Cli, Command, Options, Output};
 use sluice_node::run::run;
+use sluice_node::runtime::detect::{self, Given};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// Not as asked.
 const FAILED: u8 = 1;
@@ -29,21 +34,32 @@ fn main() -> ExitCode {
     runtime.block_on(async {
         let options = detect::fill(options, Given::new(&matches)).await;
         match command {
-            Command::Run if !options.no_kubernetes => misuse(
-                "this version has no Kubernetes side yet: run it with --no-kubernetes (it then installs, watches and \
-                 serves; taints, Events, the agent and repair are not there)",
-            ),
             Command::Run => run(options).await.map_or_else(|why| misuse(&why), |()| ExitCode::SUCCESS),
             Command::Install => report(commands::install(&options).await, &options),
-            Command::Uninstall => report(Ok(commands::uninstall(&options).await), &options),
+            Command::Uninstall => report(Ok(uninstall(&options).await), &options),
             Command::Status => report(commands::status(&options).await, &options),
         }
     })
 }
 
+async fn uninstall(options: &Options) -> Report {
+    match &options.daemonset {
+        Some(set) => {
+            everywhere::wait(set, options.kubeconfig.as_deref(), Duration::from_secs(options.timeout)).await
+        }
+        None => commands::uninstall(options).await,
+    }
+}
+
 fn start_log<W: std::io::Write + 'static>(writer: fn() -> W) {
+    // kube says every failed try; we say once that the API server is away, and why.
+    let ours = Targets::new()
+        .with_default(LevelFilter::INFO)
+        .with_target("kube_client", LevelFilter::OFF)
+        .with_target("kube_runtime", LevelFilter::OFF);
+    let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_target(false).with_writer(writer);
     // It is the only subscriber, so this cannot fail.
-    let _ = tracing_subscriber::fmt().with_ansi(false).with_target(false).with_writer(writer).try_init();
+    let _ = tracing_subscriber::registry().with(lines.with_filter(ours)).try_init();
 }
 
 // The answer of a command is what stdout is for.

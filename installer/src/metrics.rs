@@ -6,13 +6,13 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 use crate::problem::{Problem, Topic};
-use crate::repair::Standing;
 
 pub mod adds;
+pub mod kubernetes;
+pub mod pods;
 
 type Labels = Vec<(&'static str, &'static str)>;
 
@@ -34,14 +34,10 @@ pub struct Metrics {
     pub adds: adds::Adds,
     /// The runtime has the plugin loaded, as last seen.
     pub ready: Gauge,
-    /// Pods found without the rules that they had.
-    pub drift: Counter,
-    /// Pods found with rules of another mesh in the place of ours.
-    pub conflicts: Counter,
-    /// How long a look at all pods took.
-    pub check_seconds: Histogram,
-    repairs: Family<Labels, Counter>,
-    pods: Family<Labels, Gauge>,
+    /// The node's running pods.
+    pub pods: pods::Pods,
+    /// The Kubernetes side.
+    pub kubernetes: kubernetes::Kubernetes,
     problems: Family<Labels, Counter>,
     broken: Gauge,
     war: Gauge,
@@ -60,12 +56,8 @@ impl Default for Metrics {
             swept: Counter::default(),
             adds: adds::Adds::default(),
             ready: Gauge::default(),
-            drift: Counter::default(),
-            conflicts: Counter::default(),
-            // From a millisecond to half a minute.
-            check_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
-            repairs: Family::default(),
-            pods: Family::default(),
+            pods: pods::Pods::default(),
+            kubernetes: kubernetes::Kubernetes::default(),
             problems: Family::default(),
             broken: Gauge::default(),
             war: Gauge::default(),
@@ -95,25 +87,7 @@ impl Default for Metrics {
             this.swept.clone(),
         );
         registry.register("ready", "1 while the runtime has the plugin loaded", this.ready.clone());
-        registry.register("drift", "Pods found without the rules that they had", this.drift.clone());
-        registry.register(
-            "conflicts",
-            "Pods found with another mesh's rules in the place of ours",
-            this.conflicts.clone(),
-        );
-        registry.register(
-            "check_seconds",
-            "Time that a look at all pods of the node took",
-            this.check_seconds.clone(),
-        );
-        registry.register("repairs", "Repairs of pods, by how they ended", this.repairs.clone());
-        registry.register("pods", "Pods of this node, as last seen", this.pods.clone());
-        for done in [true, false] {
-            drop(this.repairs.get_or_create(&repair(done)));
-        }
-        for standing in Standing::ALL {
-            drop(this.pods.get_or_create(&vec![("state", standing.as_str())]));
-        }
+        this.pods.register(registry);
         registry.register("problems", "Problems that began, by what they are about", this.problems.clone());
         registry.register(
             "conf_errors",
@@ -131,6 +105,7 @@ impl Default for Metrics {
             this.polling.clone(),
         );
         registry.register("standby", "1 while another sluice-node works on this node", this.standby.clone());
+        this.kubernetes.register(registry);
         this.adds.register(registry);
         let build: Family<Labels, Gauge> = Family::default();
         build.get_or_create(&vec![("version", env!("CARGO_PKG_VERSION"))]).set(1);
@@ -156,20 +131,6 @@ impl Metrics {
         self.standby.set(flag(Topic::Second));
     }
 
-    /// A repair ended.
-    pub fn repaired(&self, done: bool) {
-        self.repairs.get_or_create(&repair(done)).inc();
-    }
-
-    /// How many pods there are, by how they stand.
-    pub fn pods(&self, standings: &[Standing]) {
-        for standing in Standing::ALL {
-            let count = standings.iter().filter(|found| **found == standing).count();
-            let gauge = self.pods.get_or_create(&vec![("state", standing.as_str())]);
-            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
-        }
-    }
-
     /// The text that is scraped.
     #[must_use]
     pub fn text(&self) -> String {
@@ -178,10 +139,6 @@ impl Metrics {
         let _ = encode(&mut text, &self.registry);
         text
     }
-}
-
-fn repair(done: bool) -> Labels {
-    vec![("result", if done { "repaired" } else { "failed" })]
 }
 
 fn label(topic: Topic) -> Labels {

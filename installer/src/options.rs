@@ -7,7 +7,8 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::repair::Mode;
+use crate::kube::everywhere::Named;
+use crate::pods::repair::Mode;
 
 /// Puts the CNI plugin sluice on this node, and keeps it there.
 #[derive(Debug, Parser)]
@@ -70,12 +71,16 @@ pub struct Options {
         env = "SLUICE_LISTEN",
         global = true,
         default_value = "127.0.0.1:9810",
-        value_name = "ADDRESS"
+        value_name = "ADDRESS",
+        value_parser = address
     )]
     pub listen: SocketAddr,
     /// This node's name in Kubernetes
     #[arg(long, env = "SLUICE_NODE_NAME", global = true, value_name = "NAME")]
     pub node_name: Option<String>,
+    /// How the API server is reached; KUBECONFIG, or the pod's own credentials, if not given
+    #[arg(long, env = "SLUICE_KUBECONFIG", global = true, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
     /// Use no Kubernetes API
     #[arg(long, env = "SLUICE_NO_KUBERNETES", global = true, action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub no_kubernetes: bool,
@@ -101,6 +106,12 @@ pub struct Options {
         value_name = "NAMES"
     )]
     pub sandboxed_handlers: Vec<String>,
+    /// uninstall: touch nothing here, but wait until this DaemonSet, which runs it on every node, is done
+    #[arg(long, env = "SLUICE_DAEMONSET", global = true, value_name = "NAMESPACE/NAME")]
+    pub daemonset: Option<Named>,
+    /// How many seconds to wait for that
+    #[arg(long, env = "SLUICE_TIMEOUT", global = true, default_value_t = 240, value_name = "SECONDS")]
+    pub timeout: u64,
     /// How the answer of install, uninstall and status looks
     #[arg(long, env = "SLUICE_OUTPUT", global = true, value_enum, default_value_t = Output::Text)]
     pub output: Output,
@@ -119,7 +130,7 @@ impl Options {
     /// The plugin to install.
     #[must_use]
     pub fn plugin(&self) -> PathBuf {
-        let beside = || Some(std::env::current_exe().ok()?.parent()?.join(crate::conflist::OURS));
+        let beside = || Some(std::env::current_exe().ok()?.parent()?.join(crate::files::conflist::OURS));
         self.plugin.clone().or_else(beside).unwrap_or_default()
     }
 }
@@ -132,8 +143,40 @@ fn seconds(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "it must be a number of seconds, at least 0.1".to_owned())
 }
 
+/// An address and a port. The brackets of IPv6 may be missing: Kubernetes tells a node's address without them.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let bare = || {
+        let (host, port) = text.rsplit_once(':')?;
+        Some(SocketAddr::new(host.parse().ok()?, port.parse().ok()?))
+    };
+    text.parse()
+        .ok()
+        .or_else(bare)
+        .ok_or_else(|| "it must be an address and a port, like 127.0.0.1:9810".to_owned())
+}
+
 /// A path, or a URL as the kubelet takes it.
 fn socket(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text.strip_prefix("unix://").unwrap_or(text));
     if path.is_absolute() { Ok(path) } else { Err("it must be an absolute path or unix:///path".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_address_needs_no_brackets_to_listen_on() {
+        for (text, meant) in [
+            ("127.0.0.1:9810", "127.0.0.1:9810"),
+            ("[::]:9810", "[::]:9810"),
+            ("fd00::1:9810", "[fd00::1]:9810"),
+            ("2001:db8:0:1:2:3:4:5:9810", "[2001:db8:0:1:2:3:4:5]:9810"),
+        ] {
+            assert_eq!(address(text), Ok(meant.parse().unwrap()), "{text}");
+        }
+        for text in ["", "9810", "127.0.0.1", ":9810", "node:9810", "[fd00::1]", "1.2.3.4:99999"] {
+            assert!(address(text).is_err(), "{text}");
+        }
+    }
 }

@@ -111,7 +111,9 @@ impl Said {
         let fresh: Vec<Problem> = now.difference(&self.0).cloned().collect();
         for problem in &fresh {
             match problem.topic {
-                Topic::Waiting | Topic::Second | Topic::Uninstalled => tracing::info!("{problem}"),
+                Topic::Waiting | Topic::Second | Topic::Uninstalled | Topic::Handler => {
+                    tracing::info!("{problem}");
+                }
                 _ => tracing::warn!("{problem}"),
             }
         }

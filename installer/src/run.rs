@@ -8,13 +8,15 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::event::Events;
-use crate::mark::Mark;
-use crate::node::Node;
+use crate::files::mark::Mark;
+use crate::files::node::Node;
+use crate::files::watch::Watch;
+use crate::files::{entry, kick};
 use crate::options::Options;
-use crate::ready::Question;
+use crate::pods::{adds, repair, sweep};
+use crate::runtime::ready::Question;
 use crate::shared::Shared;
-use crate::watch::Watch;
-use crate::{adds, entry, kick, repair, serve, sweep};
+use crate::{kube, serve};
 
 /// How often the folders are looked at, told or not.
 const TICK: Duration = Duration::from_millis(500);
@@ -30,6 +32,7 @@ const SWEEP: Duration = Duration::from_secs(10);
 /// # Errors
 /// One line: what keeps it from starting.
 pub async fn run(options: Options) -> Result<(), String> {
+    let kubernetes = kubernetes(&options)?;
     let entry = entry::load(options.entry.as_deref())?;
     if entry::state_dir(&entry) != options.state_dir {
         tracing::warn!(
@@ -43,7 +46,16 @@ pub async fn run(options: Options) -> Result<(), String> {
     }
     let stop = |kind| signal(kind).map_err(|error| format!("no signals: {error}"));
     let (mut term, mut int) = (stop(SignalKind::terminate())?, stop(SignalKind::interrupt())?);
-    let shared = Arc::new(Shared::new(Question::new(&options, entry.clone()), Events::to_log()));
+    let question = Question::new(&options, entry.clone());
+    let shared = match kubernetes {
+        None => Arc::new(Shared::new(question, Events::to_log())),
+        Some(setup) => {
+            let (events, coming) = Events::to_api();
+            let shared = Arc::new(Shared::new(question, events));
+            kube::start(setup, Arc::clone(&shared), coming);
+            shared
+        }
+    };
     tracing::info!("sluice-node {} in {}", env!("CARGO_PKG_VERSION"), options.conf_dir.display());
     tokio::spawn(serve::serve(options.listen, Arc::clone(&shared)));
     tokio::spawn(kick::follow(
@@ -95,6 +107,22 @@ pub async fn run(options: Options) -> Result<(), String> {
     }
     tracing::info!("ending; the plugin and its entry stay as they are");
     Ok(())
+}
+
+/// What the Kubernetes side needs, where it is wanted.
+fn kubernetes(options: &Options) -> Result<Option<kube::Setup>, String> {
+    if options.no_kubernetes {
+        return Ok(None);
+    }
+    let node = options.node_name.clone().filter(|name| !name.is_empty());
+    let node = node.ok_or(
+        "whose pods and taint are ours? Give this node's name by --node-name or SLUICE_NODE_NAME, or run it with --no-kubernetes",
+    )?;
+    Ok(Some(kube::Setup {
+        node,
+        kubeconfig: options.kubeconfig.clone(),
+        state_dir: options.state_dir.clone(),
+    }))
 }
 
 /// Waits until a writer is done, so that one rewrite is one pass.

@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use crate::event::Events;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
-use crate::ready::{Question, Readiness, check};
+use crate::runtime::ready::{Question, Readiness, check};
 
 /// The loop turns twice a second. If it has not for so long, it hangs.
 const HANGS: Duration = Duration::from_secs(30);
@@ -38,8 +38,10 @@ impl Shared {
     /// Nothing known yet.
     #[must_use]
     pub fn new(question: Question, events: Events) -> Self {
+        let metrics = Metrics::default();
+        let events = events.counted_by(metrics.kubernetes.events_dropped.clone());
         Self {
-            metrics: Metrics::default(),
+            metrics,
             events,
             look: Notify::new(),
             question: Mutex::new(question),
@@ -105,6 +107,11 @@ impl Shared {
         lock(&self.folders).clone_from(&readiness.problems);
         *last = Some((Instant::now(), readiness.clone()));
         readiness
+    }
+
+    /// What it last answered; `None` if it was never asked.
+    pub async fn last(&self) -> Option<Readiness> {
+        self.last.lock().await.as_ref().map(|(_, readiness)| readiness.clone())
     }
 
     /// The same in two words.

@@ -134,7 +134,7 @@ impl Pod<'_> {
 }
 
 fn passed_over(context: &Context<'_>, reason: &dyn std::fmt::Display) {
-    tracing::debug!(pod = log::pod(context.call), "passed over: {reason}");
+    tracing::debug!(pod = crate::log::pod(context.call), "passed over: {reason}");
 }
 
 fn prev_result<'a>(request: &Request<'a>, ifname: &str) -> Result<PrevResult<'a>, Error> {

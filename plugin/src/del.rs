@@ -6,7 +6,6 @@ use sluice_shared::program;
 use sluice_shared::state::{Key, State, Store};
 
 use crate::context::Context;
-use crate::log;
 
 /// Takes an attachment away.
 pub(crate) fn del(context: &Context<'_>) {
@@ -23,7 +22,7 @@ pub(crate) fn del(context: &Context<'_>) {
         clean(context, own.first());
     }
     if let Err(error) = store.remove(key) {
-        tracing::warn!(pod = log::pod(call), "state in {}: {error}", entry.state_dir.display());
+        tracing::warn!(pod = crate::log::pod(call), "state in {}: {error}", entry.state_dir.display());
     }
 }
 
@@ -35,11 +34,14 @@ fn clean(context: &Context<'_>, state: Option<&State>) {
     };
     let own = Identity::current().is_ok_and(|own| netns.identity() == own);
     if own && !call.netns_override {
-        tracing::warn!(pod = log::pod(call), "CNI_NETNS is the caller's own namespace; it is left untouched");
+        tracing::warn!(
+            pod = crate::log::pod(call),
+            "CNI_NETNS is the caller's own namespace; it is left untouched"
+        );
         return;
     }
     let asked = state.and_then(|state| state.redirect().ok());
     if let Err(error) = program::clean(&netns, asked.as_ref(), context.deadline.end()) {
-        tracing::warn!(pod = log::pod(call), "taking the rules away: {}", error.msg);
+        tracing::warn!(pod = crate::log::pod(call), "taking the rules away: {}", error.msg);
     }
 }

@@ -7,7 +7,6 @@ use sluice_shared::dialect::{self, Pod};
 use sluice_shared::entry::Entry;
 use sluice_shared::failure::{Failure, Failures};
 
-use crate::log;
 
 /// Writes it. It cannot make the call any worse.
 pub(crate) fn remember(call: &Call, request: &Request<'_>, error: &Error) {
@@ -27,6 +26,6 @@ pub(crate) fn remember(call: &Call, request: &Request<'_>, error: &Error) {
         count: 1,
     };
     if let Err(why) = Failures::new(&entry.state_dir).put(&failure) {
-        tracing::debug!(pod = log::pod(call), "failure in {}: {why}", entry.state_dir.display());
+        tracing::debug!(pod = crate::log::pod(call), "failure in {}: {why}", entry.state_dir.display());
     }
 }

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::json;
-use sluice_tests::cluster::{Cluster, Options, ProxyMode, ready, wait_until};
+use sluice_tests::cluster::{Cluster, Options, ProxyMode, Worker, ready, wait_until};
+use sluice_tests::runtime::image;
 
 #[test]
 fn with_nftables_pods_meet_through_a_service_and_all_of_the_cluster_goes() {
@@ -39,7 +40,8 @@ fn meets_and_goes(proxy_mode: ProxyMode) {
     assert!(cluster.events_of("smoke", "app").contains("Normal Started"));
 
     let traces = Traces::of(&cluster);
-    assert!(!traces.left().is_empty(), "they are there as long as the cluster is");
+    assert!(traces.processes.len() > 16 && traces.groups.len() > 4, "those of 3 places, 11 daemons, 3 pods");
+    assert!(traces.left().len() > 16, "they are there as long as the cluster is");
     drop(cluster);
     assert_eq!(traces.left(), Vec::<String>::new());
 }
@@ -75,13 +77,20 @@ fn a_name_resolves(cluster: &Cluster) {
     assert_eq!(answer.trim(), format!("app.smoke.svc.cluster.local is {service}"));
 }
 
+/// From a pod with a network of its own, and from one in the node's.
 fn a_service_account_reaches_the_api(cluster: &Cluster) {
+    let on_node = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "on-node", "namespace": "smoke" },
+        "spec": { "hostNetwork": true, "nodeName": "node-1", "terminationGracePeriodSeconds": 0, "containers": [{
+            "name": "app", "image": image::NAME, "imagePullPolicy": "Never", "args": ["pause"] }] } });
+    cluster.apply(&on_node.to_string());
+    cluster.wait_for_pod("smoke", "on-node");
     let ask = r#"/busybox wget -q -O - --no-check-certificate https://$KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT/api \
         --header "Authorization: Bearer $(/busybox cat /var/run/secrets/kubernetes.io/serviceaccount/token)""#;
-    let answer = wait_until("an answer", 60, || {
-        cluster.exec("smoke", "client", "app", &["/busybox", "sh", "-c", ask])
-    });
-    assert!(answer.contains("APIVersions"), "{answer}");
+    for pod in ["client", "on-node"] {
+        let ask = ["/busybox", "sh", "-c", ask];
+        let answer = wait_until("an answer", 60, || cluster.exec("smoke", pod, "app", &ask));
+        assert!(answer.contains("APIVersions"), "{pod}: {answer}");
+    }
 }
 
 const KILLED: &str = "SLUICE_TEST_CLUSTER_TO_BE_KILLED";
@@ -122,33 +131,23 @@ fn a_killed_test_leaves_nothing_of_its_cluster() {
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Traces {
     folders: Vec<PathBuf>,
-    /// Namespaces as `/proc/<pid>/ns` shows them: `net:[4026532]`, of nodes and their pods.
-    namespaces: Vec<PathBuf>,
+    /// Everything that runs on its nodes, pods too: number and time of start, as numbers are used again.
+    processes: Vec<(u32, u64)>,
     groups: Vec<PathBuf>,
 }
 
 impl Traces {
     fn of(cluster: &Cluster) -> Self {
         let nodes = cluster.workers.iter();
-        let folders: Vec<_> =
-            nodes.clone().map(|node| node.path("/")).chain([cluster.plane.dir().to_path_buf()]).collect();
-        // Every process that is in the mounts of a node, or was once: all that its first process is an ancestor of.
-        let mut namespaces = Vec::new();
-        for node in nodes {
-            let of_first = namespace(node.init(), "pid");
-            for pid in pids().filter(|pid| descends_from(*pid, node.init())) {
-                namespaces.extend(["net", "mnt", "pid"].map(|kind| namespace(pid, kind)));
-            }
-            assert!(namespaces.contains(&of_first));
-        }
-        let own = ["net", "mnt", "pid"].map(|kind| namespace(std::process::id(), kind));
-        // Without a name: of a process that just ended.
-        namespaces.retain(|namespace| namespace != Path::new("") && !own.contains(namespace));
-        let groups = cluster.workers.iter().flat_map(|node| {
+        let folders = nodes.clone().map(|node| node.path("/")).chain([cluster.plane.dir().to_path_buf()]);
+        let first: Vec<u32> = nodes.clone().map(Worker::init).chain([cluster.plane.init()]).collect();
+        let all = pids().filter(|pid| first.iter().any(|first| descends_from(*pid, *first)));
+        let groups = nodes.flat_map(|node| {
             let tasks = node.path("/run/containerd/io.containerd.runtime.v2.task/k8s.io");
             std::fs::read_dir(tasks).unwrap().flatten().map(|task| Path::new("k8s.io").join(task.file_name()))
         });
-        Self { folders, namespaces, groups: groups.collect() }
+        let processes = all.filter_map(|pid| Some((pid, started(pid)?)));
+        Self { folders: folders.collect(), processes: processes.collect(), groups: groups.collect() }
     }
 
     /// What of it is there now.
@@ -159,12 +158,8 @@ impl Traces {
         let here =
             |line: &&str| self.folders.iter().any(|folder| line.contains(&folder.display().to_string()));
         left.extend(mounts.lines().filter(here).map(str::to_string));
-        for pid in pids() {
-            let inside = ["net", "mnt", "pid"].map(|kind| namespace(pid, kind));
-            if inside.iter().any(|namespace| self.namespaces.contains(namespace)) {
-                left.push(format!("process {pid}"));
-            }
-        }
+        let runs = |(pid, start): &&(u32, u64)| started(*pid) == Some(*start);
+        left.extend(self.processes.iter().filter(runs).map(|(pid, _)| format!("process {pid}")));
         let tops =
             std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten().map(|entry| entry.path());
         for top in tops.chain([PathBuf::from("/sys/fs/cgroup")]) {
@@ -180,12 +175,17 @@ fn pids() -> impl Iterator<Item = u32> {
     all.filter_map(|entry| entry.file_name().to_string_lossy().parse().ok())
 }
 
-fn namespace(pid: u32, kind: &str) -> PathBuf {
-    std::fs::read_link(format!("/proc/{pid}/ns/{kind}")).unwrap_or_default()
+/// Parent and time of start, of `/proc/<pid>/stat`: the second and the twentieth after the name, which may hold anything.
+fn stat(pid: u32) -> Option<(u32, u64)> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    Some((fields.get(1)?.parse().ok()?, fields.get(19)?.parse().ok()?))
+}
+
+fn started(pid: u32) -> Option<u64> {
+    stat(pid).map(|(_, start)| start)
 }
 
 fn descends_from(pid: u32, ancestor: u32) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse().ok());
-    pid == ancestor || parent.is_some_and(|parent| parent != 0 && descends_from(parent, ancestor))
+    pid == ancestor || stat(pid).is_some_and(|(parent, _)| parent != 0 && descends_from(parent, ancestor))
 }

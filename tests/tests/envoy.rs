@@ -4,34 +4,18 @@
 use sluice_tests::runtime::chain::{bridge, conflist, entry};
 use sluice_tests::runtime::containerd::{Containerd, Release};
 use sluice_tests::runtime::envoy::{Calls, HEADER, Sidecar, requests};
+use sluice_tests::runtime::injected::{self, ISTIO, LINKERD};
 use sluice_tests::runtime::node::wait_for;
 use sluice_tests::runtime::pod::{Container, Spec};
 use sluice_tests::runtime::tools;
 
-const LINKERD: Sidecar = Sidecar { ports: (4143, 4140), ids: (2102, 2102), calls: Calls::Plainly };
-const ISTIO: Sidecar = Sidecar { ports: (15006, 15001), ids: (1337, 1337), calls: Calls::From("127.0.0.6") };
 const ISTIO_TPROXY: Sidecar =
     Sidecar { ports: (15006, 15001), ids: (0, 1337), calls: Calls::AsTheClient(1337) };
 const APP: (i64, i64) = (1000, 1000);
 
-/// Word for word what istiod's injector writes on a pod, its sidecar being an init container that stays.
-const ISTIO_STATUS: &str = r#"{"initContainers":["istio-validation","istio-proxy"],"containers":null,"volumes":["workload-socket","credential-socket","workload-certs","istio-envoy","istio-data","istio-podinfo","istio-token","istiod-ca-cert","istio-ca-crl"],"imagePullSecrets":null,"revision":"default"}"#;
-
 fn istio(mode: &'static str) -> Vec<(&'static str, &'static str)> {
-    vec![
-        ("sidecar.istio.io/status", ISTIO_STATUS),
-        ("sidecar.istio.io/interceptionMode", mode),
-        ("traffic.sidecar.istio.io/includeInboundPorts", "*"),
-        ("traffic.sidecar.istio.io/excludeInboundPorts", "9090,15020"),
-        ("traffic.sidecar.istio.io/includeOutboundIPRanges", "*"),
-        ("traffic.sidecar.istio.io/excludeOutboundPorts", "9090"),
-        ("istio.io/rev", "default"),
-        ("prometheus.io/path", "/stats/prometheus"),
-        ("prometheus.io/port", "15020"),
-        ("prometheus.io/scrape", "true"),
-        ("kubectl.kubernetes.io/default-container", "app"),
-        ("proxy.istio.io/config", "proxyMetadata:\n  ISTIO_META_DNS_CAPTURE: \"true\"\n"),
-    ]
+    let dns = ("proxy.istio.io/config", "proxyMetadata:\n  ISTIO_META_DNS_CAPTURE: \"true\"\n");
+    [injected::istio(mode), vec![dns]].concat()
 }
 
 /// The same diversion in our own words.
@@ -70,18 +54,6 @@ fn native() -> Vec<(&'static str, &'static str)> {
     ]
 }
 
-/// As Linkerd's injector writes them.
-fn linkerd() -> Vec<(&'static str, &'static str)> {
-    vec![
-        ("linkerd.io/proxy-version", "dev-1"),
-        ("linkerd.io/inject", "enabled"),
-        ("linkerd.io/created-by", "linkerd/proxy-injector dev-1"),
-        ("linkerd.io/trust-root-sha256", "0f3c"),
-        ("config.linkerd.io/skip-inbound-ports", "9090"),
-        ("config.linkerd.io/skip-outbound-ports", "9090"),
-    ]
-}
-
 fn containerd() -> Option<Containerd> {
     if !tools::have(&["containerd", "runc", "plugins", "envoy"]) {
         return None;
@@ -114,7 +86,7 @@ fn http_passes_envoy(runtime: &Containerd, meshed: Spec, sidecar: Sidecar) -> [S
     let meshed = meshed.run(runtime);
     let app = meshed.container("app", &["app", "8080", "app"]).ids(APP.0, APP.1).start();
     let _skipped = meshed.container("skipped", &["app", "9090", "app"]).ids(APP.0, APP.1).start();
-    let envoy = sidecar.start(runtime, &meshed);
+    let envoy = sidecar.start(&meshed);
     let plain = Spec::new("plain").run(runtime);
     let client = plain.container("server", &["app", "8080", "server"]).start();
     let _other = plain.container("other", &["app", "9090", "server"]).start();
@@ -157,7 +129,7 @@ fn http_passes_envoy_both_ways_by_native_annotations() {
 #[test]
 fn http_passes_envoy_both_ways_by_linkerds_annotations() {
     let Some(runtime) = containerd() else { return };
-    http_passes_envoy(&runtime, meshed(linkerd()), LINKERD);
+    http_passes_envoy(&runtime, meshed(injected::linkerd()), LINKERD);
 }
 
 #[test]

@@ -1,6 +1,10 @@
 //! TPROXY: the proxy sees the client's own address, and so does the app.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
 use sluice_tests::mesh::PROXY;
 use sluice_tests::{Mesh, Probe, Who, need};
 
@@ -83,6 +87,37 @@ fn the_proxy_hands_over_while_the_client_is_connected_to_it() {
     let hand_over = Probe::tcp(ROOT_PROXY, "10.1.0.2:8080").from("10.1.0.1:0").transparent().mark(1337);
     assert_eq!(hand_over.send(&mesh.pod).by(), "A");
     assert_eq!(client.send(&mesh.peer).by(), "I", "a second client is diverted all the same");
+}
+
+/// Both would be connections of the app's port to one address and port: docs/limits.md.
+#[test]
+fn a_client_is_unanswered_from_the_port_under_which_the_proxy_hands_over_and_only_as_long() {
+    need!(need::ids());
+    let mesh = tproxy(&[]);
+    for (client, app) in [("10.1.0.1:40000", "10.1.0.2:8080"), ("[fd00:1::1]:40000", "[fd00:1::2]:8080")] {
+        let from_there = Probe::tcp(Who::ROOT, app).from(client).briefly();
+        let (_, handed_over) =
+            Probe::tcp(ROOT_PROXY, app).from(client).transparent().mark(1337).connect(&mesh.pod).unwrap();
+        assert_eq!(from_there.send(&mesh.peer).by(), "SILENT", "{client}");
+        assert_eq!(mesh.enters(app), "I", "another port");
+        drop(handed_over);
+        assert_eq!(from_there.send(&mesh.peer).by(), "I", "{client}");
+    }
+}
+
+#[test]
+fn a_client_is_cut_off_where_the_proxy_hands_over_under_its_very_port() {
+    need!(need::ids());
+    let mesh = tproxy(&[]);
+    for (client, app) in [("10.1.0.1:40000", "10.1.0.2:8080"), ("[fd00:1::1]:40000", "[fd00:1::2]:8080")] {
+        let (answer, open) = Probe::tcp(Who::ROOT, app).from(client).connect(&mesh.peer).unwrap();
+        assert_eq!(answer.by, "I");
+        let hand_over = Probe::tcp(ROOT_PROXY, app).from(client).transparent().mark(1337);
+        assert_eq!(hand_over.send(&mesh.pod).by(), "A");
+        let mut open = TcpStream::from(open);
+        open.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+        assert!(open.write_all(b"still").is_err() || open.read_exact(&mut [0; 5]).is_err(), "{client}");
+    }
 }
 
 #[test]

@@ -39,9 +39,10 @@ fn a_lost_table_a_changed_rule_and_a_lost_policy_route_are_mended() {
     let _daemon = node.start(&[]);
     node.wait_for_ready();
     let plain = Spec::new("plain").annotated(MESHED).run(&node.runtime);
+    let users = Spec::new("users").annotated(MESHED).own_users(400_000).run(&node.runtime);
     let tproxy =
         Spec::new("tproxy").annotated(annotated(&[("sluice-cni.dev/mode", "tproxy")])).run(&node.runtime);
-    node.wait_until("both seen", || node.metric("sluice_pods{state=\"diverted\"}") == 2.0);
+    node.wait_until("both seen", || node.metric("sluice_pods{state=\"diverted\"}") == 3.0);
     let whole = node.rules(&plain.netns);
     assert!(whole.contains(OURS));
 
@@ -52,17 +53,21 @@ fn a_lost_table_a_changed_rule_and_a_lost_policy_route_are_mended() {
     node.wait_until("the rules", || node.rules(&plain.netns) == whole);
     node.inside(&plain.netns, &["nft", "add", "table", "inet", "somebodys"]);
 
+    node.inside(&users.netns, &["nft", "delete", "table", "inet", "sluice"]);
+    node.wait_until("the table of a pod with its own users", || node.rules(&users.netns).contains(OURS));
+
     let rules = || node.inside(&tproxy.netns, &["ip", "rule", "show"]);
     let before = rules();
     let rule = before.lines().find(|line| line.contains("fwmark")).unwrap().split(':').next().unwrap();
     node.inside(&tproxy.netns, &["ip", "rule", "del", "pref", rule]);
     assert_ne!(rules(), before);
     node.wait_until("the policy route", || rules() == before);
-    node.wait_until("three repairs", || node.metric("sluice_repairs_total{result=\"repaired\"}") == 3.0);
-    assert_eq!(node.metric("sluice_drift_total"), 3.0);
+    node.wait_until("four repairs", || node.metric("sluice_repairs_total{result=\"repaired\"}") == 4.0);
+    assert_eq!(node.metric("sluice_drift_total"), 4.0);
     assert!(node.rules(&plain.netns).contains("somebodys"), "what is not ours stays");
     plain.remove().unwrap();
     tproxy.remove().unwrap();
+    users.remove().unwrap();
     assert_eq!(node.runtime.attachments(), Vec::<String>::new());
 }
 
@@ -79,6 +84,8 @@ fn what_is_not_ours_to_mend_is_told_once_and_left_as_it_is() {
     let linkerd = run(Spec::new("linkerd").annotated(MESHED));
     let istio = run(Spec::new("istio").annotated(MESHED));
     let nft = run(Spec::new("nft").annotated(MESHED));
+    let legacy = run(Spec::new("legacy").annotated(MESHED));
+    node.script(&legacy.netns, "iptables-legacy -t nat -N PROXY_INIT_REDIRECT");
     node.script(
         &linkerd.netns,
         "iptables-nft -t nat -N PROXY_INIT_REDIRECT && iptables-nft -t nat -A PROXY_INIT_REDIRECT -p tcp -j REDIRECT --to-port 4143 && \
@@ -90,18 +97,18 @@ fn what_is_not_ours_to_mend_is_told_once_and_left_as_it_is() {
     );
     node.script(&nft.netns, "nft 'add table inet istio-proxy-nat; add chain inet istio-proxy-nat prerouting { type nat hook prerouting priority -100; }'");
     let before: Vec<String> =
-        [&none, &kata, &broken, &linkerd, &istio, &nft].map(|pod| node.rules(&pod.netns)).into();
+        [&none, &kata, &broken, &linkerd, &istio, &nft, &legacy].map(|pod| node.rules(&pod.netns)).into();
     let nodes_own = node.runtime.node.run(words(&["nft", "list", "ruleset"]));
 
     let _daemon = node.start(&[]);
-    node.wait_until("all judged", || node.metric("sluice_pods{state=\"unrepaired\"}") == 5.0);
+    node.wait_until("all judged", || node.metric("sluice_pods{state=\"unrepaired\"}") == 6.0);
     assert_eq!(node.metric("sluice_pods{state=\"passed\"}"), 3.0);
     node.wait_for_rounds();
     let after: Vec<String> =
-        [&none, &kata, &broken, &linkerd, &istio, &nft].map(|pod| node.rules(&pod.netns)).into();
+        [&none, &kata, &broken, &linkerd, &istio, &nft, &legacy].map(|pod| node.rules(&pod.netns)).into();
     assert_eq!(after, before);
     assert_eq!(node.runtime.node.run(words(&["nft", "list", "ruleset"])), nodes_own);
-    assert_eq!(node.metric("sluice_conflicts_total"), 3.0);
+    assert_eq!(node.metric("sluice_conflicts_total"), 4.0);
     assert_eq!(node.metric("sluice_repairs_total{result=\"repaired\"}"), 0.0);
     assert_eq!(node.runtime.attachments(), Vec::<String>::new());
     let log = node.log();
@@ -113,14 +120,16 @@ fn what_is_not_ours_to_mend_is_told_once_and_left_as_it_is() {
         ("default/linkerd: it is not diverted by sluice, and is left alone", 1),
         ("default/istio: it is not diverted by sluice, and is left alone", 1),
         ("default/nft: it is not diverted by sluice, and is left alone", 1),
+        ("default/legacy: it is not diverted by sluice, and is left alone", 1),
         ("default/kata: it asks for a redirect, but its runtime handler kata-qemu does not heed nftables", 1),
         ("default/plain-kata:", 0),
         ("default/none:", 0),
-        ("default/host:", 0),
+        ("default/host: asks for a redirect on the node's own network", 1),
+        ("default/host:", 1),
     ] {
         assert_eq!(log.matches(what).count(), times, "{what}\n{log}");
     }
-    for pod in [host, none, kata, plain_kata, broken, linkerd, istio, nft] {
+    for pod in [host, none, kata, plain_kata, broken, linkerd, istio, nft, legacy] {
         pod.remove().unwrap();
     }
 }
@@ -176,6 +185,50 @@ fn a_pod_is_held_to_what_its_add_was_asked_whatever_the_entry_says_now() {
     assert_eq!(node.rules(&pod.netns), whole, "other defaults are no drift");
     node.inside(&pod.netns, &["nft", "delete", "table", "inet", "sluice"]);
     node.wait_until("the table", || node.rules(&pod.netns) == whole);
+    pod.remove().unwrap();
+}
+
+#[test]
+fn a_table_that_another_version_made_is_no_drift_as_long_as_it_is_that() {
+    let Some(node) = Watched::without_us(Release::Current) else { return };
+    let first = node.start(&[]);
+    node.wait_for_ready();
+    let pod = Spec::new("web").annotated(MESHED).run(&node.runtime);
+    let ours = node.rules(&pod.netns);
+    drop(first);
+    let state = format!("/run/sluice/attachments/pods@{}@eth0.json", pod.id);
+    let digest = r#"s/"digest":"[^"]*"/"digest":"0123abcd"/"#;
+    node.runtime.node.run(words(&["sed", "-i", digest, &state]));
+    node.script(
+        &pod.netns,
+        "nft 'delete table inet sluice; add table inet sluice { comment \"sluice 0.0.9, digest 0123abcd\"; }; add chain inet sluice old'",
+    );
+    let others = node.rules(&pod.netns);
+    assert!(others.contains("chain old"), "{others}");
+    let _second = node.start(&[]);
+    node.wait_until("a look", || node.metric("sluice_pods{state=\"diverted\"}") == 1.0);
+    node.wait_for_rounds();
+    assert_eq!(node.rules(&pod.netns), others);
+    assert_eq!(node.metric("sluice_drift_total"), 0.0);
+    // Once it is gone, this version makes its own.
+    node.inside(&pod.netns, &["nft", "delete", "table", "inet", "sluice"]);
+    node.wait_until("the table", || node.rules(&pod.netns) == ours);
+    node.wait_for_rounds();
+    assert_eq!(node.metric("sluice_drift_total"), 1.0);
+    pod.remove().unwrap();
+}
+
+#[test]
+fn after_uninstall_no_pod_is_mended() {
+    let Some(node) = Watched::without_us(Release::Current) else { return };
+    let _daemon = node.start(&[]);
+    node.wait_for_ready();
+    let pod = Spec::new("web").annotated(MESHED).run(&node.runtime);
+    node.wait_until("a look", || node.metric("sluice_pods{state=\"diverted\"}") == 1.0);
+    node.uninstall();
+    node.inside(&pod.netns, &["nft", "delete", "table", "inet", "sluice"]);
+    std::thread::sleep(std::time::Duration::from_secs(4));
+    assert!(!node.rules(&pod.netns).contains(OURS));
     pod.remove().unwrap();
 }
 

@@ -15,6 +15,9 @@ const SECONDS: [f64; 12] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.
 /// The label where no dialect claims a pod, or nobody knows.
 const NONE: &str = "none";
 
+/// What an ADD mostly fails with: configuration, a moment's trouble, annotation, kernel, locked field.
+const CODES: [u32; 5] = [7, 11, 101, 102, 104];
+
 /// ADDs by result, time and code.
 #[derive(Debug)]
 pub struct Adds {
@@ -36,6 +39,10 @@ impl Default for Adds {
             drop(this.seconds.get_or_create(&vec![("dialect", dialect)]));
         }
         drop(this.adds.get_or_create(&by("failed", NONE)));
+        // A counter that comes with its first event has not risen, as Prometheus sees it.
+        for code in CODES {
+            drop(this.failures.get_or_create(&vec![("code", code)]));
+        }
         this
     }
 }

@@ -46,6 +46,9 @@ runtime_type = "io.containerd.runc.v2"
 BinaryName = "@RUNC@"
 "#;
 
+/// Where a node's static pods are read from.
+pub(super) const STATIC_PODS: &str = "/etc/kubernetes/manifests";
+
 pub(super) fn kubelet() -> String {
     let none = json!({ "memory.available": "0%", "nodefs.available": "0%", "nodefs.inodesFree": "0%",
                        "imagefs.available": "0%", "imagefs.inodesFree": "0%" });
@@ -54,6 +57,7 @@ pub(super) fn kubelet() -> String {
         "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
         "authentication": { "anonymous": { "enabled": true }, "webhook": { "enabled": false } },
         "authorization": { "mode": "AlwaysAllow" },
+        "staticPodPath": STATIC_PODS,
         "clusterDomain": "cluster.local", "clusterDNS": [network::DNS],
         "cgroupDriver": "cgroupfs", "cgroupsPerQOS": false, "enforceNodeAllocatable": [], "failCgroupV1": false,
         "failSwapOn": false, "localStorageCapacityIsolation": false, "evictionHard": none,

@@ -8,16 +8,21 @@
 mod dns;
 mod files;
 mod identity;
+pub mod injected;
+mod inside;
 mod kubectl;
 mod network;
 mod plane;
 mod program;
+mod sidecar;
 mod sluice;
 mod worker;
 
+pub use inside::says;
 pub use kubectl::wait_until;
 pub use plane::Plane;
 pub use program::Program;
+pub use sidecar::add_sidecar;
 pub use sluice::{RELEASE, chart, image as sluice_image, ready_with_sluice};
 pub use worker::Worker;
 

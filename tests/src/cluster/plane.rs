@@ -2,15 +2,16 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 use super::program::Program;
-use super::{dns, identity, network, wait_until};
+use super::{dns, identity, network};
 use crate::runtime::node::Node;
 
 /// A running control plane.
 pub struct Plane {
-    /// kube-apiserver.
+    /// kube-apiserver. Asked to `stop` it takes a minute, for those who watch; `kill` is at once.
     pub apiserver: Program,
     /// kube-controller-manager.
     pub controllers: Program,
@@ -32,13 +33,10 @@ impl Plane {
             |user| format!("--kubeconfig={}", identity::kubeconfig(dir, user, &certificate(dir)).display());
         let admin = identity::kubeconfig(dir, "admin", &certificate(dir));
 
-        let etcd = Program::start_on(&node, "etcd-debian", "etcd", etcd(dir));
-        wait_until("etcd", 60, || {
-            answers(&node, "127.0.0.1:2379").map_err(|why| format!("{why}\n{}", etcd.tail()))
-        });
-        let apiserver = Program::start_on(&node, "kubernetes", "kube-apiserver", apiserver(dir));
-        let ready = || get(&node, &admin, "/readyz").map_err(|why| format!("{why}\n{}", apiserver.tail()));
-        wait_until("kube-apiserver", 120, ready);
+        let etcd = Program::start_until(&node, "etcd-debian", "etcd", etcd(dir), answers);
+        let asks = admin.clone();
+        let ready = move |node: &Node| get(node, &asks, "/readyz");
+        let apiserver = Program::start_until(&node, "kubernetes", "kube-apiserver", apiserver(dir), ready);
         let mut args = vec![config("system:kube-controller-manager")];
         args.extend(controllers(dir));
         let controllers = Program::start_on(&node, "kubernetes", "kube-controller-manager", args);
@@ -46,12 +44,6 @@ impl Plane {
         let scheduler = Program::start_on(&node, "kubernetes", "kube-scheduler", args);
         let dns = Program::start_on(&node, "coredns", "coredns", dns::coredns(dir, &certificate(dir)));
         Self { apiserver, controllers, scheduler, etcd, dns, admin, node }
-    }
-
-    /// Starts kube-apiserver again and waits until it is ready.
-    pub fn start_apiserver(&self) {
-        self.apiserver.start();
-        wait_until("kube-apiserver", 120, || get(&self.node, &self.admin, "/readyz"));
     }
 
     /// Its folder, the same path inside and outside; `kubectl` finds files there.
@@ -73,6 +65,18 @@ impl Plane {
     pub fn write_kubeconfig(&self, path: &Path, port: u16) {
         let server = format!("https://127.0.0.1:{port}");
         std::fs::write(path, identity::kubeconfig_for("admin", &server, &self.certificate())).unwrap();
+    }
+
+    /// A program to be run in its network, which is no node's: a caller from outside the cluster.
+    pub fn enter(&self, program: &str) -> Command {
+        let mut command = self.node.enter(false);
+        command.arg(program);
+        command
+    }
+
+    /// Its address in both families.
+    pub fn addresses(&self) -> [String; 2] {
+        [network::PLANE.v4.into(), network::PLANE.v6.into()]
     }
 
     /// All of its programs.
@@ -136,8 +140,10 @@ fn controllers(dir: &Path) -> Vec<String> {
     ]
 }
 
-fn answers(node: &Node, address: &'static str) -> Result<(), String> {
-    node.within(move || std::net::TcpStream::connect(address).map(drop).map_err(|error| error.to_string()))
+/// etcd does.
+fn answers(node: &Node) -> Result<(), String> {
+    let connect = || std::net::TcpStream::connect("127.0.0.1:2379").map(drop);
+    node.within(move || connect().map_err(|error| error.to_string()))
 }
 
 fn get(node: &Node, kubeconfig: &Path, path: &str) -> Result<(), String> {

@@ -40,8 +40,17 @@ impl Cluster {
     /// The image has to be there: [`load_sluice`](Self::load_sluice).
     pub fn install_sluice(&self, args: &[&str]) -> Result<String, String> {
         let chart = chart().display().to_string();
-        let install =
-            ["upgrade", "--install", RELEASE, &chart, "-n", RELEASE, "--create-namespace", "--wait"];
+        let install = [
+            "upgrade",
+            "--install",
+            RELEASE,
+            &chart,
+            "-n",
+            RELEASE,
+            "--create-namespace",
+            "--wait",
+            "--timeout=150s",
+        ];
         self.helm(&[&install, args].concat())
     }
 

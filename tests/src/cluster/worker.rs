@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use super::plane::Plane;
 use super::program::Program;
-use super::{Options, files, identity, network, wait_until};
+use super::{Options, files, identity, network};
 use crate::runtime::containerd::cri;
-use crate::runtime::node::Node;
+use crate::runtime::node::{Daemon, Node};
 use crate::runtime::tools::{folder, run};
-use sluice_node::cri::{Answer, Client};
+use sluice_node::runtime::cri::{Answer, Client};
 
 /// A running node.
 pub struct Worker {
@@ -43,9 +43,10 @@ impl Worker {
             std::fs::copy(folder("plugins").join(plugin), to.join(plugin)).unwrap();
         }
         put("etc/cni/net.d/10-pods.conflist", files::conflist(number));
+        std::fs::create_dir_all(dir.join(files::STATIC_PODS.trim_start_matches('/'))).unwrap();
         let config = put("containerd.toml", files::containerd());
-        let containerd =
-            Program::start_on(&node, "containerd", "containerd", vec!["--config".into(), config]);
+        let args = vec!["--config".into(), config];
+        let containerd = Program::start_until(&node, "containerd", "containerd", args, answers);
         let kubeconfig = |user: &str| {
             format!("--kubeconfig={}", identity::kubeconfig(dir, user, &plane.certificate()).display())
         };
@@ -56,12 +57,6 @@ impl Worker {
             format!("--hostname-override={name}"),
             format!("--node-ip={},{}", own.v4, own.v6),
         ];
-        let socket = dir.join("run/containerd/containerd.sock");
-        let answers = || {
-            let version = cri(&socket, async |cri| cri.version(Default::default()).await);
-            version.map_err(|error| format!("{error}\n{}", containerd.tail()))
-        };
-        wait_until("containerd", 60, answers);
         let kubelet = Program::start_on(&node, "kubernetes", "kubelet", kubelet);
         let mut args = vec![kubeconfig("system:kube-proxy"), format!("--hostname-override={name}")];
         args.extend(files::proxy(options.proxy_mode));
@@ -79,6 +74,18 @@ impl Worker {
         network::node(self.number).v4
     }
 
+    /// Its addresses in both families.
+    pub fn addresses(&self) -> [String; 2] {
+        let own = network::node(self.number);
+        [own.v4, own.v6]
+    }
+
+    /// The addresses of its bridge, which its pods have as their gateway.
+    pub fn gateways(&self) -> [String; 2] {
+        let range = network::pods(self.number);
+        [range.v4.replace(".0/24", ".1"), range.v6.replace("::/64", "::1")]
+    }
+
     /// Where a path of the node is on this machine, for those below /etc, /opt, /run, /var/lib and /var/log.
     pub fn path(&self, inside: &str) -> PathBuf {
         self.node.dir().join(inside.trim_start_matches('/'))
@@ -92,6 +99,11 @@ impl Worker {
     /// /opt/cni/bin
     pub fn bin_dir(&self) -> PathBuf {
         self.path("/opt/cni/bin")
+    }
+
+    /// Where the kubelet reads static pods from.
+    pub fn static_pods(&self) -> PathBuf {
+        self.path(files::STATIC_PODS)
     }
 
     /// /run/sluice
@@ -111,6 +123,11 @@ impl Worker {
         command
     }
 
+    /// Starts a program there that runs until the answer is dropped, or the node goes.
+    pub fn spawn(&self, command: Command) -> Daemon {
+        self.node.spawn(command)
+    }
+
     /// Runs a command line there; its stdout. Panics if it fails.
     pub fn run(&self, words: &[&str]) -> String {
         let (program, args) = words.split_first().expect("a program");
@@ -119,7 +136,7 @@ impl Worker {
 
     /// One or more CRI calls, waited for.
     pub fn cri<T>(&self, call: impl AsyncFnOnce(Client) -> Answer<T>) -> Answer<T> {
-        cri(&self.path("/run/containerd/containerd.sock"), call)
+        cri(&socket(&self.node), call)
     }
 
     /// Loads an image from a docker archive; containers want `imagePullPolicy: Never`.
@@ -134,4 +151,14 @@ impl Worker {
     pub fn programs(&self) -> [&Program; 3] {
         [&self.containerd, &self.kubelet, &self.proxy]
     }
+}
+
+fn socket(node: &Node) -> PathBuf {
+    node.dir().join("run/containerd/containerd.sock")
+}
+
+/// containerd does. A kubelet ends where it does not.
+fn answers(node: &Node) -> Result<(), String> {
+    let version = cri(&socket(node), async |cri| cri.version(Default::default()).await);
+    version.map(drop).map_err(|error| error.to_string())
 }

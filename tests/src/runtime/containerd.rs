@@ -7,8 +7,8 @@ use super::chain::Dirs;
 use super::image;
 use super::node::{Daemon, Node, wait_for, words};
 use super::tools::folder;
-use sluice_node::cri::messages::{ListPodSandboxRequest, StatusRequest, StatusResponse};
-use sluice_node::cri::{Answer, Client};
+use sluice_node::runtime::cri::messages::{ListPodSandboxRequest, StatusRequest, StatusResponse};
+use sluice_node::runtime::cri::{Answer, Client};
 
 /// Which containerd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,14 +116,7 @@ impl Containerd {
 
     /// The plugin types of the default network, as `Status(verbose)` tells.
     pub fn plugins(&self) -> Vec<String> {
-        let status = self.status();
-        let info: serde_json::Value =
-            serde_json::from_str(status.info.get("cniconfig").map_or("null", String::as_str)).unwrap();
-        let networks = info["Networks"].as_array().cloned().unwrap_or_default();
-        let default = networks.iter().find(|network| network["IFName"] == "eth0");
-        let plugins =
-            default.and_then(|network| network["Config"]["Plugins"].as_array().cloned()).unwrap_or_default();
-        plugins.iter().filter_map(|plugin| plugin["Network"]["type"].as_str()).map(str::to_string).collect()
+        plugins(&self.status(), "eth0")
     }
 
     /// How many pods it knows.
@@ -152,6 +145,17 @@ impl Containerd {
             answer.map(|_| ()).map_err(|error| format!("{error}\n{}", self.log()))
         });
     }
+}
+
+/// The plugin types of the network that makes this interface in every pod, as `Status(verbose)` tells.
+pub fn plugins(status: &StatusResponse, interface: &str) -> Vec<String> {
+    let info: serde_json::Value =
+        serde_json::from_str(status.info.get("cniconfig").map_or("null", String::as_str)).unwrap();
+    let networks = info["Networks"].as_array().cloned().unwrap_or_default();
+    let found = networks.iter().find(|network| network["IFName"] == interface);
+    let plugins =
+        found.and_then(|network| network["Config"]["Plugins"].as_array().cloned()).unwrap_or_default();
+    plugins.iter().filter_map(|plugin| plugin["Network"]["type"].as_str()).map(str::to_string).collect()
 }
 
 /// One or more CRI calls on a socket, waited for.

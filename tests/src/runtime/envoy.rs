@@ -5,18 +5,20 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::containerd::Containerd;
 use super::node::wait_for;
 use super::pod::{Container, Pod};
 use super::tools::folder;
 
 /// The header that Envoy adds, with the direction as its value.
 pub const HEADER: &str = "x-envoy-passed";
-const ADMIN: &str = "127.0.0.1:15000";
+/// Where its counters are, for those inside the pod.
+pub const ADMIN: &str = "127.0.0.1:15000";
+/// What `x-envoy-inbound` and `x-envoy-outbound` tell: `CLIENT:PORT at ORIGINAL-DESTINATION:PORT`.
+const SAW: &str = "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS% at %DOWNSTREAM_LOCAL_ADDRESS%";
 const TYPES: &str = "type.googleapis.com/envoy.extensions.filters";
 
 /// Which sidecar it plays.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sidecar {
     /// Inbound and outbound port.
     pub ports: (u16, u16),
@@ -39,27 +41,14 @@ pub enum Calls {
 
 impl Sidecar {
     /// Starts it in the pod and waits until it is ready.
-    pub fn start<'a>(&self, runtime: &Containerd, pod: &'a Pod<'a>) -> Container<'a> {
-        let config = runtime.node.dir().join(format!("envoy-{}.json", pod.id));
-        std::fs::write(&config, self.config().to_string()).unwrap();
-        let command = [
-            "/envoy/envoy",
-            "-c",
-            "/envoy.json",
-            "--concurrency",
-            "1",
-            "--disable-hot-restart",
-            "-l",
-            "warning",
-        ];
+    pub fn start<'a>(&self, pod: &'a Pod<'a>) -> Container<'a> {
+        let config = self.config().to_string();
+        let command = command(&config);
         let mut container = pod.container("istio-proxy", &[]).program(&command).ids(self.ids.0, self.ids.1);
         // The image is one static file; Envoy wants the machine's C library.
-        container =
-            container.mounted("/usr/lib", "/lib").mounted(folder("envoy").to_str().unwrap(), "/envoy");
-        if Path::new("/usr/lib64").exists() {
-            container = container.mounted("/usr/lib64", "/lib64");
+        for (from, to) in mounts() {
+            container = container.mounted(&from, to);
         }
-        container = container.mounted(config.to_str().unwrap(), "/envoy.json");
         if let Calls::AsTheClient(_) = self.calls {
             container = container.capability("NET_ADMIN");
         }
@@ -70,20 +59,40 @@ impl Sidecar {
         container
     }
 
-    fn config(&self) -> Value {
+    /// Its configuration: both families, and the admin interface on loopback.
+    pub fn config(&self) -> Value {
         let transparent = matches!(self.calls, Calls::AsTheClient(_));
         let inbound = listener("inbound", self.ports.0, transparent.then_some(self.calls));
         let outbound = listener("outbound", self.ports.1, None);
         let mut app = original_destination("inbound");
         if let Calls::From(address) = self.calls {
-            app["upstream_bind_config"] =
-                json!({ "source_address": { "address": address, "port_value": 0 } });
+            // Envoy takes the one of the family it calls in: Istio has ::6 beside 127.0.0.6.
+            let v6 = address.rsplit('.').next().map(|last| format!("::{last}"));
+            app["upstream_bind_config"] = json!({
+                "source_address": { "address": address, "port_value": 0 },
+                "extra_source_addresses": [{ "address": { "address": v6, "port_value": 0 } }],
+            });
         }
         json!({
             "admin": { "address": { "socket_address": { "address": "127.0.0.1", "port_value": 15000 } } },
             "static_resources": { "listeners": [inbound, outbound], "clusters": [app, original_destination("outbound")] },
         })
     }
+}
+
+/// The command line for a configuration, and so without a file.
+pub fn command(config: &str) -> [&str; 8] {
+    let program = "/envoy/envoy";
+    [program, "--config-yaml", config, "--concurrency", "1", "--disable-hot-restart", "-l", "warning"]
+}
+
+/// Folders of the machine that its container needs, and where: the image is one static file, Envoy wants a C library.
+pub fn mounts() -> Vec<(String, &'static str)> {
+    let mut mounts = vec![("/usr/lib".into(), "/lib"), (folder("envoy").display().to_string(), "/envoy")];
+    if Path::new("/usr/lib64").exists() {
+        mounts.push(("/usr/lib64".into(), "/lib64"));
+    }
+    mounts
 }
 
 /// How many requests this sidecar's Envoy has counted in that direction.
@@ -107,7 +116,10 @@ fn listener(name: &str, port: u16, client_kept: Option<Calls>) -> Value {
     }
     let route = json!({
         "name": name,
-        "response_headers_to_add": [{ "header": { "key": HEADER, "value": name } }],
+        "response_headers_to_add": [
+            { "header": { "key": HEADER, "value": name } },
+            { "header": { "key": format!("x-envoy-{name}"), "value": SAW } },
+        ],
         "virtual_hosts": [{ "name": "all", "domains": ["*"],
                             "routes": [{ "match": { "prefix": "/" }, "route": { "cluster": name } }] }],
     });
@@ -120,6 +132,7 @@ fn listener(name: &str, port: u16, client_kept: Option<Calls>) -> Value {
     json!({
         "name": name,
         "address": { "socket_address": { "address": "0.0.0.0", "port_value": port } },
+        "additional_addresses": [{ "address": { "socket_address": { "address": "::", "port_value": port } } }],
         "transparent": client_kept.is_some(),
         "listener_filters": filters,
         "filter_chains": [{ "filters": [{ "name": "http", "typed_config": manager }] }],
@@ -127,5 +140,14 @@ fn listener(name: &str, port: u16, client_kept: Option<Calls>) -> Value {
 }
 
 fn original_destination(name: &str) -> Value {
-    json!({ "name": name, "type": "ORIGINAL_DST", "lb_policy": "CLUSTER_PROVIDED", "connect_timeout": "3s" })
+    // One request each: connections can be counted, and none is left open under a client's address.
+    let options = json!({
+        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+        "explicit_http_config": { "http_protocol_options": {} },
+        "common_http_protocol_options": { "max_requests_per_connection": 1 },
+    });
+    json!({
+        "name": name, "type": "ORIGINAL_DST", "lb_policy": "CLUSTER_PROVIDED", "connect_timeout": "3s",
+        "typed_extension_protocol_options": { "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options },
+    })
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::containerd::Containerd;
 use super::image;
 use super::node::wait_for;
-use sluice_node::cri::Answer;
-use sluice_node::cri::messages::*;
+use sluice_node::runtime::cri::Answer;
+use sluice_node::runtime::cri::messages::*;
 
 /// What a pod is to be.
 #[derive(Clone, Debug)]
@@ -105,7 +105,7 @@ impl Spec {
 }
 
 /// The path out of a pod's verbose status.
-fn netns(info: &str) -> String {
+pub(crate) fn netns(info: &str) -> String {
     let info: serde_json::Value = serde_json::from_str(info).unwrap();
     let namespaces = info["runtimeSpec"]["linux"]["namespaces"].as_array().cloned().unwrap_or_default();
     let network = namespaces.iter().find(|namespace| namespace["type"] == "network");

@@ -50,19 +50,24 @@ impl Watched {
 
     /// Starts the node program.
     pub fn start(&self, flags: &[&str]) -> Daemon {
-        let mut command = self.command(flags);
+        let mut command = self.command("run", flags);
         command.arg("--runtime-endpoint").arg(format!("unix://{}", self.runtime.socket().display()));
         self.spawn(command)
     }
 
     /// The same with nobody to ask.
     pub fn start_without_runtime(&self) -> Daemon {
-        self.spawn(self.command(&[]))
+        self.spawn(self.command("run", &[]))
     }
 
-    fn command(&self, flags: &[&str]) -> Command {
+    /// Takes the entry out.
+    pub fn uninstall(&self) {
+        self.runtime.node.run(self.command("uninstall", &[]));
+    }
+
+    fn command(&self, verb: &str, flags: &[&str]) -> Command {
         let mut command = Command::new(program());
-        command.env_clear().args(["run", "--no-kubernetes", "--state-dir", "/run/sluice"]).args(flags);
+        command.env_clear().args([verb, "--no-kubernetes", "--state-dir", "/run/sluice"]).args(flags);
         if !flags.iter().any(|flag| flag.starts_with("--check-interval")) {
             command.arg("--check-interval=1");
         }

@@ -1,5 +1,6 @@
 //! The same rules by other programs.
 
+use sluice_tests::runtime::theirs::LINKERD_CNI;
 use sluice_tests::{Plugin, need};
 
 use crate::ground::{Contender, Ground, Pod, Shot};
@@ -7,21 +8,6 @@ use crate::pods::Kind;
 use crate::report::{Report, cells};
 use crate::run::Call;
 use crate::stats::ratio;
-
-/// What linkerd-cni runs for a pod of its defaults, IPv4 alone: eleven programs, one after the other.
-const LINKERD_CNI: [&str; 11] = [
-    "iptables-nft-save -t nat",
-    "iptables-nft -t nat -N PROXY_INIT_REDIRECT",
-    "iptables-nft -t nat -A PROXY_INIT_REDIRECT -p tcp --match multiport --dports 4190,4191 -j RETURN -m comment --comment proxy-init/ignore-port-4190,4191",
-    "iptables-nft -t nat -A PROXY_INIT_REDIRECT -p tcp -j REDIRECT --to-port 4143 -m comment --comment proxy-init/redirect-all-incoming-to-proxy-port",
-    "iptables-nft -t nat -A PREROUTING -j PROXY_INIT_REDIRECT -m comment --comment proxy-init/install-proxy-init-prerouting",
-    "iptables-nft -t nat -N PROXY_INIT_OUTPUT",
-    "iptables-nft -t nat -A PROXY_INIT_OUTPUT -m owner --uid-owner 2102 -j RETURN -m comment --comment proxy-init/ignore-proxy-user-id",
-    "iptables-nft -t nat -A PROXY_INIT_OUTPUT -o lo -j RETURN -m comment --comment proxy-init/ignore-loopback",
-    "iptables-nft -t nat -A PROXY_INIT_OUTPUT -p tcp -j REDIRECT --to-port 4140 -m comment --comment proxy-init/redirect-all-outgoing-to-proxy-port",
-    "iptables-nft -t nat -A OUTPUT -j PROXY_INIT_OUTPUT -m comment --comment proxy-init/install-proxy-init-output",
-    "iptables-nft-save -t nat",
-];
 
 pub(crate) fn measure(ground: &Ground, report: &mut Report) {
     report.section(

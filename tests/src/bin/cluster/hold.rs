@@ -26,19 +26,12 @@ pub(crate) fn hold(dir: &Path) -> Result<(), String> {
     let kubectl =
         format!("KUBECONFIG={} {}", kubeconfig.display(), folder("kubernetes").join("kubectl").display());
     hello += &format!("  alias k='{kubectl}'\n  k get nodes,pods -A -o wide\n");
-    if ready_with_sluice() {
-        cluster.load_sluice();
-        cluster.install_sluice(&[])?;
-        shop::open(&cluster);
-        let address = format!("{}:8080", cluster.pod_ip("default", "web"));
-        wait_until("an answer of the diverted pod", 60, || {
-            cluster.exec("default", "client", "app", &["/pod", "get", &address, "/"])
-        });
-        hello += "\nSluice is on both nodes, and the pod `web` is diverted: its sidecar answers for it.\n\n";
-        hello += &format!("  k exec client -- /pod get {address} /\n");
-    } else {
-        hello += "\nSluice is not on it: dist/sluice-image.tar or deploy/chart is missing (make image).\n";
-    }
+    hello += &match sluice(&cluster) {
+        Ok(call) => format!(
+            "\nSluice is on both nodes, and the pod `web` is diverted: its sidecar answers.\n\n{call}\n"
+        ),
+        Err(why) => format!("\nSluice is NOT on it: {why}\n"),
+    };
     hello += "\nNodes' files, and every program's log:\n\n";
     for (name, path) in cluster
         .workers
@@ -59,4 +52,19 @@ pub(crate) fn hold(dir: &Path) -> Result<(), String> {
     loop {
         std::thread::park();
     }
+}
+
+/// Sluice by Helm, and the pods to try it with; how to.
+fn sluice(cluster: &Cluster) -> Result<String, String> {
+    if !ready_with_sluice() {
+        return Err("dist/sluice-image.tar or deploy/chart is missing".into());
+    }
+    cluster.load_sluice();
+    cluster.install_sluice(&[]).map_err(|error| format!("{error}\n{}", cluster.sluice_logs()))?;
+    shop::open(cluster);
+    let address = format!("{}:8080", cluster.pod_ip("default", "web"));
+    wait_until("an answer of the diverted pod", 60, || {
+        cluster.exec("default", "client", "app", &["/pod", "get", &address, "/"])
+    });
+    Ok(format!("  k exec client -- /pod get {address} /"))
 }

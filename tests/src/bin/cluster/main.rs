@@ -11,7 +11,7 @@ mod shop;
 use std::fs::File;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -44,16 +44,14 @@ fn folder() -> PathBuf {
 
 fn up() -> Result<(), String> {
     let dir = folder();
-    if holder(&dir).is_none() {
-        start(&dir)?;
-    }
+    let mut fresh = if holder(&dir).is_none() { Some(start(&dir)?) } else { None };
     let end = Instant::now() + LIMIT;
     while Instant::now() < end {
         if let Ok(hello) = std::fs::read_to_string(dir.join("hello")) {
             print!("{hello}");
             return Ok(());
         }
-        if holder(&dir).is_none() {
+        if fresh.as_mut().is_some_and(|holder| !matches!(holder.try_wait(), Ok(None))) {
             let log = std::fs::read_to_string(dir.join("log")).unwrap_or_default();
             return Err(format!("it did not come up\n{log}"));
         }
@@ -62,7 +60,7 @@ fn up() -> Result<(), String> {
     Err(format!("not up within {} s: see {}", LIMIT.as_secs(), dir.join("log").display()))
 }
 
-fn start(dir: &Path) -> Result<(), String> {
+fn start(dir: &Path) -> Result<Child, String> {
     let _ = std::fs::remove_dir_all(dir);
     let told = |error: std::io::Error| format!("{}: {error}", dir.display());
     std::fs::create_dir_all(dir).map_err(told)?;
@@ -76,7 +74,8 @@ fn start(dir: &Path) -> Result<(), String> {
         .stdout(log.try_clone().map_err(told)?)
         .stderr(log);
     let holder = holder.spawn().map_err(told)?;
-    std::fs::write(dir.join("pid"), holder.id().to_string()).map_err(told)
+    std::fs::write(dir.join("pid"), holder.id().to_string()).map_err(told)?;
+    Ok(holder)
 }
 
 /// The process that holds the cluster, if it runs.

@@ -1,15 +1,16 @@
-//! What runs inside the tests' pods: the pause process, an HTTP app that tells who called it, a client, a DNS server and a
-//! DNS client. One static program, so that an image is one file.
+//! What runs inside the tests' pods: the pause process, an app (HTTP and UDP) that tells who called it, a client, a DNS server
+//! and a DNS client. One static program, so that an image is one file.
 //!
 //! std only: `runtime::tools` compiles it by itself, static.
 #![allow(clippy::print_stdout, clippy::indexing_slicing, clippy::disallowed_methods, missing_docs)]
 
+mod ask;
 mod dns;
 mod http;
 
 use std::time::Duration;
 
-const USAGE: &str = "pod pause | app PORT NAME | get ADDRESS:PORT PATH | serve-dns ADDRESS:PORT ANSWER [UPSTREAM] | \
+const USAGE: &str = "pod pause | app PORT NAME | get ADDRESS:PORT PATH | ask SECONDS AT-A-TIME tcp|udp:ADDRESS:PORT... | serve-dns ADDRESS:PORT ANSWER [UPSTREAM] | \
                      resolve udp|tcp SERVER:PORT NAME";
 
 fn main() {
@@ -19,8 +20,9 @@ fn main() {
         ["pause"] | [] => loop {
             std::thread::sleep(Duration::from_secs(3600));
         },
-        ["app", port, name] => http::serve(port, name),
+        ["app", port, name] => ask::serve(port, name).and_then(|()| http::serve(port, name)),
         ["get", address, path] => http::get(address, path),
+        ["ask", seconds, at_a_time, targets @ ..] => ask::all(seconds, at_a_time, targets),
         ["serve-dns", address, answer] => dns::serve(address, answer, None),
         ["serve-dns", address, answer, upstream] => dns::serve(address, answer, Some(upstream)),
         ["resolve", transport, server, name] => dns::resolve(transport, server, name),

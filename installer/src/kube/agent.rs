@@ -1,0 +1,131 @@
+//! What the plugin asks where the runtime hands no annotations over, and what it is told. `plugin/src/agent.rs` is the other end.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, timeout_at};
+
+use super::pod::Pod;
+use super::pods::{Api, Pods};
+
+/// A pod may be on its way a moment before the watch shows it. The plugin waits for 2 s.
+const PATIENCE: Duration = Duration::from_millis(1500);
+
+/// Whose annotations.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct Question {
+    namespace: String,
+    name: String,
+    /// Empty where the runtime tells none.
+    #[serde(default)]
+    uid: String,
+}
+
+/// What it is told.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Answer {
+    Annotations(BTreeMap<String, String>),
+    Error(String),
+}
+
+/// Why there are none.
+#[derive(Debug, PartialEq, Eq)]
+enum Missing {
+    Pod,
+    Uid(String),
+}
+
+/// The question in a line.
+///
+/// # Errors
+/// One line.
+pub(super) fn read(line: &str) -> Result<Question, String> {
+    let question: Question =
+        serde_json::from_str(line).map_err(|error| format!("this is no question: {error}"))?;
+    if question.namespace.is_empty() || question.name.is_empty() {
+        return Err("a question names a pod: namespace and name".to_owned());
+    }
+    Ok(question)
+}
+
+/// The answer, at the latest when patience ends.
+pub(super) async fn answer(question: &Question, pods: &Pods) -> Answer {
+    let end = Instant::now() + PATIENCE;
+    let mut changes = pods.changes();
+    loop {
+        let missing = match judge(pods.find(&question.namespace, &question.name), &question.uid) {
+            Ok(pod) => return Answer::Annotations(pod.annotations().clone()),
+            Err(missing) => missing,
+        };
+        if !matches!(timeout_at(end, changes.changed()).await, Ok(Ok(()))) {
+            return Answer::Error(refusal(&missing, question, &pods.api(), &pods.node));
+        }
+    }
+}
+
+fn judge(found: Option<Arc<Pod>>, uid: &str) -> Result<Arc<Pod>, Missing> {
+    let pod = found.ok_or(Missing::Pod)?;
+    if pod.is(uid) { Ok(pod) } else { Err(Missing::Uid(pod.uid().to_owned())) }
+}
+
+fn refusal(missing: &Missing, question: &Question, api: &Api, node: &str) -> String {
+    let Question { namespace, name, uid } = question;
+    let why = match missing {
+        Missing::Pod => format!("no pod {namespace}/{name} is known on node {node}"),
+        Missing::Uid(known) => format!("pod {namespace}/{name} is known with UID {known}, not {uid}"),
+    };
+    match api {
+        Api::Up => why,
+        Api::Unheard => format!("{why}: the API server has not answered yet"),
+        Api::Away(reason) => format!("{why}, and the API server is away: {reason}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(uid: &str) -> Option<Arc<Pod>> {
+        serde_json::from_value(serde_json::json!({"metadata": {"name": "web", "uid": uid}}))
+            .ok()
+            .map(Arc::new)
+    }
+
+    #[test]
+    fn a_question_names_a_pod() {
+        let asked = read(r#"{"namespace":"shop","name":"web","uid":"u","containerId":"c1"}"#).unwrap();
+        assert_eq!(asked, Question { namespace: "shop".into(), name: "web".into(), uid: "u".into() });
+        assert_eq!(read(r#"{"namespace":"shop","name":"web"}"#).unwrap().uid, "");
+        for bad in ["", "{}", "[]", r#"{"namespace":"","name":"web"}"#, r#"{"namespace":1,"name":"web"}"#] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn another_uid_is_another_pod() {
+        assert!(judge(pod("u1"), "u1").is_ok());
+        assert!(judge(pod("u1"), "").is_ok());
+        assert_eq!(judge(pod("u1"), "u2").unwrap_err(), Missing::Uid("u1".into()));
+        assert_eq!(judge(None, "u2").unwrap_err(), Missing::Pod);
+    }
+
+    #[test]
+    fn a_refusal_says_what_is_known_and_whether_the_api_server_is_away() {
+        let question = read(r#"{"namespace":"shop","name":"web","uid":"u2"}"#).unwrap();
+        let say = |missing, api| refusal(&missing, &question, &api, "n1");
+        assert_eq!(say(Missing::Pod, Api::Up), "no pod shop/web is known on node n1");
+        let away = say(Missing::Uid("u1".into()), Api::Away("refused".into()));
+        assert_eq!(away, "pod shop/web is known with UID u1, not u2, and the API server is away: refused");
+    }
+
+    #[test]
+    fn answers_are_what_the_plugin_reads() {
+        let text =
+            serde_json::to_string(&Answer::Annotations([("a".to_owned(), "b".to_owned())].into())).unwrap();
+        assert_eq!(text, r#"{"annotations":{"a":"b"}}"#);
+        assert_eq!(serde_json::to_string(&Answer::Error("no".into())).unwrap(), r#"{"error":"no"}"#);
+    }
+}

@@ -1,0 +1,66 @@
+//! How the API server is reached: by the pod's own credentials, or by a kubeconfig.
+//!
+//! Both the token and the CA of a pod are read again by kube each minute, so that their rotation needs nothing from us.
+
+use std::path::Path;
+use std::time::Duration;
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+
+use super::pods::{Api, Pods};
+
+/// How often credentials are looked for that are not there yet.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// A client; waits for its credentials for ever. Whether the server answers is not asked here.
+pub(super) async fn connect(kubeconfig: Option<&Path>, pods: &Pods) -> Client {
+    loop {
+        match client(kubeconfig).await {
+            Ok(client) => return client,
+            Err(why) => pods.now(Api::Away(why)),
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+/// The same, at once or not at all; one line why not.
+pub(super) async fn client(kubeconfig: Option<&Path>) -> Result<Client, String> {
+    let config = config(kubeconfig).await?;
+    // Without a CA, the system's own list of authorities would decide who is the API server.
+    if config.root_cert.is_none() && config.root_cert_file.is_none() {
+        return Err(format!("no CA is given for {}: set certificate-authority", config.cluster_url));
+    }
+    Client::try_from(config).map_err(|error| one_line(&error))
+}
+
+async fn config(kubeconfig: Option<&Path>) -> Result<Config, String> {
+    let read = match kubeconfig {
+        Some(path) => {
+            Some(Kubeconfig::read_from(path).map_err(|error| format!("{}: {error}", path.display()))?)
+        }
+        None => Kubeconfig::from_env().map_err(|error| format!("KUBECONFIG: {error}"))?,
+    };
+    match read {
+        Some(kubeconfig) => Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+            .await
+            .map_err(|error| format!("kubeconfig: {error}")),
+        None => Config::incluster().map_err(|error| {
+            format!("not in a cluster ({error}): give --kubeconfig, or run it with --no-kubernetes")
+        }),
+    }
+}
+
+/// An error with its causes, as far as they say something new.
+pub(super) fn one_line(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let more = cause.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        next = cause.source();
+    }
+    text.replace('\n', " ")
+}

@@ -1,0 +1,62 @@
+//! What this program has to do with Kubernetes: nothing that installing and watching would wait for.
+//!
+//! ```text
+//! client          how the API server is reached
+//! pod, pods       this node's pods, kept small and up to date
+//! agent, socket   the plugin asks for a pod's annotations
+//! events, quiet   what happened, for `kubectl describe`
+//! startup, node   when the startup taint goes and comes (pure); doing it
+//! everywhere      uninstalling from every node, waited for
+//! ```
+
+mod agent;
+mod client;
+mod events;
+pub mod everywhere;
+mod node;
+mod pod;
+mod pods;
+mod quiet;
+mod socket;
+mod startup;
+mod taint;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use crate::event::Event;
+use crate::files::mark::Mark;
+use crate::shared::Shared;
+
+/// What it needs to know.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// This node's name.
+    pub node: String,
+    /// A kubeconfig; the pod's own credentials if none is given.
+    pub kubeconfig: Option<PathBuf>,
+    /// Where the agent's socket goes.
+    pub state_dir: PathBuf,
+}
+
+/// Starts all of it. An API server that is away is waited for, for ever.
+pub fn start(setup: Setup, shared: Arc<Shared>, told: mpsc::Receiver<Event>) {
+    let (pods, writer) = pods::Pods::new(&setup.node);
+    let pods = Arc::new(pods);
+    tokio::spawn(socket::serve(setup.state_dir.clone(), Arc::clone(&pods), Arc::clone(&shared)));
+    tokio::spawn(async move {
+        let client = client::connect(setup.kubeconfig.as_deref(), &pods).await;
+        let mark = Mark::new(&setup.state_dir);
+        tokio::spawn(events::write(
+            client.clone(),
+            setup.node.clone(),
+            Arc::clone(&pods),
+            told,
+            Arc::clone(&shared),
+        ));
+        tokio::spawn(node::keep(client.clone(), setup.node.clone(), mark, Arc::clone(&shared)));
+        pods::follow(client, &setup.node, &pods, writer, &shared).await;
+    });
+}

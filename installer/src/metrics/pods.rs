@@ -1,0 +1,77 @@
+//! What is counted of the node's running pods.
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+use super::Labels;
+use crate::pods::repair::Standing;
+
+/// Looks, what they found, and repairs.
+#[derive(Debug)]
+pub struct Pods {
+    /// Pods found without the rules that they had.
+    pub drift: Counter,
+    /// Pods found with rules of another mesh in the place of ours.
+    pub conflicts: Counter,
+    /// How long a look at all pods took.
+    pub check_seconds: Histogram,
+    repairs: Family<Labels, Counter>,
+    pods: Family<Labels, Gauge>,
+}
+
+impl Default for Pods {
+    fn default() -> Self {
+        let this = Self {
+            drift: Counter::default(),
+            conflicts: Counter::default(),
+            // From a millisecond to half a minute.
+            check_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
+            repairs: Family::default(),
+            pods: Family::default(),
+        };
+        for done in [true, false] {
+            drop(this.repairs.get_or_create(&by(done)));
+        }
+        this.stand(&[]);
+        this
+    }
+}
+
+impl Pods {
+    pub(super) fn register(&self, registry: &mut Registry) {
+        registry.register("drift", "Pods found without the rules that they had", self.drift.clone());
+        registry.register(
+            "conflicts",
+            "Pods found with another mesh's rules in the place of ours",
+            self.conflicts.clone(),
+        );
+        registry.register(
+            "check_seconds",
+            "Time that a look at all pods of the node took",
+            self.check_seconds.clone(),
+        );
+        registry.register("repairs", "Repairs of pods, by how they ended", self.repairs.clone());
+        registry.register("pods", "Pods of this node, as last seen", self.pods.clone());
+    }
+
+    /// A repair ended.
+    pub fn repaired(&self, done: bool) {
+        self.repairs.get_or_create(&by(done)).inc();
+    }
+
+    /// How many pods there are, by how they stand.
+    pub fn stand(&self, standings: &[Standing]) {
+        for standing in Standing::ALL {
+            let count = standings.iter().filter(|found| **found == standing).count();
+            let gauge = self.pods.get_or_create(&vec![("state", standing.as_str())]);
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+}
+
+fn by(done: bool) -> Labels {
+    vec![("result", if done { "repaired" } else { "failed" })]
+}

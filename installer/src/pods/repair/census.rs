@@ -1,0 +1,181 @@
+//! Who is to be looked at: the runtime's pods, and those that only their state tells of.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
+use sluice_shared::cni::Request;
+use sluice_shared::entry::Entry;
+use sluice_shared::state::{State, Store};
+
+use super::judge::{self, Judged};
+use super::look::Target;
+use super::memory::Memories;
+use super::mend::newest;
+use super::sandbox::{Runtime, Sandbox};
+use crate::event::PodName;
+use crate::files::conflist::{Conf, Kind};
+use crate::files::look::look;
+use crate::runtime::ready::Question;
+
+/// A pod as young as this may be in the middle of its ADD.
+const YOUNG: Duration = Duration::from_secs(2);
+
+/// The pods of a node.
+#[derive(Debug, Default)]
+pub(super) struct Census {
+    /// Those that are to have rules.
+    pub(super) targets: Vec<Target>,
+    /// The others, by container id.
+    pub(super) others: Vec<(String, PodName, Judged)>,
+    /// Some were too young to be judged.
+    pub(super) young: bool,
+}
+
+/// By what they are judged.
+pub(super) struct Rules<'a> {
+    /// The entry of the conflist.
+    pub(super) entry: Entry,
+    /// The CNI network that a DEL will name.
+    pub(super) network: String,
+    /// Runtime handlers that do not heed nftables.
+    pub(super) handlers: &'a [String],
+}
+
+impl<'a> Rules<'a> {
+    /// From the entry that counts now, and the file that it stands in.
+    pub(super) fn new(question: &Question, handlers: &'a [String]) -> Self {
+        // It was judged before it came here.
+        let entry = Request::parse(question.entry.as_bytes()).map(|request| Entry::parse_leniently(&request));
+        let used = look(&question.conf_dir, &question.entry).used;
+        let name = used.and_then(|file| {
+            let text = file.text.ok()?;
+            Some(Conf::parse(&text, Kind::of(&file.name)).ok()?.name)
+        });
+        Self { entry: entry.unwrap_or_default(), network: name.unwrap_or_default(), handlers }
+    }
+}
+
+impl Census {
+    /// Takes it. `list`: the runtime's, if it answers.
+    pub(super) async fn take(
+        list: Option<&(Runtime, Vec<Sandbox>)>,
+        store: &Store,
+        rules: &Rules<'_>,
+        memories: &mut Memories,
+    ) -> Self {
+        let mut census = Self::default();
+        let mut states: BTreeMap<String, Vec<State>> = BTreeMap::new();
+        for state in store.all() {
+            states.entry(state.container_id.clone()).or_default().push(state);
+        }
+        let (runtime, list) = list.map_or((None, &[][..]), |(runtime, list)| (Some(runtime), list));
+        for sandbox in list {
+            let state = newest(states.remove(&sandbox.id).unwrap_or_default().into_iter());
+            match state {
+                // One that is being stopped is left to its DEL.
+                _ if !sandbox.ready => {}
+                Some(state) => census.add_known(state, &sandbox.handler, rules),
+                None => census.add_unknown(runtime, sandbox, rules, memories).await,
+            }
+        }
+        // Pods that the runtime does not know, or that nobody tells of. A namespace by a process' number may be
+        // another's by now: only a runtime that calls its pod ready vouches for it.
+        let rest = states.into_values().filter_map(|states| newest(states.into_iter()));
+        for state in rest.filter(|state| !state.netns.starts_with("/proc")) {
+            census.add_known(state, "", rules);
+        }
+        census
+    }
+
+    /// Every pod's container id.
+    pub(super) fn ids(&self) -> HashSet<String> {
+        let targets = self.targets.iter().map(|target| target.id.clone());
+        targets.chain(self.others.iter().map(|(id, ..)| id.clone())).collect()
+    }
+
+    /// A pod that had its ADD.
+    fn add_known(&mut self, state: State, handler: &str, rules: &Rules<'_>) {
+        let pod =
+            PodName { namespace: state.namespace.clone(), name: state.pod.clone(), uid: state.uid.clone() };
+        match judge::sandboxed(judge::by_state(&state), handler, rules.handlers) {
+            Judged::Hold(wanted) => self.targets.push(Target {
+                id: state.container_id.clone(),
+                pod,
+                netns: state.netns.clone(),
+                network: state.network.clone(),
+                ifname: state.ifname.clone(),
+                first_address: state.first_address,
+                wanted: *wanted,
+                state: Some(state),
+            }),
+            judged => self.others.push((state.container_id, pod, judged)),
+        }
+    }
+
+    /// A pod that had none, or one that passed it by.
+    async fn add_unknown(
+        &mut self,
+        runtime: Option<&Runtime>,
+        sandbox: &Sandbox,
+        rules: &Rules<'_>,
+        memories: &mut Memories,
+    ) {
+        let judged = judge::by_annotations(sandbox, None, &rules.entry);
+        let judged = judge::sandboxed(judged, &sandbox.handler, rules.handlers);
+        if matches!(judged, Judged::Passed(_) | Judged::NotSupported(_)) {
+            return self.others.push((sandbox.id.clone(), sandbox.pod.clone(), judged));
+        }
+        if sandbox.age < YOUNG {
+            self.young = true;
+            return;
+        }
+        let memory = memories.of(&sandbox.id);
+        if let (None, Some(runtime)) = (&memory.details, runtime) {
+            memory.details = runtime.details(&sandbox.id).await.map(|(details, _)| details);
+        }
+        // It went in the meantime, or the runtime is busy: the next round will tell.
+        let Some(details) = memory.details.clone() else { return };
+        let judged = match (judge::by_annotations(sandbox, Some(&details), &rules.entry), details.netns) {
+            (Judged::Hold(wanted), Some(netns)) => {
+                return self.targets.push(Target {
+                    id: sandbox.id.clone(),
+                    pod: sandbox.pod.clone(),
+                    netns,
+                    network: rules.network.clone(),
+                    ifname: details.ifname,
+                    first_address: details.first_address,
+                    state: None,
+                    wanted: *wanted,
+                });
+            }
+            (Judged::Hold(_), None) => {
+                Judged::Refused("the runtime does not tell where its network namespace is".to_owned())
+            }
+            (judged, _) => judged,
+        };
+        self.others.push((sandbox.id.clone(), sandbox.pod.clone(), judged));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::folders::Host;
+
+    #[test]
+    fn the_network_is_that_of_the_file_in_use_and_the_entry_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = r#"{"cniVersion":"1.0.0","name":"pods","plugins":[{"type":"bridge"}]}"#;
+        std::fs::write(folder.path().join("10-a.conflist"), text).unwrap();
+        let question = Question {
+            conf_dir: folder.path().to_owned(),
+            binary: "/none".into(),
+            entry: r#"{"type":"sluice","excludeNamespaces":["kube-system"]}"#.to_owned(),
+            runtime: None,
+            host: Host::default(),
+        };
+        let rules = Rules::new(&question, &[]);
+        assert_eq!(rules.network, "pods");
+        assert_eq!(rules.entry.exclude_namespaces, ["kube-system"]);
+    }
+}

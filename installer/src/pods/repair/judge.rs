@@ -1,0 +1,144 @@
+//! What a pod is to be held to. Pure.
+
+use sluice_shared::dialect::{self, Decision};
+use sluice_shared::entry::Entry;
+use sluice_shared::redirect::Redirect;
+use sluice_shared::state::State;
+
+use super::sandbox::{Details, Sandbox};
+
+/// What is to be done about a pod.
+#[derive(Clone, Debug)]
+pub enum Judged {
+    /// Its namespace is to hold these rules.
+    Hold(Box<Wanted>),
+    /// Nothing; why.
+    Passed(String),
+    /// Nothing, though it asks: its network is the node's.
+    HostNetwork,
+    /// It asks for something that cannot be; why.
+    Refused(String),
+    /// Its sandbox does not heed nftables.
+    NotSupported(String),
+}
+
+/// The rules that a pod is to have.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// What to divert.
+    pub redirect: Redirect,
+    /// Whose annotations said so.
+    pub dialect: String,
+    /// The digest of the rules that its ADD made, if it had one.
+    pub digest: Option<String>,
+}
+
+/// A pod that had its ADD is held to what that was asked, whatever the entry says now.
+#[must_use]
+pub fn by_state(state: &State) -> Judged {
+    match state.redirect() {
+        Ok(redirect) => Judged::Hold(Box::new(Wanted {
+            redirect,
+            dialect: state.dialect.clone(),
+            digest: Some(state.digest.clone()),
+        })),
+        Err(error) => Judged::Passed(format!("its state was written by version {}: {error}", state.version)),
+    }
+}
+
+/// A pod that had none is held to its annotations. `details` are needed only where this is not [`Judged::Passed`]
+/// without them.
+#[must_use]
+pub fn by_annotations(sandbox: &Sandbox, details: Option<&Details>, entry: &Entry) -> Judged {
+    let namespace = &sandbox.pod.namespace;
+    if entry.exclude_namespaces.contains(namespace) {
+        return Judged::Passed("its namespace is in excludeNamespaces".to_owned());
+    }
+    let pod = dialect::Pod {
+        annotations: &sandbox.annotations,
+        namespace,
+        first_address: details.and_then(|details| details.first_address),
+    };
+    match dialect::decide(&pod, &entry.config) {
+        Ok(Decision::Leave(reason)) => Judged::Passed(reason.to_string()),
+        _ if details.is_some_and(|details| details.host_network) => Judged::HostNetwork,
+        Ok(Decision::Divert { dialect, redirect, .. }) => Judged::Hold(Box::new(Wanted {
+            redirect: *redirect,
+            dialect: dialect.name().to_owned(),
+            digest: None,
+        })),
+        Err(refusal) => Judged::Refused(refusal.to_string()),
+    }
+}
+
+/// The same for a pod whose RuntimeClass is one of `handlers`: whatever it asks for is not to be had.
+#[must_use]
+pub fn sandboxed(judged: Judged, handler: &str, handlers: &[String]) -> Judged {
+    let known = |known: &String| {
+        let rest = handler.strip_prefix(known.as_str()).filter(|_| !known.is_empty());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    };
+    match judged {
+        Judged::Hold(_) if handlers.iter().any(known) => Judged::NotSupported(format!(
+            "it asks for a redirect, but its runtime handler {handler} does not heed nftables in the pod's namespace: \
+             nothing of it is diverted; run it under another RuntimeClass, or without the mesh"
+        )),
+        judged => judged,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(annotations: &[(&str, &str)]) -> Sandbox {
+        Sandbox {
+            annotations: annotations
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect(),
+            ..Sandbox::default()
+        }
+    }
+
+    const MESHED: [(&str, &str); 2] = [("linkerd.io/proxy-version", "x"), ("linkerd.io/inject", "enabled")];
+
+    #[test]
+    fn a_pod_without_mesh_is_passed_and_one_with_is_held() {
+        let entry = Entry::default();
+        assert!(matches!(by_annotations(&pod(&[]), None, &entry), Judged::Passed(_)));
+        let Judged::Hold(wanted) = by_annotations(&pod(&MESHED), None, &entry) else { panic!() };
+        assert_eq!(wanted.dialect, "linkerd");
+    }
+
+    #[test]
+    fn an_excluded_namespace_and_the_nodes_network_are_passed() {
+        let mut sandbox = pod(&MESHED);
+        let host = Details { host_network: true, ..Details::default() };
+        assert!(matches!(by_annotations(&sandbox, Some(&host), &Entry::default()), Judged::HostNetwork));
+        sandbox.pod.namespace = "kube-system".to_owned();
+        let entry = Entry { exclude_namespaces: vec!["kube-system".to_owned()], ..Entry::default() };
+        assert!(matches!(by_annotations(&sandbox, None, &entry), Judged::Passed(_)));
+    }
+
+    #[test]
+    fn a_broken_annotation_is_refused_by_name() {
+        let broken = pod(&[MESHED[0], ("config.linkerd.io/skip-inbound-ports", "many")]);
+        let Judged::Refused(why) = by_annotations(&broken, None, &Entry::default()) else { panic!() };
+        assert!(why.contains("skip-inbound-ports"), "{why}");
+    }
+
+    #[test]
+    fn handlers_count_by_their_first_word_and_only_for_pods_that_ask() {
+        let handlers = ["kata".to_owned(), "runsc".to_owned(), String::new()];
+        let held = || by_annotations(&pod(&MESHED), None, &Entry::default());
+        for (handler, heeded) in
+            [("kata", false), ("kata-qemu", false), ("runsc", false), ("", true), ("katana", true)]
+        {
+            let judged = sandboxed(held(), handler, &handlers);
+            assert_eq!(matches!(judged, Judged::Hold(_)), heeded, "{handler}");
+        }
+        let passed = sandboxed(Judged::Passed(String::new()), "kata", &handlers);
+        assert!(matches!(passed, Judged::Passed(_)));
+    }
+}

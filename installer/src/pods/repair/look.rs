@@ -1,0 +1,104 @@
+//! Looks into a pod's namespace. Nothing is changed, and no socket stays behind: it would keep a dead pod's
+//! namespace alive.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use sluice_shared::cni::Code;
+use sluice_shared::net::netns::{self, Identity, Netns};
+use sluice_shared::program;
+use sluice_shared::state::State;
+
+use super::foreign;
+use super::judge::Wanted;
+use crate::event::PodName;
+use crate::pods::sweep::sees_processes;
+
+/// How long one pod may take.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A pod, where it is, and what its namespace is to hold.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The container id of its CNI calls.
+    pub id: String,
+    /// Whose it is.
+    pub pod: PodName,
+    /// The file that stands for its namespace.
+    pub netns: PathBuf,
+    /// The CNI network that its DEL will name.
+    pub network: String,
+    /// The interface.
+    pub ifname: String,
+    /// The first address that it got.
+    pub first_address: Option<IpAddr>,
+    /// What its ADD left, if there was one.
+    pub state: Option<State>,
+    /// The rules.
+    pub wanted: Wanted,
+}
+
+/// What is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// What there should be, at this generation of the namespace's rules.
+    Good(u32),
+    /// Something else, or nothing; what.
+    Differs(String),
+    /// Nothing as it should be, but rules of another mesh; whose.
+    Foreign(String),
+    /// The namespace is no more.
+    Gone,
+    /// The folder with the namespaces is not in sight from here.
+    Unseen,
+    /// It is the node's own namespace.
+    Node,
+    /// Nobody can tell; why.
+    Failed(String),
+}
+
+/// The namespaces that are never entered: this program's, and that of the node's first process where it is in sight.
+#[must_use]
+pub fn nodes_own() -> Vec<Identity> {
+    let all = [Netns::current(), Netns::open("/proc/1/ns/net")];
+    all.into_iter().flatten().map(|netns| netns.identity()).collect()
+}
+
+/// A pod's namespace, which is not the node's own.
+pub(super) fn open(path: &Path, nodes_own: &[Identity]) -> Result<Netns, Found> {
+    if path.starts_with("/proc") && !sees_processes() {
+        return Err(Found::Failed(format!(
+            "{} names a process of the node, which is not in sight from here: hostPID is needed",
+            path.display()
+        )));
+    }
+    match Netns::open(path) {
+        Ok(netns) if nodes_own.contains(&netns.identity()) => Err(Found::Node),
+        Ok(netns) => Ok(netns),
+        Err(netns::Error::Missing(_)) if path.parent().is_some_and(Path::is_dir) => Err(Found::Gone),
+        Err(netns::Error::Missing(_)) => Err(Found::Unseen),
+        // containerd takes the mount away before the file.
+        Err(netns::Error::Other(_)) => Err(Found::Gone),
+        Err(error) => Err(Found::Failed(error.to_string())),
+    }
+}
+
+/// Looks; `last` is the generation at which it was good.
+#[must_use]
+pub fn look(target: &Target, last: Option<u32>, nodes_own: &[Identity]) -> Found {
+    let netns = match open(&target.netns, nodes_own) {
+        Ok(netns) => netns,
+        Err(found) => return found,
+    };
+    let (redirect, made) = (&target.wanted.redirect, target.wanted.digest.as_deref());
+    match program::check_since(last, made, redirect, &netns, Instant::now() + PATIENCE) {
+        Ok(generation) => Found::Good(generation),
+        Err(error) if error.code == Code::Differs => match foreign::find(&netns) {
+            Ok(Some(whose)) => Found::Foreign(whose),
+            Ok(None) => Found::Differs(error.msg),
+            Err(why) => Found::Failed(why),
+        },
+        Err(error) => Found::Failed(error.msg),
+    }
+}

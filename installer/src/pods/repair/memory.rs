@@ -1,0 +1,121 @@
+//! What is remembered of a pod from one round to the next.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use super::sandbox::Details;
+
+/// The longest wait after repairs that failed.
+const LONGEST: Duration = Duration::from_secs(300);
+
+/// How a pod stands: a label of the metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Standing {
+    /// Its rules are in place.
+    Diverted,
+    /// It is to have none.
+    Passed,
+    /// It is to have rules and has not.
+    Unrepaired,
+}
+
+impl Standing {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Diverted, Self::Passed, Self::Unrepaired];
+
+    /// For metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Diverted => "diverted",
+            Self::Passed => "passed",
+            Self::Unrepaired => "unrepaired",
+        }
+    }
+}
+
+/// One pod's.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// The runtime's, asked once.
+    pub details: Option<Details>,
+    /// The generation of its rules when they were last compared and right.
+    pub good: Option<u32>,
+    /// It had its rules once, by its state or by our own eyes.
+    pub had: bool,
+    /// What was found and counted, and is not yet mended.
+    pub broken: bool,
+    told: BTreeSet<String>,
+    failures: u32,
+    wait: Option<Instant>,
+}
+
+impl Memory {
+    /// Whether this has not been told of this pod yet; it is from now on.
+    pub fn fresh(&mut self, what: &str) -> bool {
+        self.told.insert(what.to_owned())
+    }
+
+    /// Whether a repair may be tried.
+    #[must_use]
+    pub fn may_try(&self, now: Instant) -> bool {
+        self.wait.is_none_or(|wait| wait <= now)
+    }
+
+    /// A repair failed: the next try comes later than this one did.
+    pub fn failed(&mut self, now: Instant, interval: Duration) {
+        let wait = interval.saturating_mul(1 << self.failures.min(10)).min(LONGEST);
+        self.failures += 1;
+        self.wait = Some(now + wait);
+    }
+
+    /// Its rules are in place.
+    pub fn is_good(&mut self, generation: Option<u32>) {
+        (self.good, self.had, self.broken) = (generation, true, false);
+        (self.failures, self.wait) = (0, None);
+    }
+}
+
+/// All pods', by container id.
+#[derive(Debug, Default)]
+pub struct Memories(HashMap<String, Memory>);
+
+impl Memories {
+    /// A pod's, new if need be.
+    pub fn of(&mut self, id: &str) -> &mut Memory {
+        self.0.entry(id.to_owned()).or_default()
+    }
+
+    /// Forgets pods that are gone.
+    pub fn keep(&mut self, ids: &HashSet<String>) {
+        self.0.retain(|id, _| ids.contains(id));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_told_once_and_another_once_more() {
+        let mut memory = Memory::default();
+        assert!(memory.fresh("a"));
+        assert!(!memory.fresh("a"));
+        assert!(memory.fresh("b"));
+    }
+
+    #[test]
+    fn repairs_that_fail_are_tried_less_and_less_often_but_for_ever() {
+        let (mut memory, now, interval) = (Memory::default(), Instant::now(), Duration::from_secs(10));
+        let mut last = Duration::ZERO;
+        for _ in 0..40 {
+            memory.failed(now, interval);
+            let wait = memory.wait.unwrap() - now;
+            assert!(wait >= last && wait <= LONGEST && !memory.may_try(now));
+            last = wait;
+        }
+        assert_eq!(last, LONGEST);
+        memory.is_good(Some(1));
+        assert!(memory.may_try(now));
+    }
+}

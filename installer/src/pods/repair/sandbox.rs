@@ -1,0 +1,230 @@
+//! The pods of this node, as the runtime tells: no Kubernetes is asked.
+//!
+//! The list has what the kubelet passed at creation, annotations too: what ADD was asked, or would have been. Where a
+//! pod's namespace is stands in the verbose status alone, a JSON text that containerd and CRI-O write alike as far as it is
+//! read here. It is asked for once per pod, and only for pods that it matters for.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use serde::Deserialize;
+
+use crate::event::PodName;
+use crate::runtime::cri::Client;
+use crate::runtime::cri::messages::{
+    ListPodSandboxRequest, PodSandbox, PodSandboxStatusRequest, PodSandboxStatusResponse,
+};
+
+/// How long the runtime may take for one answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// `NamespaceOption.network`: the node's.
+const NODE: i32 = 2;
+
+/// A pod in the runtime's list.
+#[derive(Clone, Debug, Default)]
+pub struct Sandbox {
+    /// The container id of its CNI calls.
+    pub id: String,
+    /// Whose it is.
+    pub pod: PodName,
+    /// It runs, and is not being stopped.
+    pub ready: bool,
+    /// How long it has been there.
+    pub age: Duration,
+    /// The kubelet's, as they were when it was made.
+    pub annotations: BTreeMap<String, String>,
+    /// Its RuntimeClass' handler; empty for the default.
+    pub handler: String,
+}
+
+/// What only the verbose status tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Details {
+    /// Its network is the node's.
+    pub host_network: bool,
+    /// The file that stands for its namespace.
+    pub netns: Option<PathBuf>,
+    /// The interface that CNI gave it.
+    pub ifname: String,
+    /// The first address of that.
+    pub first_address: Option<IpAddr>,
+}
+
+/// A runtime that answered.
+#[derive(Debug)]
+pub struct Runtime(Client);
+
+impl Runtime {
+    /// Connects, anew for each round: the runtime may have been restarted.
+    ///
+    /// # Errors
+    /// One line: why not.
+    pub async fn connect(socket: &Path) -> Result<Self, String> {
+        let connected = tokio::time::timeout(PATIENCE, Client::connect(socket)).await;
+        let client = connected.map_err(|_| "no answer".to_owned()).and_then(|client| {
+            client.map_err(|error| {
+                let mut cause: &dyn std::error::Error = &error;
+                while let Some(source) = cause.source() {
+                    cause = source;
+                }
+                cause.to_string()
+            })
+        });
+        let client = client.map_err(|why| format!("the runtime at {}: {why}", socket.display()))?;
+        Ok(Self(client.within(PATIENCE)))
+    }
+
+    /// All pods, ready or not.
+    ///
+    /// # Errors
+    /// The runtime's words.
+    pub async fn list(&self) -> Result<Vec<Sandbox>, String> {
+        let list = self.0.list_pod_sandbox(ListPodSandboxRequest::default());
+        let list = tokio::time::timeout(PATIENCE, list).await.map_err(|_| "no answer in 5 s".to_owned())?;
+        let list = list.map_err(|status| format!("the runtime's list of pods: {}", status.message()))?;
+        Ok(list.items.into_iter().map(Sandbox::from).collect())
+    }
+
+    /// One pod's details and whether it is ready; `None` if it is gone.
+    pub async fn details(&self, id: &str) -> Option<(Details, bool)> {
+        let request = PodSandboxStatusRequest { pod_sandbox_id: id.to_owned(), verbose: true };
+        let answer = tokio::time::timeout(PATIENCE, self.0.pod_sandbox_status(request)).await.ok()?.ok()?;
+        let ready = answer.status.as_ref().is_some_and(|status| status.state == 0);
+        Some((Details::from(&answer), ready))
+    }
+}
+
+impl From<PodSandbox> for Sandbox {
+    fn from(sandbox: PodSandbox) -> Self {
+        let metadata = sandbox.metadata.unwrap_or_default();
+        let created = Duration::from_nanos(sandbox.created_at.try_into().unwrap_or_default());
+        Self {
+            id: sandbox.id,
+            pod: PodName { namespace: metadata.namespace, name: metadata.name, uid: metadata.uid },
+            ready: sandbox.state == 0,
+            // A clock that jumped makes it old: nothing may wait for ever.
+            age: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH + created).unwrap_or(Duration::MAX),
+            annotations: sandbox.annotations.into_iter().collect(),
+            handler: sandbox.runtime_handler,
+        }
+    }
+}
+
+impl From<&PodSandboxStatusResponse> for Details {
+    fn from(answer: &PodSandboxStatusResponse) -> Self {
+        let info = answer.info.get("info").map(|text| serde_json::from_str::<Info>(text));
+        let info = info.and_then(Result::ok).unwrap_or_default();
+        let status = answer.status.clone().unwrap_or_default();
+        let mode = |options: crate::runtime::cri::messages::NamespaceOption| options.network == NODE;
+        let namespaces = info.runtime_spec.unwrap_or_default().linux.unwrap_or_default().namespaces;
+        let network = namespaces.unwrap_or_default().into_iter().find(|found| found.r#type == "network");
+        let netns = network.and_then(|found| found.path).filter(|path| path.is_absolute());
+        // containerd keeps the addresses in the order of the result, as ADD saw them; `ip` is its favourite.
+        let interfaces = info.cni_result.unwrap_or_default().interfaces.unwrap_or_default();
+        let inside = interfaces.into_iter().filter(|(name, found)| name != "lo" && !found.sandbox.is_empty());
+        let (ifname, interface) = inside.min_by(|a, b| a.0.cmp(&b.0)).unwrap_or_default();
+        let addresses = interface.ip_configs.unwrap_or_default().into_iter().map(|config| config.ip);
+        let told = status.network.unwrap_or_default();
+        let mut addresses = addresses
+            .chain(std::iter::once(told.ip))
+            .chain(told.additional_ips.into_iter().map(|address| address.ip));
+        Self {
+            host_network: status.linux.and_then(|linux| linux.namespaces?.options).is_some_and(mode),
+            netns,
+            ifname: if ifname.is_empty() { "eth0".to_owned() } else { ifname },
+            first_address: addresses.find_map(|address| address.parse().ok()),
+        }
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Info {
+    runtime_spec: Option<Spec>,
+    cni_result: Option<CniResult>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Spec {
+    linux: Option<Linux>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Linux {
+    namespaces: Option<Vec<Namespace>>,
+}
+
+#[derive(Deserialize)]
+struct Namespace {
+    r#type: String,
+    path: Option<PathBuf>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct CniResult {
+    interfaces: Option<HashMap<String, Interface>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Interface {
+    #[serde(rename = "IPConfigs")]
+    ip_configs: Option<Vec<IpConfig>>,
+    sandbox: String,
+}
+
+#[derive(Deserialize)]
+struct IpConfig {
+    #[serde(rename = "IP")]
+    ip: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::cri::messages::*;
+
+    fn read(info: &str, ip: &str) -> Details {
+        let network = PodSandboxNetworkStatus { ip: ip.to_owned(), additional_ips: Vec::new() };
+        Details::from(&PodSandboxStatusResponse {
+            status: Some(PodSandboxStatus { network: Some(network), ..Default::default() }),
+            info: HashMap::from([("info".to_owned(), info.to_owned())]),
+        })
+    }
+
+    #[test]
+    fn what_containerd_tells_is_read_the_results_own_order_of_addresses_first() {
+        let details = read(
+            r#"{"pid":106,"runtimeSpec":{"linux":{"namespaces":[{"type":"pid"},
+                {"type":"network","path":"/var/run/netns/cni-1"}]}},
+                "cniResult":{"Interfaces":{"cni0":{"IPConfigs":null,"Sandbox":""},
+                "eth0":{"IPConfigs":[{"IP":"fd00::2","Gateway":""},{"IP":"10.0.0.2","Gateway":"10.0.0.1"}],
+                "Sandbox":"/var/run/netns/cni-1"},"lo":{"IPConfigs":[{"IP":"127.0.0.1"}],"Sandbox":"/x"}}}}"#,
+            "10.0.0.2",
+        );
+        assert_eq!(details.netns.unwrap(), Path::new("/var/run/netns/cni-1"));
+        assert_eq!((details.ifname.as_str(), details.host_network), ("eth0", false));
+        assert_eq!(details.first_address, "fd00::2".parse().ok());
+    }
+
+    #[test]
+    fn without_a_cni_result_the_status_tells_the_address() {
+        let details = read(
+            r#"{"runtimeSpec":{"linux":{"namespaces":[{"type":"network","path":"/var/run/netns/1"}]}}}"#,
+            "10.0.0.3",
+        );
+        assert_eq!((details.ifname.as_str(), details.first_address), ("eth0", "10.0.0.3".parse().ok()));
+    }
+
+    #[test]
+    fn a_pod_on_the_nodes_network_has_no_namespace_to_enter() {
+        let host = r#"{"runtimeSpec":{"linux":{"namespaces":[{"type":"pid"}]}},"cniResult":null}"#;
+        assert_eq!(read(host, "").netns, None);
+        assert_eq!(read("no JSON", "").netns, None);
+    }
+}

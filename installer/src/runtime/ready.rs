@@ -1,0 +1,120 @@
+//! Whether the runtime really has our plugin loaded.
+
+use std::path::{Path, PathBuf};
+
+use crate::files::conflist::OURS;
+use crate::files::look::look;
+use crate::options::Options;
+use crate::problem::{Problem, Topic};
+use crate::runtime::cri::cni::Cni;
+use crate::runtime::cri::networks;
+use crate::runtime::folders::{self, Host};
+use crate::runtime::told::{Told, ask};
+
+/// What is asked about.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// The runtime's folder of configurations.
+    pub conf_dir: PathBuf,
+    /// The plugin in the runtime's folder.
+    pub binary: PathBuf,
+    /// Our entry.
+    pub entry: String,
+    /// The runtime's CRI socket, if it may be asked.
+    pub runtime: Option<PathBuf>,
+    /// What the node calls these folders.
+    pub host: Host,
+}
+
+impl Question {
+    /// About what the flags say, with this entry.
+    #[must_use]
+    pub fn new(options: &Options, entry: String) -> Self {
+        Self {
+            conf_dir: options.conf_dir.clone(),
+            binary: options.bin_dir.join(OURS),
+            entry,
+            runtime: options.runtime_endpoint.clone(),
+            host: Host { conf_dir: options.host_conf_dir.clone(), bin_dir: options.host_bin_dir.clone() },
+        }
+    }
+}
+
+/// The answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Readiness {
+    /// It is loaded.
+    pub ready: bool,
+    /// The entry stands in the file, whatever the runtime made of it.
+    pub written: bool,
+    /// The runtime was asked and did not answer.
+    pub silent: bool,
+    /// One line: by what we know, or why not.
+    pub text: String,
+    /// Where the runtime looks, if it tells.
+    pub cni: Option<Cni>,
+    /// What of that is not as it should be.
+    pub problems: Vec<Problem>,
+}
+
+/// Looks at the file, and asks the runtime.
+pub async fn check(question: &Question) -> Readiness {
+    let told = match &question.runtime {
+        Some(runtime) => Some(ask(runtime).await),
+        None => None,
+    };
+    let silent = matches!(told, Some(Err(_)));
+    let cni = told.as_ref().and_then(|told| told.as_ref().ok()?.cni.clone());
+    let bin_dir = question.binary.parent().unwrap_or(&question.binary);
+    let compare = |cni| folders::compare(cni, &question.conf_dir, bin_dir, &question.host);
+    let problems = cni.as_ref().map_or_else(Vec::new, compare);
+    // Whatever stands in a folder that the runtime does not read counts for nothing.
+    let elsewhere = problems.iter().find(|problem| problem.topic == Topic::OtherFolder);
+    let (ready, written, text) = match elsewhere {
+        Some(elsewhere) => (false, false, elsewhere.text.clone()),
+        None => judge(question, told),
+    };
+    Readiness { ready, written, silent, text, cni, problems }
+}
+
+/// Ready, written, and why.
+fn judge(question: &Question, told: Option<Result<Told, String>>) -> (bool, bool, String) {
+    let Question { conf_dir, binary, .. } = question;
+    let look = look(conf_dir, &question.entry);
+    let file = look.used.map(|file| conf_dir.join(file.name)).unwrap_or_default();
+    if !look.present {
+        let first = look.problems.into_iter().next().map(|problem| problem.text);
+        let missing = || format!("the entry of sluice is not in {}", file.display());
+        return (false, false, first.unwrap_or_else(missing));
+    }
+    if !binary.is_file() {
+        let text = format!("{} names sluice, but {} is missing", file.display(), binary.display());
+        return (false, true, text);
+    }
+    let written = format!("sluice stands in {}", file.display());
+    let networks = match told {
+        None => return (true, true, written),
+        Some(Err(why)) => return (false, true, why),
+        Some(Ok(told)) => told.networks,
+    };
+    // Where it tells nothing about plugins, the file is what we know.
+    let Some(networks) = networks else {
+        return (true, true, format!("{written}; the runtime does not tell what it has loaded"));
+    };
+    match networks::default(&networks) {
+        Some(types) if types.iter().any(|found| found == OURS) => {
+            (true, true, format!("the runtime has loaded {}", types.join(", ")))
+        }
+        Some(types) => (false, true, format!("the runtime has loaded {} only", types.join(", "))),
+        None => (false, true, "the runtime has no pod network loaded".to_owned()),
+    }
+}
+
+/// Whether any network of the runtime still has our plugin; `None` where it does not tell.
+///
+/// # Errors
+/// One line: it does not answer.
+pub async fn still_loaded(runtime: &Path) -> Result<Option<bool>, String> {
+    let networks = ask(runtime).await?.networks;
+    Ok(networks.map(|networks| networks.iter().flatten().any(|found| found == OURS)))
+}
