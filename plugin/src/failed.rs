@@ -7,7 +7,6 @@ use sluice_shared::dialect::{self, Pod};
 use sluice_shared::entry::Entry;
 use sluice_shared::failure::{Failure, Failures};
 
-
 /// Writes it. It cannot make the call any worse.
 pub(crate) fn remember(call: &Call, request: &Request<'_>, error: &Error) {
     let entry = Entry::parse_leniently(request);
