@@ -34,13 +34,16 @@ pub(crate) fn measure(ground: &Ground, report: &mut Report) {
 
 fn row(ground: &Ground, kind: Kind) -> Vec<String> {
     let plugin = Plugin::new();
+    // What earlier sections left tells of pods that are gone, under names that these get again.
+    let state = ground.memory().join("sluice");
+    let _ = std::fs::remove_dir_all(&state);
     let pods: Vec<Pod> = (0..PODS).map(|_| ground.pod()).collect();
     for pod in &pods {
         let request = kind.request(&plugin, pod, ground.memory(), ground.disk());
         Call::plugin(&ground.sluice, "ADD", request).time();
     }
     let mut place = Place::with("10-flannel.conflist", LIST).flag("check-interval", "1");
-    place.state = ground.memory().join("sluice");
+    place.state = state;
     let running = place.run();
     let looks = |least: f64| {
         wait_for("a look", 60, || match running.get("/metrics") {
