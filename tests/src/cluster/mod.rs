@@ -9,15 +9,19 @@ mod dns;
 mod files;
 mod identity;
 mod kubectl;
+mod meshed;
 mod network;
 mod plane;
 mod program;
+mod sandbox;
 mod sluice;
 mod worker;
 
 pub use kubectl::wait_until;
+pub use meshed::{MESHED, OUTBOUND, OUTSIDE};
 pub use plane::Plane;
 pub use program::Program;
+pub use sandbox::Sandbox;
 pub use sluice::{RELEASE, chart, image as sluice_image, ready_with_sluice};
 pub use worker::Worker;
 

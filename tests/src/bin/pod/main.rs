@@ -5,12 +5,13 @@
 #![allow(clippy::print_stdout, clippy::indexing_slicing, clippy::disallowed_methods, missing_docs)]
 
 mod dns;
+mod first;
 mod http;
 
 use std::time::Duration;
 
-const USAGE: &str = "pod pause | app PORT NAME | get ADDRESS:PORT PATH | serve-dns ADDRESS:PORT ANSWER [UPSTREAM] | \
-                     resolve udp|tcp SERVER:PORT NAME";
+const USAGE: &str = "pod pause | app PORT NAME | get ADDRESS:PORT PATH | first PORT ADDRESS:PORT | \
+                     serve-dns ADDRESS:PORT ANSWER [UPSTREAM] | resolve udp|tcp SERVER:PORT NAME";
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -21,6 +22,7 @@ fn main() {
         },
         ["app", port, name] => http::serve(port, name),
         ["get", address, path] => http::get(address, path),
+        ["first", port, address] => first::connect(port, address),
         ["serve-dns", address, answer] => dns::serve(address, answer, None),
         ["serve-dns", address, answer, upstream] => dns::serve(address, answer, Some(upstream)),
         ["resolve", transport, server, name] => dns::resolve(transport, server, name),
