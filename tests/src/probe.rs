@@ -146,12 +146,8 @@ impl Probe {
         let mut line = String::new();
         if self.udp {
             let socket = UdpSocket::from(socket.try_clone()?);
-            socket.set_read_timeout(Some(self.patience))?;
             socket.connect(self.to)?;
-            socket.send(b"who?")?;
-            let mut buffer = [0; 512];
-            let count = socket.recv(&mut buffer)?;
-            line.push_str(&String::from_utf8_lossy(&buffer[..count]));
+            line.push_str(&self.ask_by_datagrams(&socket)?);
         } else {
             socket.connect_timeout(&self.to.into(), self.patience)?;
             let stream = TcpStream::from(socket.try_clone()?);
@@ -160,6 +156,25 @@ impl Probe {
         }
         line.parse()
             .map_err(|()| std::io::Error::new(ErrorKind::ConnectionReset, format!("closed after {line:?}")))
+    }
+
+    /// A datagram may get lost on a busy machine, as a resolver knows: it is sent again, twice.
+    fn ask_by_datagrams(&self, socket: &UdpSocket) -> std::io::Result<String> {
+        const TRIES: u32 = 3;
+        socket.set_read_timeout(Some(self.patience / TRIES))?;
+        let mut buffer = [0; 512];
+        let mut answer = Err(ErrorKind::TimedOut.into());
+        for _ in 0..TRIES {
+            socket.send(b"who?")?;
+            answer = socket.recv(&mut buffer);
+            if !answer
+                .as_ref()
+                .is_err_and(|error| matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock))
+            {
+                break;
+            }
+        }
+        Ok(String::from_utf8_lossy(buffer.get(..answer?).unwrap_or_default()).into_owned())
     }
 }
 

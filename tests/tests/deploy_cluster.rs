@@ -6,22 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 use sluice_tests::cluster::{Cluster, RELEASE, Worker, ready_with_sluice, shared, wait_until};
-use sluice_tests::installer::types;
-
-/// The types in the conflist that the node's runtime uses.
-fn chain(worker: &Worker) -> Vec<String> {
-    let mut files: Vec<_> = std::fs::read_dir(worker.conf_dir())
-        .unwrap()
-        .map(|file| file.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|end| end == "conflist" || end == "conf"))
-        .collect();
-    files.sort();
-    types(&std::fs::read_to_string(files.first().expect("a conflist")).unwrap())
-}
-
-fn has_entry(worker: &Worker) -> bool {
-    chain(worker).last().is_some_and(|last| last == "sluice")
-}
 
 #[test]
 fn helm_puts_it_on_every_node_upgrades_without_a_gap_and_takes_it_off_every_node() {
@@ -36,7 +20,7 @@ fn helm_puts_it_on_every_node_upgrades_without_a_gap_and_takes_it_off_every_node
     };
     install(&[]);
     for worker in &cluster.workers {
-        assert!(has_entry(worker), "{}: {:?}", worker.name(), chain(worker));
+        assert!(worker.has_entry(), "{}: {:?}", worker.name(), worker.chain());
         metrics_are_scraped_from_the_cluster(cluster, worker);
     }
     the_account_changes_nothing_of_a_node_but_our_taint(cluster);
@@ -45,7 +29,7 @@ fn helm_puts_it_on_every_node_upgrades_without_a_gap_and_takes_it_off_every_node
     std::thread::scope(|scope| {
         let watch = scope.spawn(|| {
             while !over.load(Ordering::Relaxed) {
-                assert!(cluster.workers.iter().all(has_entry), "a gap while upgrading");
+                assert!(cluster.workers.iter().all(Worker::has_entry), "a gap while upgrading");
             }
         });
         install(&["--set", "podAnnotations.upgraded=yes"]);
@@ -56,15 +40,14 @@ fn helm_puts_it_on_every_node_upgrades_without_a_gap_and_takes_it_off_every_node
     uninstall(cluster);
     // The mark of that uninstall is not obeyed by a new installation, though its revision is 1 again.
     install(&[]);
-    assert!(cluster.workers.iter().all(has_entry));
+    assert!(cluster.workers.iter().all(Worker::has_entry));
     uninstall(cluster);
 }
 
 fn uninstall(cluster: &Cluster) {
-    let said = cluster.helm(&["uninstall", RELEASE, "-n", RELEASE, "--timeout=5m"]);
-    said.unwrap_or_else(|error| panic!("{error}\n{}", pods(cluster)));
+    cluster.uninstall_sluice().unwrap_or_else(|error| panic!("{error}\n{}", pods(cluster)));
     for worker in &cluster.workers {
-        assert!(!has_entry(worker), "{}: {:?}", worker.name(), chain(worker));
+        assert!(!worker.has_entry(), "{}: {:?}", worker.name(), worker.chain());
         assert!(worker.bin_dir().join("sluice").is_file(), "{}: pods from before need it", worker.name());
     }
     let label = format!("app.kubernetes.io/instance={RELEASE}");
@@ -89,11 +72,7 @@ fn pods(cluster: &Cluster) -> String {
 
 fn metrics_are_scraped_from_the_cluster(cluster: &Cluster, worker: &Worker) {
     let from = cluster.workers.iter().find(|other| other.name() != worker.name()).unwrap();
-    let talk = format!(
-        "exec 3<>/dev/tcp/{}/9810 && printf 'GET /metrics HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n' >&3 && cat <&3",
-        worker.address()
-    );
-    let text = from.run(&["bash", "-c", &talk]);
+    let text = from.get(&format!("{}:9810", worker.address()), "/metrics").unwrap();
     assert!(text.contains("sluice_ready 1"), "{text}");
 }
 

@@ -9,9 +9,8 @@ use super::{Cluster, Worker, wait_until};
 use crate::installer;
 use crate::runtime::containerd::plugins;
 use crate::runtime::node::Daemon;
-use crate::runtime::pod::netns;
 use crate::runtime::tools::sluice;
-use sluice_node::runtime::cri::messages::{ListPodSandboxRequest, PodSandboxStatusRequest, StatusRequest};
+use sluice_node::runtime::cri::messages::StatusRequest;
 
 impl Worker {
     /// Starts `sluice-node run`, with no API client; and where it logs.
@@ -40,19 +39,7 @@ impl Worker {
 
     /// The network namespace of a pod that runs, a path inside the node.
     pub fn netns(&self, namespace: &str, pod: &str) -> String {
-        let of = |metadata: &_| {
-            let sluice_node::runtime::cri::messages::PodSandboxMetadata { name, namespace: found, .. } =
-                metadata;
-            name == pod && found == namespace
-        };
-        let status = self.cri(async |cri| {
-            let pods = cri.list_pod_sandbox(ListPodSandboxRequest::default()).await?.items;
-            let ready =
-                pods.into_iter().find(|found| found.state == 0 && found.metadata.as_ref().is_some_and(of));
-            let id = ready.unwrap_or_else(|| panic!("no sandbox of {namespace}/{pod}")).id;
-            cri.pod_sandbox_status(PodSandboxStatusRequest { pod_sandbox_id: id, verbose: true }).await
-        });
-        netns(&status.unwrap().info["info"])
+        self.sandbox_of(namespace, pod).netns
     }
 
     /// nft's view of a pod; what the counters have counted is left out.

@@ -81,6 +81,11 @@ impl Cluster {
         self.kubectl(&["describe", "pod", pod, "-n", namespace]).unwrap_or_else(|error| error)
     }
 
+    /// All pods and events of a namespace, for a test that gives up.
+    pub fn pods_and_events(&self, namespace: &str) -> String {
+        self.kubectl(&["get", "pods,events", "-n", namespace, "-o", "wide"]).unwrap_or_else(|error| error)
+    }
+
     /// The messages of a pod's events, one a line, oldest first.
     pub fn events_of(&self, namespace: &str, pod: &str) -> String {
         let selector = format!("involvedObject.name={pod}");

@@ -6,11 +6,13 @@
 
 mod ask;
 mod dns;
+mod first;
 mod http;
 
 use std::time::Duration;
 
-const USAGE: &str = "pod pause | app PORT NAME | get ADDRESS:PORT PATH | ask SECONDS AT-A-TIME tcp|udp:ADDRESS:PORT... | serve-dns ADDRESS:PORT ANSWER [UPSTREAM] | \
+const USAGE: &str = "pod pause | app PORT NAME | get ADDRESS:PORT PATH | first PORT ADDRESS:PORT | \
+                     ask SECONDS AT-A-TIME tcp|udp:ADDRESS:PORT... | serve-dns ADDRESS:PORT ANSWER [UPSTREAM] | \
                      resolve udp|tcp SERVER:PORT NAME";
 
 fn main() {
@@ -23,6 +25,7 @@ fn main() {
         ["app", port, name] => ask::serve(port, name).and_then(|()| http::serve(port, name)),
         ["get", address, path] => http::get(address, path),
         ["ask", seconds, at_a_time, targets @ ..] => ask::all(seconds, at_a_time, targets),
+        ["first", port, address] => first::connect(port, address),
         ["serve-dns", address, answer] => dns::serve(address, answer, None),
         ["serve-dns", address, answer, upstream] => dns::serve(address, answer, Some(upstream)),
         ["resolve", transport, server, name] => dns::resolve(transport, server, name),
