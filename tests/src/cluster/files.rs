@@ -23,6 +23,15 @@ pub(super) fn containerd() -> String {
     CONTAINERD.replace("@IMAGE@", image::NAME).replace("@RUNC@", &runc.display().to_string())
 }
 
+/// The same beside that one: its own folders and socket, the node's CNI folders.
+pub(super) fn second_containerd() -> String {
+    let own = containerd()
+        .replace("/var/lib/containerd", "/var/lib/second")
+        .replace("/run/containerd/", "/run/second/");
+    own.replace("\"/run/containerd\"", "\"/run/second\"")
+        + "[plugins.\"io.containerd.nri.v1.nri\"]\ndisable = true\n"
+}
+
 // restrict_oom_score_adj: where the machine lacks CAP_SYS_RESOURCE, runc could not start anything otherwise.
 const CONTAINERD: &str = r#"version = 3
 root = "/var/lib/containerd"

@@ -25,7 +25,7 @@ pub use kubectl::wait_until;
 pub use meshed::{MESHED, OUTBOUND, OUTSIDE};
 pub use plane::Plane;
 pub use program::Program;
-pub use sandbox::Sandbox;
+pub use sandbox::{Sandbox, Second};
 pub use sidecar::add_sidecar;
 pub use sluice::{RELEASE, chart, image as sluice_image, ready_with_sluice};
 pub use worker::Worker;
@@ -116,6 +116,12 @@ impl Cluster {
             cluster.kubectl(&["get", "serviceaccount", "default", "-n", "default"])
         });
         cluster
+    }
+
+    /// A second containerd on every node, with the pods' image.
+    pub fn second_containerds(&self) -> Vec<Second<'_>> {
+        let archive = image::archive(self.plane.dir());
+        self.workers.iter().map(|worker| worker.second_containerd(&archive)).collect()
     }
 
     /// Waits until every node is Ready.

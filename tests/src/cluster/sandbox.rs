@@ -1,10 +1,13 @@
-//! Pods that the runtime makes by itself, as the kubelet asks it to, but without a Kubernetes that knows of them.
+//! Pods as the kubelet asks a runtime for them, but without a Kubernetes that knows of them.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use super::Worker;
 use super::meshed::{OUTBOUND, OUTSIDE};
+use super::worker::socket;
+use super::{Program, Worker};
+use crate::runtime::containerd::cri;
 use crate::runtime::pod::netns;
 use crate::runtime::tools::pod_program;
 use sluice_node::runtime::cri::Answer;
@@ -20,9 +23,22 @@ pub struct Sandbox<'a> {
     /// Its network namespace, a path on the node.
     pub netns: String,
     worker: &'a Worker,
+    socket: PathBuf,
 }
 
-impl Worker {
+/// A containerd beside a node's own: a kubelet would end pods that it did not ask for, while others judge them.
+pub struct Second<'a> {
+    pub(super) worker: &'a Worker,
+    pub(super) socket: PathBuf,
+    pub(super) _daemon: Program,
+}
+
+impl Second<'_> {
+    /// The node.
+    pub fn worker(&self) -> &Worker {
+        self.worker
+    }
+
     /// RunPodSandbox: CNI ADD is part of it.
     pub fn sandbox(&self, name: &str, annotations: &[(&str, &str)]) -> Answer<Sandbox<'_>> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -38,29 +54,32 @@ impl Worker {
             ..Default::default()
         };
         let request = RunPodSandboxRequest { config: Some(config), runtime_handler: String::new() };
-        let id = self.cri(async |cri| cri.within(DEADLINE).run_pod_sandbox(request).await)?.pod_sandbox_id;
-        let netns = self.netns_of(&id)?;
-        Ok(Sandbox { id, netns, worker: self })
+        let id = cri(&self.socket, async |cri| cri.within(DEADLINE).run_pod_sandbox(request).await)?
+            .pod_sandbox_id;
+        Sandbox::of(self.worker, self.socket.clone(), id)
     }
+}
 
-    /// The running pod of this name that the kubelet had made.
+impl Worker {
+    /// The running pod of this name that the kubelet has made.
     pub fn sandbox_of(&self, namespace: &str, pod: &str) -> Sandbox<'_> {
         let all = self.cri(async |cri| cri.list_pod_sandbox(ListPodSandboxRequest::default()).await).unwrap();
         let ours = |metadata: &PodSandboxMetadata| metadata.name == pod && metadata.namespace == namespace;
         let found =
             all.items.into_iter().find(|found| found.state == 0 && found.metadata.as_ref().is_some_and(ours));
         let id = found.unwrap_or_else(|| panic!("no sandbox of {namespace}/{pod}")).id;
-        Sandbox { netns: self.netns_of(&id).unwrap(), id, worker: self }
-    }
-
-    fn netns_of(&self, id: &str) -> Answer<String> {
-        let request = PodSandboxStatusRequest { pod_sandbox_id: id.into(), verbose: true };
-        let status = self.cri(async |cri| cri.pod_sandbox_status(request).await)?;
-        Ok(netns(status.info.get("info").map_or("null", String::as_str)))
+        Sandbox::of(self, socket(&self.node), id).unwrap()
     }
 }
 
-impl Sandbox<'_> {
+impl<'a> Sandbox<'a> {
+    fn of(worker: &'a Worker, socket: PathBuf, id: String) -> Answer<Self> {
+        let request = PodSandboxStatusRequest { pod_sandbox_id: id.clone(), verbose: true };
+        let status = cri(&socket, async |cri| cri.pod_sandbox_status(request).await)?;
+        let netns = netns(status.info.get("info").map_or("null", String::as_str));
+        Ok(Self { id, netns, worker, socket })
+    }
+
     /// A connection made in it that must arrive where its proxy would be; why not, if it does not.
     pub fn first_connection(&self) -> Result<(), String> {
         let mut connect = self.worker.enter("nsenter");
@@ -79,20 +98,13 @@ impl Sandbox<'_> {
         self.worker.run(&["nsenter", &netns, "nft", "delete", "table", "inet", "sluice"]);
     }
 
-    /// Whether it still runs: a kubelet ends pods that it did not ask for.
-    pub fn runs(&self) -> bool {
-        let request = PodSandboxStatusRequest { pod_sandbox_id: self.id.clone(), ..Default::default() };
-        let status = self.worker.cri(async |cri| cri.pod_sandbox_status(request).await);
-        status.ok().and_then(|answer| answer.status).is_some_and(|status| status.state == 0)
-    }
-
     /// StopPodSandbox and RemovePodSandbox: CNI DEL is part of both.
     pub fn end(self) -> Answer<()> {
         let (stop, remove) = (
             StopPodSandboxRequest { pod_sandbox_id: self.id.clone() },
             RemovePodSandboxRequest { pod_sandbox_id: self.id },
         );
-        self.worker.cri(async |cri| {
+        cri(&self.socket, async |cri| {
             let cri = cri.within(DEADLINE);
             cri.stop_pod_sandbox(stop).await?;
             cri.remove_pod_sandbox(remove).await?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::plane::Plane;
 use super::program::Program;
+use super::sandbox::Second;
 use super::{Options, files, identity, network};
 use crate::runtime::containerd::cri;
 use crate::runtime::node::{Daemon, Node};
@@ -22,7 +23,7 @@ pub struct Worker {
     pub proxy: Program,
     name: String,
     number: u8,
-    node: Arc<Node>,
+    pub(super) node: Arc<Node>,
 }
 
 impl Worker {
@@ -141,9 +142,38 @@ impl Worker {
 
     /// Loads an image from a docker archive; containers want `imagePullPolicy: Never`.
     pub fn import_image(&self, archive: &std::path::Path) {
+        self.import_to("/run/containerd/containerd.sock", archive);
+    }
+
+    /// Starts a second containerd, which no kubelet knows: whoever makes pods there ends them. It has the node's CNI folders.
+    pub fn second_containerd(&self, image: &std::path::Path) -> Second<'_> {
+        let config = self.path("second.toml");
+        std::fs::write(&config, files::second_containerd()).unwrap();
+        let socket = self.path("/run/second/containerd.sock");
+        let asks = socket.clone();
+        let args = vec!["--config".into(), config.display().to_string()];
+        let daemon =
+            Program::start_until(&self.node, "containerd", "containerd", args, move |_| version(&asks));
+        self.import_to("/run/second/containerd.sock", image);
+        Second { worker: self, socket, _daemon: daemon }
+    }
+
+    fn import_to(&self, socket: &str, archive: &std::path::Path) {
         let ctr = folder("containerd").join("ctr");
         let mut import = self.enter(&ctr.display().to_string());
-        import.args(["-n", "k8s.io", "images", "import", "--local", "--snapshotter", "native"]).arg(archive);
+        import
+            .args([
+                "--address",
+                socket,
+                "-n",
+                "k8s.io",
+                "images",
+                "import",
+                "--local",
+                "--snapshotter",
+                "native",
+            ])
+            .arg(archive);
         run(&mut import);
     }
 
@@ -153,12 +183,16 @@ impl Worker {
     }
 }
 
-fn socket(node: &Node) -> PathBuf {
+pub(super) fn socket(node: &Node) -> PathBuf {
     node.dir().join("run/containerd/containerd.sock")
 }
 
 /// containerd does. A kubelet ends where it does not.
 fn answers(node: &Node) -> Result<(), String> {
-    let version = cri(&socket(node), async |cri| cri.version(Default::default()).await);
+    version(&socket(node))
+}
+
+fn version(socket: &std::path::Path) -> Result<(), String> {
+    let version = cri(socket, async |cri| cri.version(Default::default()).await);
     version.map(drop).map_err(|error| error.to_string())
 }
