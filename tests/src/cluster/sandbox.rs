@@ -20,6 +20,8 @@ const DEADLINE: Duration = Duration::from_secs(120);
 pub struct Sandbox<'a> {
     /// The runtime's id of it.
     pub id: String,
+    /// Its UID in the API.
+    pub uid: String,
     /// Its network namespace, a path on the node.
     pub netns: String,
     worker: &'a Worker,
@@ -77,7 +79,8 @@ impl<'a> Sandbox<'a> {
         let request = PodSandboxStatusRequest { pod_sandbox_id: id.clone(), verbose: true };
         let status = cri(&socket, async |cri| cri.pod_sandbox_status(request).await)?;
         let netns = netns(status.info.get("info").map_or("null", String::as_str));
-        Ok(Self { id, netns, worker, socket })
+        let uid = status.status.and_then(|status| status.metadata).unwrap_or_default().uid;
+        Ok(Self { id, uid, netns, worker, socket })
     }
 
     /// A connection made in it that must arrive where its proxy would be; why not, if it does not.
