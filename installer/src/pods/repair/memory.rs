@@ -45,6 +45,8 @@ pub struct Memory {
     pub had: bool,
     /// What was found and counted, and is not yet mended.
     pub broken: bool,
+    /// It was found with neither state nor table.
+    pub bare: bool,
     told: BTreeSet<String>,
     failures: u32,
     wait: Option<Instant>,
@@ -71,7 +73,7 @@ impl Memory {
 
     /// Its rules are in place.
     pub fn is_good(&mut self, generation: Option<u32>) {
-        (self.good, self.had, self.broken) = (generation, true, false);
+        (self.good, self.had, self.broken, self.bare) = (generation, true, false, false);
         (self.failures, self.wait) = (0, None);
     }
 }
