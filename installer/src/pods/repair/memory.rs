@@ -94,6 +94,26 @@ impl Memories {
     }
 }
 
+/// Something wrong that lasts: news when it begins or becomes another.
+#[derive(Debug, Default)]
+pub struct Trouble {
+    told: Option<String>,
+    now: Option<String>,
+}
+
+impl Trouble {
+    /// It is there in this round.
+    pub fn add(&mut self, why: String) {
+        self.now = Some(why);
+    }
+
+    /// A round is over: what is to be told.
+    pub fn news(&mut self) -> Option<&str> {
+        let before = std::mem::replace(&mut self.told, self.now.take());
+        self.told.as_deref().filter(|why| before.as_deref() != Some(why))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,5 +139,16 @@ mod tests {
         assert_eq!(last, LONGEST);
         memory.is_good(Some(1));
         assert!(memory.may_try(now));
+    }
+
+    #[test]
+    fn trouble_is_news_when_it_begins_and_when_it_becomes_another() {
+        let mut trouble = Trouble::default();
+        let mut round = |why: Option<&str>| {
+            why.into_iter().for_each(|why| trouble.add(why.to_owned()));
+            trouble.news().is_some()
+        };
+        let news = [Some("a"), Some("a"), Some("b"), None, Some("b")].map(&mut round);
+        assert_eq!(news, [true, false, true, false, true]);
     }
 }

@@ -10,7 +10,7 @@ use super::Mode;
 use super::census::{Census, Rules, States, states};
 use super::judge::{Judged, Refusal};
 use super::look::{Found, Target, look, nodes_own};
-use super::memory::{Memories, Standing};
+use super::memory::{Memories, Standing, Trouble};
 use super::mend::{Mended, adopt, mend};
 use super::sandbox::{Runtime, Sandbox};
 use crate::event::{About, PodName, Reason};
@@ -29,28 +29,6 @@ pub(super) struct Rounds {
     blind: Trouble,
     /// Why state could not be written the last time.
     unwritten: Trouble,
-}
-
-/// Something wrong that lasts: said when it begins or becomes another.
-#[derive(Default)]
-struct Trouble {
-    said: Option<String>,
-    now: Option<String>,
-}
-
-impl Trouble {
-    fn add(&mut self, why: String) {
-        self.now = Some(why);
-    }
-
-    /// A round is over.
-    fn say(&mut self) {
-        let now = self.now.take();
-        if let Some(why) = now.as_ref().filter(|why| self.said.as_ref() != Some(why)) {
-            tracing::warn!("{why}");
-        }
-        self.said = now;
-    }
 }
 
 impl Rounds {
@@ -95,8 +73,11 @@ impl Rounds {
         }
         self.shared.metrics.pods.stand(&standings);
         self.listed |= list.is_some();
-        self.blind.say();
-        self.unwritten.say();
+        for trouble in [&mut self.blind, &mut self.unwritten] {
+            if let Some(why) = trouble.news() {
+                tracing::warn!("{why}");
+            }
+        }
     }
 
     /// The runtime's pods, or why there are none; `None` where nobody is to be asked.
@@ -268,5 +249,58 @@ impl Rounds {
             self.shared.events.tell(About::Pod(pod), reason, text);
         }
         fresh
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use sluice_shared::entry::Entry;
+
+    use super::*;
+    use crate::event::Events;
+    use crate::options::Cli;
+    use crate::pods::repair::judge::by_annotations;
+    use crate::runtime::ready::Question;
+
+    fn rounds(folder: &Path) -> Rounds {
+        let options =
+            Cli::parse_from(["sluice-node", "run", "--state-dir", folder.to_str().unwrap()]).options;
+        let question = Question::new(&options, "{}".to_owned());
+        Rounds::new(Arc::new(Shared::new(question, Events::to_log())), options)
+    }
+
+    /// A pod that asks for a redirect, without state, whose namespace is gone: who tries to mend it finds nobody.
+    fn bare(folder: &Path) -> Target {
+        let annotations = [("linkerd.io/proxy-version".to_owned(), "x".to_owned())].into();
+        let sandbox = Sandbox { annotations, ..Sandbox::default() };
+        let Judged::Hold(wanted) = by_annotations(&sandbox, None, &Entry::default()) else { panic!() };
+        Target {
+            id: "1".to_owned(),
+            pod: PodName::default(),
+            netns: folder.join("netns"),
+            network: "pods".to_owned(),
+            ifname: "eth0".to_owned(),
+            first_address: None,
+            state: None,
+            wanted: *wanted,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_pod_with_neither_state_nor_table_is_mended_when_found_so_twice_or_there_first_of_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut rounds, target) = (rounds(folder.path()), bare(folder.path()));
+        let tried = async |rounds: &mut Rounds| {
+            rounds.differs(None, target.clone(), "no table".to_owned()).await.is_none()
+        };
+        rounds.listed = true;
+        assert!(!tried(&mut rounds).await, "it may be ending");
+        assert!(tried(&mut rounds).await, "it is not");
+        rounds.memories.of("1").is_good(None);
+        assert!(!tried(&mut rounds).await, "each time anew");
+        rounds.memories = Memories::default();
+        rounds.listed = false;
+        assert!(tried(&mut rounds).await, "it ran before us");
     }
 }
