@@ -109,6 +109,8 @@ fn what_is_not_ours_to_mend_is_told_once_and_left_as_it_is() {
     assert_eq!(after, before);
     assert_eq!(node.runtime.node.run(words(&["nft", "list", "ruleset"])), nodes_own);
     assert_eq!(node.metric("sluice_conflicts_total"), 4.0);
+    assert_eq!(node.metric("sluice_refusals_total{reason=\"annotations\"}"), 1.0);
+    assert_eq!(node.metric("sluice_refusals_total{reason=\"sandbox\"}"), 1.0);
     assert_eq!(node.metric("sluice_repairs_total{result=\"repaired\"}"), 0.0);
     assert_eq!(node.runtime.attachments(), Vec::<String>::new());
     let log = node.log();
@@ -148,6 +150,44 @@ fn a_pod_with_both_meshes_rules_is_a_migration_and_nobody_hears_of_it() {
     assert_eq!(node.metric("sluice_pods{state=\"diverted\"}"), 1.0);
     assert!(!node.log().contains("default/both"), "{}", node.log());
     pod.remove().unwrap();
+}
+
+#[test]
+fn a_table_that_went_with_its_state_is_mended_all_the_same() {
+    let Some(node) = Watched::without_us(Release::Current) else { return };
+    let _daemon = node.start(&[]);
+    node.wait_for_ready();
+    let pod = Spec::new("web").annotated(MESHED).run(&node.runtime);
+    node.wait_until("a look", || node.metric("sluice_pods{state=\"diverted\"}") == 1.0);
+    let whole = node.rules(&pod.netns);
+    let state = format!("/run/sluice/attachments/pods@{}@eth0.json", pod.id);
+    node.runtime.node.run(words(&["rm", &state]));
+    node.inside(&pod.netns, &["nft", "delete", "table", "inet", "sluice"]);
+    node.wait_until("the table", || node.rules(&pod.netns) == whole);
+    node.wait_until("the state", || !node.runtime.attachments().is_empty());
+    pod.remove().unwrap();
+    assert_eq!(node.runtime.attachments(), Vec::<String>::new());
+}
+
+#[test]
+fn state_that_cannot_be_written_is_said_once_and_written_when_it_can() {
+    let Some(node) = Watched::without_us(Release::Current) else { return };
+    let pods = ["one", "two"].map(|name| Spec::new(name).annotated(MESHED).run(&node.runtime));
+    node.runtime.node.run(words(&["sh", "-c", "mkdir -p /run/sluice && touch /run/sluice/attachments"]));
+    let _daemon = node.start(&[]);
+    node.wait_until("their rules", || node.metric("sluice_pods{state=\"diverted\"}") == 2.0);
+    node.wait_for_rounds();
+    assert_eq!(
+        node.log().matches("the state of repaired pods cannot be written").count(),
+        1,
+        "{}",
+        node.log()
+    );
+    node.runtime.node.run(words(&["rm", "/run/sluice/attachments"]));
+    node.wait_until("their state", || node.runtime.attachments().len() == 2);
+    for pod in pods {
+        pod.remove().unwrap();
+    }
 }
 
 #[test]
@@ -226,6 +266,9 @@ fn after_uninstall_no_pod_is_mended() {
     let pod = Spec::new("web").annotated(MESHED).run(&node.runtime);
     node.wait_until("a look", || node.metric("sluice_pods{state=\"diverted\"}") == 1.0);
     node.uninstall();
+    node.wait_until("no count of who is not looked at", || {
+        node.metric("sluice_pods{state=\"diverted\"}") == 0.0
+    });
     node.inside(&pod.netns, &["nft", "delete", "table", "inet", "sluice"]);
     std::thread::sleep(std::time::Duration::from_secs(4));
     assert!(!node.rules(&pod.netns).contains(OURS));

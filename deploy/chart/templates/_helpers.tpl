@@ -110,6 +110,11 @@ helm.sh/hook-weight: {{ . | quote }}
 helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 {{- end }}
 
+{{/* Whether anybody but the node can scrape; empty: no. */}}
+{{- define "sluice.scrapeable" -}}
+{{- if not (or (hasPrefix "127." .Values.metrics.host) (eq .Values.metrics.host "[::1]")) }}yes{{ end }}
+{{- end }}
+
 {{/* What is done about running pods; YAML takes a bare on or off for a boolean. */}}
 {{- define "sluice.repair" -}}
 {{- get (dict "true" "on" "false" "off") (toString .Values.repair.mode) | default .Values.repair.mode }}

@@ -7,7 +7,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 use super::Labels;
-use crate::pods::repair::Standing;
+use crate::pods::repair::{Refusal, Standing};
 
 /// Looks, what they found, and repairs.
 #[derive(Debug)]
@@ -19,6 +19,7 @@ pub struct Pods {
     /// How long a look at all pods took.
     pub check_seconds: Histogram,
     repairs: Family<Labels, Counter>,
+    refusals: Family<Labels, Counter>,
     pods: Family<Labels, Gauge>,
 }
 
@@ -30,10 +31,14 @@ impl Default for Pods {
             // From a millisecond to half a minute.
             check_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
             repairs: Family::default(),
+            refusals: Family::default(),
             pods: Family::default(),
         };
         for done in [true, false] {
             drop(this.repairs.get_or_create(&by(done)));
+        }
+        for refusal in Refusal::ALL {
+            drop(this.refusals.get_or_create(&of(refusal)));
         }
         this.stand(&[]);
         this
@@ -54,12 +59,22 @@ impl Pods {
             self.check_seconds.clone(),
         );
         registry.register("repairs", "Repairs of pods, by how they ended", self.repairs.clone());
+        registry.register(
+            "refusals",
+            "Pods told that they cannot be diverted, by what stands in the way",
+            self.refusals.clone(),
+        );
         registry.register("pods", "Pods of this node, as last seen", self.pods.clone());
     }
 
     /// A repair ended.
     pub fn repaired(&self, done: bool) {
         self.repairs.get_or_create(&by(done)).inc();
+    }
+
+    /// A pod was told that it cannot be diverted.
+    pub fn refused(&self, refusal: Refusal) {
+        self.refusals.get_or_create(&of(refusal)).inc();
     }
 
     /// How many pods there are, by how they stand.
@@ -70,6 +85,10 @@ impl Pods {
             gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
         }
     }
+}
+
+fn of(refusal: Refusal) -> Labels {
+    vec![("reason", refusal.as_str())]
 }
 
 fn by(done: bool) -> Labels {

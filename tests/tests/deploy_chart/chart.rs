@@ -206,6 +206,20 @@ fn probes_ask_the_address_that_is_listened_on() {
 }
 
 #[test]
+fn nobody_is_sent_to_metrics_that_only_the_node_reaches() {
+    need!(here());
+    for (host, reached) in [("", true), ("0.0.0.0", true), ("127.0.0.1", false), ("[::1]", false)] {
+        let host = format!("metrics.host={host}");
+        let all = objects(&["--set-string", &host]);
+        let annotations = &object(&all, "DaemonSet", "sluice")["spec"]["template"]["metadata"]["annotations"];
+        assert_eq!(annotations["prometheus.io/scrape"] == "true", reached, "{host}");
+        assert_eq!(all.iter().any(|one| one["kind"] == "Service"), reached, "{host}");
+        let monitored = template(&["--set-string", &host, "--set", "metrics.podMonitor=true"]);
+        assert_eq!(monitored.is_ok(), reached, "{host}");
+    }
+}
+
+#[test]
 fn uninstalling_works_on_every_node_before_helm_removes_anything() {
     need!(here());
     let all = objects(&["--set", "nodeSelector.pool=mesh,tolerations=null"]);

@@ -79,16 +79,16 @@ fn what_is_mounted_cannot_hold_a_mount_of_the_node_fast() {
 }
 
 #[test]
-fn the_account_on_nodes_may_read_pods_and_namespaces_patch_nodes_and_write_events() {
+fn the_account_on_nodes_may_watch_pods_patch_nodes_and_create_events_and_nothing_else() {
     need!(here());
     let all = objects(&[]);
     let rules = object(&all, "ClusterRole", "sluice")["rules"].clone();
     assert_eq!(
         rules,
         json!([
-            { "apiGroups": [""], "resources": ["pods", "namespaces"], "verbs": ["get", "list", "watch"] },
+            { "apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"] },
             { "apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "patch"] },
-            { "apiGroups": ["", "events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"] },
+            { "apiGroups": [""], "resources": ["events"], "verbs": ["create"] },
         ])
     );
     let waiting = object(&all, "Role", "sluice-uninstall")["rules"].clone();

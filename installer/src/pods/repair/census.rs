@@ -7,7 +7,7 @@ use sluice_shared::cni::Request;
 use sluice_shared::entry::Entry;
 use sluice_shared::state::{State, Store};
 
-use super::judge::{self, Judged};
+use super::judge::{self, Judged, Refusal};
 use super::look::Target;
 use super::memory::Memories;
 use super::mend::newest;
@@ -29,29 +29,48 @@ pub(super) struct Census {
     pub(super) others: Vec<(String, PodName, Judged)>,
     /// Some were too young to be judged.
     pub(super) young: bool,
+    /// Those left to the next round, by container id.
+    later: HashSet<String>,
+}
+
+/// What ADD left of each pod, and what that asks for, by container id: of several attachments the one that its rules are of.
+pub(super) type States = BTreeMap<String, (State, Judged)>;
+
+/// Reads them all. A state may be long, and a node may have many.
+pub(super) fn states(store: &Store) -> States {
+    let mut all: BTreeMap<String, Vec<State>> = BTreeMap::new();
+    for state in store.all() {
+        all.entry(state.container_id.clone()).or_default().push(state);
+    }
+    let judged = |(id, states): (String, Vec<State>)| {
+        let state = newest(states.into_iter())?;
+        let judged = judge::by_state(&state);
+        Some((id, (state, judged)))
+    };
+    all.into_iter().filter_map(judged).collect()
 }
 
 /// By what they are judged.
-pub(super) struct Rules<'a> {
+pub(super) struct Rules {
     /// The entry of the conflist.
     pub(super) entry: Entry,
-    /// The CNI network that a DEL will name.
-    pub(super) network: String,
+    /// The CNI network that a DEL will name; `None` while no configuration can be read.
+    pub(super) network: Option<String>,
     /// Runtime handlers that do not heed nftables.
-    pub(super) handlers: &'a [String],
+    pub(super) handlers: Vec<String>,
 }
 
-impl<'a> Rules<'a> {
-    /// From the entry that counts now, and the file that it stands in.
-    pub(super) fn new(question: &Question, handlers: &'a [String]) -> Self {
+impl Rules {
+    /// From the entry that counts now, and the file that it stands in, which is read.
+    pub(super) fn new(question: &Question, handlers: Vec<String>) -> Self {
         // It was judged before it came here.
         let entry = Request::parse(question.entry.as_bytes()).map(|request| Entry::parse_leniently(&request));
         let used = look(&question.conf_dir, &question.entry).used;
-        let name = used.and_then(|file| {
+        let network = used.and_then(|file| {
             let text = file.text.ok()?;
             Some(Conf::parse(&text, Kind::of(&file.name)).ok()?.name)
         });
-        Self { entry: entry.unwrap_or_default(), network: name.unwrap_or_default(), handlers }
+        Self { entry: entry.unwrap_or_default(), network, handlers }
     }
 }
 
@@ -59,30 +78,24 @@ impl Census {
     /// Takes it. `list`: the runtime's, if it answers.
     pub(super) async fn take(
         list: Option<&(Runtime, Vec<Sandbox>)>,
-        store: &Store,
-        rules: &Rules<'_>,
+        mut states: States,
+        rules: &Rules,
         memories: &mut Memories,
     ) -> Self {
         let mut census = Self::default();
-        let mut states: BTreeMap<String, Vec<State>> = BTreeMap::new();
-        for state in store.all() {
-            states.entry(state.container_id.clone()).or_default().push(state);
-        }
         let (runtime, list) = list.map_or((None, &[][..]), |(runtime, list)| (Some(runtime), list));
         for sandbox in list {
-            let state = newest(states.remove(&sandbox.id).unwrap_or_default().into_iter());
-            match state {
+            match states.remove(&sandbox.id) {
                 // One that is being stopped is left to its DEL.
                 _ if !sandbox.ready => {}
-                Some(state) => census.add_known(state, &sandbox.handler, rules),
+                Some(known) => census.add_known(known, &sandbox.handler, rules),
                 None => census.add_unknown(runtime, sandbox, rules, memories).await,
             }
         }
         // Pods that the runtime does not know, or that nobody tells of. A namespace by a process' number may be
         // another's by now: only a runtime that calls its pod ready vouches for it.
-        let rest = states.into_values().filter_map(|states| newest(states.into_iter()));
-        for state in rest.filter(|state| !state.netns.starts_with("/proc")) {
-            census.add_known(state, "", rules);
+        for known in states.into_values().filter(|(state, _)| !state.netns.starts_with("/proc")) {
+            census.add_known(known, "", rules);
         }
         census
     }
@@ -90,14 +103,15 @@ impl Census {
     /// Every pod's container id.
     pub(super) fn ids(&self) -> HashSet<String> {
         let targets = self.targets.iter().map(|target| target.id.clone());
-        targets.chain(self.others.iter().map(|(id, ..)| id.clone())).collect()
+        let others = self.others.iter().map(|(id, ..)| id.clone());
+        targets.chain(others).chain(self.later.iter().cloned()).collect()
     }
 
     /// A pod that had its ADD.
-    fn add_known(&mut self, state: State, handler: &str, rules: &Rules<'_>) {
+    fn add_known(&mut self, (state, judged): (State, Judged), handler: &str, rules: &Rules) {
         let pod =
             PodName { namespace: state.namespace.clone(), name: state.pod.clone(), uid: state.uid.clone() };
-        match judge::sandboxed(judge::by_state(&state), handler, rules.handlers) {
+        match judge::sandboxed(judged, handler, &rules.handlers) {
             Judged::Hold(wanted) => self.targets.push(Target {
                 id: state.container_id.clone(),
                 pod,
@@ -117,16 +131,17 @@ impl Census {
         &mut self,
         runtime: Option<&Runtime>,
         sandbox: &Sandbox,
-        rules: &Rules<'_>,
+        rules: &Rules,
         memories: &mut Memories,
     ) {
         let judged = judge::by_annotations(sandbox, None, &rules.entry);
-        let judged = judge::sandboxed(judged, &sandbox.handler, rules.handlers);
-        if matches!(judged, Judged::Passed(_) | Judged::NotSupported(_)) {
+        let judged = judge::sandboxed(judged, &sandbox.handler, &rules.handlers);
+        if matches!(judged, Judged::Passed(_) | Judged::Refused(Refusal::Sandbox, _)) {
             return self.others.push((sandbox.id.clone(), sandbox.pod.clone(), judged));
         }
         if sandbox.age < YOUNG {
             self.young = true;
+            self.later.insert(sandbox.id.clone());
             return;
         }
         let memory = memories.of(&sandbox.id);
@@ -134,23 +149,33 @@ impl Census {
             memory.details = runtime.details(&sandbox.id).await.map(|(details, _)| details);
         }
         // It went in the meantime, or the runtime is busy: the next round will tell.
-        let Some(details) = memory.details.clone() else { return };
+        let Some(details) = memory.details.clone() else {
+            self.later.insert(sandbox.id.clone());
+            return;
+        };
         let judged = match (judge::by_annotations(sandbox, Some(&details), &rules.entry), details.netns) {
             (Judged::Hold(wanted), Some(netns)) => {
+                // State under another name would be found by no DEL and no GC.
+                let Some(network) = rules.network.clone() else {
+                    self.later.insert(sandbox.id.clone());
+                    return;
+                };
                 return self.targets.push(Target {
                     id: sandbox.id.clone(),
                     pod: sandbox.pod.clone(),
                     netns,
-                    network: rules.network.clone(),
+                    network,
                     ifname: details.ifname,
                     first_address: details.first_address,
                     state: None,
                     wanted: *wanted,
                 });
             }
-            (Judged::Hold(_), None) => {
-                Judged::Refused("the runtime does not tell where its network namespace is".to_owned())
-            }
+            (Judged::Hold(_), None) => Judged::Refused(
+                Refusal::Namespace,
+                "it should be diverted and is not: the runtime does not tell where its network namespace is"
+                    .to_owned(),
+            ),
             (judged, _) => judged,
         };
         self.others.push((sandbox.id.clone(), sandbox.pod.clone(), judged));
@@ -174,8 +199,10 @@ mod tests {
             runtime: None,
             host: Host::default(),
         };
-        let rules = Rules::new(&question, &[]);
-        assert_eq!(rules.network, "pods");
+        let rules = Rules::new(&question, Vec::new());
+        assert_eq!(rules.network.as_deref(), Some("pods"));
         assert_eq!(rules.entry.exclude_namespaces, ["kube-system"]);
+        std::fs::write(folder.path().join("10-a.conflist"), "{").unwrap();
+        assert_eq!(Rules::new(&question, Vec::new()).network, None);
     }
 }

@@ -16,10 +16,40 @@ pub enum Judged {
     Passed(String),
     /// Nothing, though it asks: its network is the node's.
     HostNetwork,
-    /// It asks for something that cannot be; why.
-    Refused(String),
-    /// Its sandbox does not heed nftables.
-    NotSupported(String),
+    /// What it asks for cannot be; what of it, and why.
+    Refused(Refusal, String),
+}
+
+/// What stands in the way: a label of the metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// An annotation that cannot be read, or may not say this.
+    Annotations,
+    /// A sandbox that does not heed nftables.
+    Sandbox,
+    /// State that this version cannot read.
+    State,
+    /// A network namespace that is not told of, or cannot be looked into.
+    Namespace,
+    /// The kernel, which would not have the rules.
+    Kernel,
+}
+
+impl Refusal {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Annotations, Self::Sandbox, Self::State, Self::Namespace, Self::Kernel];
+
+    /// For metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Annotations => "annotations",
+            Self::Sandbox => "sandbox",
+            Self::State => "state",
+            Self::Namespace => "namespace",
+            Self::Kernel => "kernel",
+        }
+    }
 }
 
 /// The rules that a pod is to have.
@@ -42,7 +72,15 @@ pub fn by_state(state: &State) -> Judged {
             dialect: state.dialect.clone(),
             digest: Some(state.digest.clone()),
         })),
-        Err(error) => Judged::Passed(format!("its state was written by version {}: {error}", state.version)),
+        Err(error) => Judged::Refused(
+            Refusal::State,
+            format!(
+                "nobody can tell whether it is diverted: its state was written by version {}, not by {} ({error}); run that \
+                 version here, or restart the pod",
+                state.version,
+                env!("CARGO_PKG_VERSION")
+            ),
+        ),
     }
 }
 
@@ -67,7 +105,9 @@ pub fn by_annotations(sandbox: &Sandbox, details: Option<&Details>, entry: &Entr
             dialect: dialect.name().to_owned(),
             digest: None,
         })),
-        Err(refusal) => Judged::Refused(refusal.to_string()),
+        Err(refusal) => {
+            Judged::Refused(Refusal::Annotations, format!("it should be diverted and is not: {refusal}"))
+        }
     }
 }
 
@@ -79,10 +119,13 @@ pub fn sandboxed(judged: Judged, handler: &str, handlers: &[String]) -> Judged {
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
     };
     match judged {
-        Judged::Hold(_) if handlers.iter().any(known) => Judged::NotSupported(format!(
-            "it asks for a redirect, but its runtime handler {handler} does not heed nftables in the pod's namespace: \
-             nothing of it is diverted; run it under another RuntimeClass, or without the mesh"
-        )),
+        Judged::Hold(_) if handlers.iter().any(known) => Judged::Refused(
+            Refusal::Sandbox,
+            format!(
+                "it asks for a redirect, but its runtime handler {handler} does not heed nftables in the pod's namespace: \
+                 nothing of it is diverted; run it under another RuntimeClass, or without the mesh"
+            ),
+        ),
         judged => judged,
     }
 }
@@ -124,8 +167,25 @@ mod tests {
     #[test]
     fn a_broken_annotation_is_refused_by_name() {
         let broken = pod(&[MESHED[0], ("config.linkerd.io/skip-inbound-ports", "many")]);
-        let Judged::Refused(why) = by_annotations(&broken, None, &Entry::default()) else { panic!() };
+        let Judged::Refused(refusal, why) = by_annotations(&broken, None, &Entry::default()) else {
+            panic!()
+        };
+        assert_eq!(refusal, Refusal::Annotations);
         assert!(why.contains("skip-inbound-ports"), "{why}");
+    }
+
+    #[test]
+    fn state_that_only_another_version_can_read_is_no_reason_to_call_its_pod_passed() {
+        let state = serde_json::json!({
+            "network": "pods", "containerId": "1", "ifname": "eth0", "netns": "/run/netns/1", "namespace": "", "pod": "",
+            "uid": "", "dialect": "sluice", "redirect": [["of-tomorrow", "1", ""]], "firstAddress": null, "digest": "",
+            "version": "99.0.0", "added": 0, "took": 0,
+        });
+        let Judged::Refused(refusal, why) = by_state(&serde_json::from_value(state).unwrap()) else {
+            panic!()
+        };
+        assert_eq!(refusal, Refusal::State);
+        assert!(why.contains("99.0.0") && why.contains("of-tomorrow"), "{why}");
     }
 
     #[test]

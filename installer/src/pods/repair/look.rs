@@ -69,7 +69,7 @@ pub fn nodes_own() -> Vec<Identity> {
 pub(super) fn open(path: &Path, nodes_own: &[Identity]) -> Result<Netns, Found> {
     if path.starts_with("/proc") && !sees_processes() {
         return Err(Found::Failed(format!(
-            "{} names a process of the node, which is not in sight from here: hostPID is needed",
+            "{} names a process of the node, which is not in sight from here: pods of Docker are not looked at from within a container",
             path.display()
         )));
     }

@@ -45,6 +45,8 @@ pub struct Memory {
     pub had: bool,
     /// What was found and counted, and is not yet mended.
     pub broken: bool,
+    /// It was found with neither state nor table.
+    pub bare: bool,
     told: BTreeSet<String>,
     failures: u32,
     wait: Option<Instant>,
@@ -71,7 +73,7 @@ impl Memory {
 
     /// Its rules are in place.
     pub fn is_good(&mut self, generation: Option<u32>) {
-        (self.good, self.had, self.broken) = (generation, true, false);
+        (self.good, self.had, self.broken, self.bare) = (generation, true, false, false);
         (self.failures, self.wait) = (0, None);
     }
 }
@@ -89,6 +91,26 @@ impl Memories {
     /// Forgets pods that are gone.
     pub fn keep(&mut self, ids: &HashSet<String>) {
         self.0.retain(|id, _| ids.contains(id));
+    }
+}
+
+/// Something wrong that lasts: news when it begins or becomes another.
+#[derive(Debug, Default)]
+pub struct Trouble {
+    told: Option<String>,
+    now: Option<String>,
+}
+
+impl Trouble {
+    /// It is there in this round.
+    pub fn add(&mut self, why: String) {
+        self.now = Some(why);
+    }
+
+    /// A round is over: what is to be told.
+    pub fn news(&mut self) -> Option<&str> {
+        let before = std::mem::replace(&mut self.told, self.now.take());
+        self.told.as_deref().filter(|why| before.as_deref() != Some(why))
     }
 }
 
@@ -117,5 +139,16 @@ mod tests {
         assert_eq!(last, LONGEST);
         memory.is_good(Some(1));
         assert!(memory.may_try(now));
+    }
+
+    #[test]
+    fn trouble_is_news_when_it_begins_and_when_it_becomes_another() {
+        let mut trouble = Trouble::default();
+        let mut round = |why: Option<&str>| {
+            why.into_iter().for_each(|why| trouble.add(why.to_owned()));
+            trouble.news().is_some()
+        };
+        let news = [Some("a"), Some("a"), Some("b"), None, Some("b")].map(&mut round);
+        assert_eq!(news, [true, false, true, false, true]);
     }
 }

@@ -15,8 +15,8 @@ use super::look::{Found, PATIENCE, Target, open};
 /// What became of a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mended {
-    /// Its rules are in place.
-    Yes,
+    /// Its rules are in place; why its state is not, if so.
+    Yes(Result<(), String>),
     /// It went, or somebody else was at it: look again.
     Overtaken,
     /// The kernel would not; why.
@@ -43,19 +43,21 @@ pub fn mend(target: &Target, store: &Store, nodes_own: &[Identity]) -> Mended {
         Err(error) => Err(error),
     };
     match done {
-        Ok(done) => {
-            remember(target, &done, store);
-            Mended::Yes
-        }
+        Ok(done) => Mended::Yes(remember(target, &done, store)),
         Err(_) if matches!(open(&target.netns, nodes_own), Err(Found::Gone)) => Mended::Overtaken,
         Err(error) => Mended::No(error.msg),
     }
 }
 
 /// Writes the state that ADD would have, so that DEL, GC and people find the pod.
-pub fn adopt(target: &Target, store: &Store) {
-    if let Ok(digest) = Plan::new(&target.wanted.redirect).digest() {
-        remember(target, &Programmed { what: "adopted", new: false, digest }, store);
+///
+/// # Errors
+/// Why it cannot be written.
+pub fn adopt(target: &Target, store: &Store) -> Result<(), String> {
+    match Plan::new(&target.wanted.redirect).digest() {
+        Ok(digest) => remember(target, &Programmed { what: "adopted", new: false, digest }, store),
+        // The rules are there, so they could be made once.
+        Err(_) => Ok(()),
     }
 }
 
@@ -65,11 +67,11 @@ pub fn newest(states: impl Iterator<Item = State>) -> Option<State> {
     states.max_by(|a, b| (a.added, &a.network, &a.ifname).cmp(&(b.added, &b.network, &b.ifname)))
 }
 
-fn remember(target: &Target, done: &Programmed, store: &Store) {
+fn remember(target: &Target, done: &Programmed, store: &Store) -> Result<(), String> {
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let digest = done.digest.clone();
     let state = match &target.state {
-        Some(state) if state.digest == digest => return,
+        Some(state) if state.digest == digest => return Ok(()),
         Some(state) => State { digest, version, took: 0, ..state.clone() },
         None => State {
             network: target.network.clone(),
@@ -89,7 +91,7 @@ fn remember(target: &Target, done: &Programmed, store: &Store) {
             took: 0,
         },
     };
-    if let Err(error) = store.put(&state) {
-        tracing::warn!("state of {}/{}: {error}", target.pod.namespace, target.pod.name);
-    }
+    store.put(&state).map_err(|error| {
+        format!("the state of repaired pods cannot be written ({error}): DEL and GC will not find them; see to the state folder")
+    })
 }

@@ -32,6 +32,7 @@ use crate::files::mark::Mark;
 use crate::options::Options;
 use crate::shared::Shared;
 
+pub use judge::Refusal;
 pub use memory::Standing;
 use round::Rounds;
 
@@ -68,6 +69,9 @@ pub async fn follow(shared: Arc<Shared>, options: Options) {
         if !mark.is_set() {
             rounds.round().await;
             shared.metrics.pods.check_seconds.observe(start.elapsed().as_secs_f64());
+        } else {
+            // Nobody looks any more: what was seen last is no news.
+            shared.metrics.pods.stand(&[]);
         }
         sleep(BETWEEN.min(interval)).await;
         let _ = timeout(interval.saturating_sub(start.elapsed()), shared.look.notified()).await;

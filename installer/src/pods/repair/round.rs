@@ -7,10 +7,10 @@ use std::time::Instant;
 use sluice_shared::state::Store;
 
 use super::Mode;
-use super::census::{Census, Rules};
-use super::judge::Judged;
+use super::census::{Census, Rules, States, states};
+use super::judge::{Judged, Refusal};
 use super::look::{Found, Target, look, nodes_own};
-use super::memory::{Memories, Standing};
+use super::memory::{Memories, Standing, Trouble};
 use super::mend::{Mended, adopt, mend};
 use super::sandbox::{Runtime, Sandbox};
 use crate::event::{About, PodName, Reason};
@@ -23,22 +23,33 @@ pub(super) struct Rounds {
     options: Options,
     store: Store,
     memories: Memories,
+    /// The runtime has told of its pods before.
+    listed: bool,
     /// Why pods could not be looked at the last time.
-    blind: Option<String>,
+    blind: Trouble,
+    /// Why state could not be written the last time.
+    unwritten: Trouble,
 }
 
 impl Rounds {
     pub(super) fn new(shared: Arc<Shared>, options: Options) -> Self {
         let store = Store::new(&options.state_dir);
-        Self { shared, options, store, memories: Memories::default(), blind: None }
+        let (blind, unwritten) = (Trouble::default(), Trouble::default());
+        Self { shared, options, store, memories: Memories::default(), listed: false, blind, unwritten }
     }
 
     /// Looks at every pod, mends what is to be mended, tells and counts.
     pub(super) async fn round(&mut self) {
-        let (list, mut blind) = self.list().await;
-        let question = self.shared.question();
-        let rules = Rules::new(&question, &self.options.sandboxed_handlers);
-        let census = Census::take(list.as_ref(), &self.store, &rules, &mut self.memories).await;
+        let list = match self.list().await.transpose() {
+            Ok(list) => list,
+            Err(why) => {
+                self.blind.add(format!("{why}; until it answers, only pods with state are looked at"));
+                None
+            }
+        };
+        // Nobody was looked at: better than to take pods for such without state.
+        let Some((rules, states)) = self.read().await else { return };
+        let census = Census::take(list.as_ref(), states, &rules, &mut self.memories).await;
         // A runtime that is away for a moment is no reason to forget what was told of its pods.
         if list.is_some() || self.options.runtime_endpoint.is_none() {
             self.memories.keep(&census.ids());
@@ -52,7 +63,7 @@ impl Rounds {
         for (target, found) in self.look(census.targets).await {
             if found == Found::Unseen {
                 let folder = target.netns.parent().unwrap_or(Path::new("/"));
-                blind = Some(format!(
+                self.blind.add(format!(
                     "{} is not in sight: that folder of the node must be mounted here, with HostToContainer, for \
                      running pods to be looked at",
                     folder.display()
@@ -61,24 +72,31 @@ impl Rounds {
             standings.extend(self.target(runtime, target, found).await);
         }
         self.shared.metrics.pods.stand(&standings);
-        if let Some(why) = blind.as_ref().filter(|why| self.blind.as_ref() != Some(why)) {
-            tracing::warn!("{why}");
+        self.listed |= list.is_some();
+        for trouble in [&mut self.blind, &mut self.unwritten] {
+            if let Some(why) = trouble.news() {
+                tracing::warn!("{why}");
+            }
         }
-        self.blind = blind;
     }
 
-    /// The runtime's pods, or why there are none.
-    async fn list(&self) -> (Option<(Runtime, Vec<Sandbox>)>, Option<String>) {
-        let Some(socket) = &self.options.runtime_endpoint else { return (None, None) };
+    /// The runtime's pods, or why there are none; `None` where nobody is to be asked.
+    async fn list(&self) -> Option<Result<(Runtime, Vec<Sandbox>), String>> {
+        let socket = self.options.runtime_endpoint.as_ref()?;
         let asked = async {
             let runtime = Runtime::connect(socket).await?;
             let list = runtime.list().await?;
-            Ok::<_, String>((runtime, list))
+            Ok((runtime, list))
         };
-        match asked.await {
-            Ok(list) => (Some(list), None),
-            Err(why) => (None, Some(format!("{why}; until it answers, only pods with state are looked at"))),
-        }
+        Some(asked.await)
+    }
+
+    /// What lies in files, on a thread of its own as well.
+    async fn read(&self) -> Option<(Rules, States)> {
+        let (question, store) = (self.shared.question(), self.store.clone());
+        let handlers = self.options.sandboxed_handlers.clone();
+        let read = tokio::task::spawn_blocking(move || (Rules::new(&question, handlers), states(&store)));
+        read.await.ok()
     }
 
     /// Enters every pod, on a thread of its own: this one serves others.
@@ -90,14 +108,25 @@ impl Rounds {
             let nodes_own = nodes_own();
             let look = |(last, target): (Option<u32>, Target)| {
                 let found = look(&target, last, &nodes_own);
-                if matches!(found, Found::Good(_)) && target.state.is_none() && adopts {
-                    adopt(&target, &store);
-                }
-                (target, found)
+                let adopts = matches!(found, Found::Good(_)) && target.state.is_none() && adopts;
+                let adopted = if adopts { adopt(&target, &store) } else { Ok(()) };
+                (target, found, adopted)
             };
-            targets.into_iter().map(look).collect()
+            targets.into_iter().map(look).collect::<Vec<_>>()
         });
-        looked.await.unwrap_or_default()
+        let looked = looked.await.unwrap_or_default().into_iter();
+        let noted = looked.map(|(target, found, adopted)| {
+            self.note(adopted);
+            (target, found)
+        });
+        noted.collect()
+    }
+
+    /// Whether a pod's state could be written.
+    fn note(&mut self, written: Result<(), String>) {
+        if let Err(why) = written {
+            self.unwritten.add(why);
+        }
     }
 
     /// A pod that is not looked at.
@@ -117,12 +146,8 @@ impl Rounds {
                 }
                 Standing::Passed
             }
-            Judged::NotSupported(why) => {
-                self.tell(id, pod, Reason::NotSupported, why);
-                Standing::Unrepaired
-            }
-            Judged::Refused(why) => {
-                self.tell(id, pod, Reason::NotRepaired, format!("it should be diverted and is not: {why}"));
+            Judged::Refused(refusal, why) => {
+                self.refuse(id, pod, refusal, why);
                 Standing::Unrepaired
             }
             Judged::Hold(_) => Standing::Diverted,
@@ -152,7 +177,7 @@ impl Rounds {
             }
             Found::Failed(why) => {
                 let text = format!("nobody can tell whether it is diverted: {why}");
-                self.tell(&target.id, target.pod, Reason::NotRepaired, text);
+                self.refuse(&target.id, target.pod, Refusal::Namespace, text);
                 Some(Standing::Unrepaired)
             }
             Found::Differs(what) => self.differs(runtime, target, what).await,
@@ -162,6 +187,12 @@ impl Rounds {
     async fn differs(&mut self, runtime: Option<&Runtime>, target: Target, what: String) -> Option<Standing> {
         let had = target.state.is_some() || self.memories.of(&target.id).had;
         let memory = self.memories.of(&target.id);
+        // CRI-O's DEL takes state and table of a pod that it still calls ready: one found so for the first time may be
+        // ending. Those that ran before us are not.
+        let bare = target.state.is_none() && !std::mem::replace(&mut memory.bare, true);
+        if bare && self.listed {
+            return Some(Standing::Unrepaired);
+        }
         let first = !std::mem::replace(&mut memory.broken, true);
         self.shared.metrics.pods.drift.inc_by(u64::from(first && had));
         if self.options.repair == Mode::Report {
@@ -184,8 +215,9 @@ impl Rounds {
         let memory = self.memories.of(&id);
         match mended.unwrap_or_else(|error| Mended::No(error.to_string())) {
             Mended::Overtaken => None,
-            Mended::Yes => {
+            Mended::Yes(written) => {
                 memory.is_good(None);
+                self.note(written);
                 self.shared.metrics.pods.repaired(true);
                 let since = if had { "it had lost its rules" } else { "it ran without them" };
                 let text = format!("diverted, in place; open connections go on ({since}: {what})");
@@ -196,16 +228,79 @@ impl Rounds {
                 memory.failed(Instant::now(), self.options.check_interval);
                 self.shared.metrics.pods.repaired(false);
                 let text = format!("it should be diverted and is not: {why}; trying on");
-                self.tell(&id, pod, Reason::NotRepaired, text);
+                self.refuse(&id, pod, Refusal::Kernel, text);
                 Some(Standing::Unrepaired)
             }
         }
     }
 
-    /// Tells once of each pod.
-    fn tell(&mut self, id: &str, pod: PodName, reason: Reason, text: String) {
-        if self.memories.of(id).fresh(&format!("{} {text}", reason.as_str())) {
+    /// Tells, and counts what was told.
+    fn refuse(&mut self, id: &str, pod: PodName, refusal: Refusal, text: String) {
+        let reason = if refusal == Refusal::Sandbox { Reason::NotSupported } else { Reason::NotRepaired };
+        if self.tell(id, pod, reason, text) {
+            self.shared.metrics.pods.refused(refusal);
+        }
+    }
+
+    /// Tells once of each pod; whether it was news.
+    fn tell(&mut self, id: &str, pod: PodName, reason: Reason, text: String) -> bool {
+        let fresh = self.memories.of(id).fresh(&format!("{} {text}", reason.as_str()));
+        if fresh {
             self.shared.events.tell(About::Pod(pod), reason, text);
         }
+        fresh
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use sluice_shared::entry::Entry;
+
+    use super::*;
+    use crate::event::Events;
+    use crate::options::Cli;
+    use crate::pods::repair::judge::by_annotations;
+    use crate::runtime::ready::Question;
+
+    fn rounds(folder: &Path) -> Rounds {
+        let options =
+            Cli::parse_from(["sluice-node", "run", "--state-dir", folder.to_str().unwrap()]).options;
+        let question = Question::new(&options, "{}".to_owned());
+        Rounds::new(Arc::new(Shared::new(question, Events::to_log())), options)
+    }
+
+    /// A pod that asks for a redirect, without state, whose namespace is gone: who tries to mend it finds nobody.
+    fn bare(folder: &Path) -> Target {
+        let annotations = [("linkerd.io/proxy-version".to_owned(), "x".to_owned())].into();
+        let sandbox = Sandbox { annotations, ..Sandbox::default() };
+        let Judged::Hold(wanted) = by_annotations(&sandbox, None, &Entry::default()) else { panic!() };
+        Target {
+            id: "1".to_owned(),
+            pod: PodName::default(),
+            netns: folder.join("netns"),
+            network: "pods".to_owned(),
+            ifname: "eth0".to_owned(),
+            first_address: None,
+            state: None,
+            wanted: *wanted,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_pod_with_neither_state_nor_table_is_mended_when_found_so_twice_or_there_first_of_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut rounds, target) = (rounds(folder.path()), bare(folder.path()));
+        let tried = async |rounds: &mut Rounds| {
+            rounds.differs(None, target.clone(), "no table".to_owned()).await.is_none()
+        };
+        rounds.listed = true;
+        assert!(!tried(&mut rounds).await, "it may be ending");
+        assert!(tried(&mut rounds).await, "it is not");
+        rounds.memories.of("1").is_good(None);
+        assert!(!tried(&mut rounds).await, "each time anew");
+        rounds.memories = Memories::default();
+        rounds.listed = false;
+        assert!(tried(&mut rounds).await, "it ran before us");
     }
 }
