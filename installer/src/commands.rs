@@ -99,15 +99,19 @@ fn install_here(options: &Options, entry: &str) -> Result<(), String> {
 
 /// The mark, the entry out, the runtime's word for it. The binary stays.
 pub async fn uninstall(options: &Options) -> Report {
+    // A running one sets the mark itself, unless it was installed since: then there must be none.
+    let reply = tell(&options.state_dir, Command::Uninstall { revision: options.revision.clone() }).await;
+    if let Some(reply) = reply.as_ref().filter(|reply| !reply.done) {
+        return bad(reply.text.clone());
+    }
+    // Before the entry goes, so that no restart in between puts it back.
     let mark = Mark::new(&options.state_dir);
-    // First of all, so that no restart in between puts the entry back.
     if !mark.is_set()
         && let Err(error) = mark.set(options.revision.as_deref())
     {
         return bad(format!("the mark of uninstall in {}: {error}", options.state_dir.display()));
     }
-    let said = match tell(&options.state_dir, Command::Uninstall).await {
-        Some(reply) if !reply.done => return bad(reply.text),
+    let said = match reply {
         Some(reply) => reply.text,
         None if !options.conf_dir.exists() => format!("{} is not there", options.conf_dir.display()),
         None => match uninstall_here(options) {

@@ -16,7 +16,7 @@ use crate::files::entry;
 use crate::files::folder::age;
 use crate::files::lock::Lock;
 use crate::files::look::{Look, look};
-use crate::files::mark::Mark;
+use crate::files::mark::{Mark, is_stale};
 use crate::files::war::War;
 use crate::options::Options;
 use crate::problem::{Problem, Said, Topic};
@@ -89,7 +89,7 @@ impl Node {
         if let Some((_, Err(why))) = &self.held {
             problems.push(Problem::new(Topic::Socket, why.clone()));
         }
-        if self.mark.is_set() {
+        if self.is_marked() {
             self.protected();
             problems.push(Problem::new(
                 Topic::Uninstalled,
@@ -111,6 +111,13 @@ impl Node {
             problems.push(self.war_problem());
         }
         again
+    }
+
+    /// It was uninstalled. A mark of another installation is over, also one that came after our start.
+    fn is_marked(&self) -> bool {
+        // A folder that cannot be written was said at the start.
+        let _ = self.mark.meet(self.options.revision.as_deref());
+        self.mark.is_set()
     }
 
     /// The folder's lock, and the socket that goes with it.
@@ -291,12 +298,18 @@ impl Node {
                         .map_or("the entry is not in yet".to_owned(), |problem| problem.text)),
                 }
             }
-            Command::Uninstall => {
-                // The mark is there already, unless its folder is another one than the caller's.
-                let marked = self.mark.is_set()
-                    && self.mark.meet(self.options.revision.as_deref()).is_ok()
-                    && self.mark.is_set();
-                match marked || self.mark.set(self.options.revision.as_deref()).is_ok() {
+            Command::Uninstall { revision } => {
+                let own = self.options.revision.as_deref();
+                if is_stale(revision.as_deref(), own) {
+                    let own = own.unwrap_or_default();
+                    return Reply {
+                        done: false,
+                        text: format!(
+                            "installed again since, as {own}: nothing is done; --revision={own} or none uninstalls it"
+                        ),
+                    };
+                }
+                match self.is_marked() || self.mark.set(own).is_ok() {
                     true => take_out(&self.options.conf_dir)
                         .map(|count| format!("the entry is out of {count} files")),
                     false => Err("the mark of uninstall cannot be written".to_owned()),
