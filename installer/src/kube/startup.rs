@@ -7,6 +7,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::runtime::ready::Readiness;
+
 /// What the runtime was last found to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Seen {
@@ -16,6 +18,18 @@ pub(super) enum Seen {
     Missing,
     /// It does not answer.
     Silent,
+}
+
+impl Seen {
+    /// By the runtime's own word, and by the file where the runtime tells nothing: a file that is being rewritten has not
+    /// unloaded anything yet.
+    pub(super) fn of(last: &Readiness) -> Self {
+        match last.loaded.unwrap_or(last.ready) {
+            _ if last.silent => Self::Silent,
+            true => Self::Loaded,
+            false => Self::Missing,
+        }
+    }
 }
 
 /// Where the taint is to be.
@@ -110,6 +124,21 @@ mod tests {
             want = history.look(*seen, false, start + Duration::from_secs(*second)).0;
         }
         want
+    }
+
+    #[test]
+    fn the_runtimes_own_word_counts_before_the_file() {
+        for (loaded, ready, silent, seen) in [
+            (Some(true), false, false, Seen::Loaded),
+            (Some(false), false, false, Seen::Missing),
+            (None, true, false, Seen::Loaded),
+            (None, false, false, Seen::Missing),
+            (None, false, true, Seen::Silent),
+        ] {
+            let (written, text) = (ready, String::new());
+            let last = Readiness { ready, written, silent, loaded, text, cni: None, problems: vec![] };
+            assert_eq!(Seen::of(&last), seen, "{last:?}");
+        }
     }
 
     #[test]
