@@ -82,13 +82,8 @@ impl History {
 
     fn want(&self, seen: Seen, uninstalled: bool, lasted: Duration) -> Want {
         match seen {
-            _ if uninstalled => {
-                if self.put {
-                    Want::Off
-                } else {
-                    Want::Leave
-                }
-            }
+            // Whoever put it on, a program before this one too: nobody would take it off later.
+            _ if uninstalled => Want::Off,
             // Put and taken in turns, with every turn of a rewriting war, it would only disturb the scheduler.
             Seen::Loaded if self.put && lasted < MOMENT => Want::Leave,
             Seen::Loaded => Want::Off,
@@ -177,16 +172,15 @@ mod tests {
     }
 
     #[test]
-    fn who_uninstalls_gets_no_taint_and_ours_goes() {
+    fn who_uninstalls_gets_no_taint_whoever_put_it_on() {
         let (mut history, start) = (History::default(), Instant::now());
         let look = |history: &mut History, second| {
             history.look(Seen::Missing, true, start + Duration::from_secs(second))
         };
-        assert_eq!(after(&mut history, start, &[(0, Seen::Loaded)]), Want::Off);
-        assert_eq!(look(&mut history, 1), (Want::Leave, None));
-        assert_eq!(look(&mut history, 100), (Want::Leave, None));
-        history.put = true;
-        assert_eq!(look(&mut history, 101), (Want::Off, None));
+        assert_eq!(look(&mut history, 0), (Want::Off, None), "a restart remembers nothing");
+        assert_eq!(after(&mut history, start, &[(1, Seen::Loaded)]), Want::Off);
+        assert_eq!(look(&mut history, 2), (Want::Off, None));
+        assert_eq!(look(&mut history, 100), (Want::Off, None));
     }
 
     #[test]
