@@ -83,11 +83,7 @@ pub async fn run(options: Options) -> Result<(), String> {
                 let _ = back.send(node.told(command));
                 due = Instant::now();
             }
-            () = watch.changed() => {
-                settle(&mut watch).await;
-                due = Instant::now();
-            }
-            () = sleep(due.saturating_duration_since(Instant::now()).min(TICK)), if due.saturating_duration_since(Instant::now()) < TICK => {}
+            // Before the watch, which always has news where a writer never rests.
             _ = ticks.tick() => {
                 let (changed, removed) = watch.tick();
                 shared.turned(removed);
@@ -100,6 +96,11 @@ pub async fn run(options: Options) -> Result<(), String> {
                     sweep_due = Instant::now() + SWEEP;
                 }
             }
+            () = watch.changed() => {
+                settle(&mut watch).await;
+                due = Instant::now();
+            }
+            () = sleep(due.saturating_duration_since(Instant::now()).min(TICK)), if due.saturating_duration_since(Instant::now()) < TICK => {}
         }
         if due <= Instant::now() {
             due = Instant::now() + node.pass(watch.trouble.as_deref());
