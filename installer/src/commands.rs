@@ -69,7 +69,7 @@ pub async fn install(options: &Options) -> Result<Report, String> {
 }
 
 fn install_here(options: &Options, entry: &str) -> Result<(), String> {
-    let _lock = Lock::wait(&options.conf_dir, LOCK)?;
+    let _lock = Lock::wait(&options.conf_dir, LOCK).map_err(|problem| problem.text)?;
     atomic::sweep(&options.conf_dir);
     atomic::sweep(&options.bin_dir);
     Binary::new(options.plugin(), &options.bin_dir).install()?;
@@ -151,7 +151,7 @@ pub async fn uninstall(options: &Options) -> Report {
 }
 
 fn uninstall_here(options: &Options) -> Result<usize, String> {
-    let _lock = Lock::wait(&options.conf_dir, LOCK)?;
+    let _lock = Lock::wait(&options.conf_dir, LOCK).map_err(|problem| problem.text)?;
     atomic::sweep(&options.conf_dir);
     atomic::sweep(&options.bin_dir);
     take_out(&options.conf_dir)

@@ -82,8 +82,8 @@ impl Node {
     }
 
     fn put_right(&mut self, problems: &mut Vec<Problem>) -> Duration {
-        if let Err(why) = self.hold() {
-            problems.push(Problem::new(Topic::Second, why));
+        if let Err(problem) = self.hold() {
+            problems.push(problem);
             return RETRY;
         }
         if let Some((_, Err(why))) = &self.held {
@@ -121,7 +121,7 @@ impl Node {
     }
 
     /// The folder's lock, and the socket that goes with it.
-    fn hold(&mut self) -> Result<(), String> {
+    fn hold(&mut self) -> Result<(), Problem> {
         if self.held.as_ref().is_some_and(|(lock, _)| lock.is_on(&self.options.conf_dir)) {
             if let Some((_, socket)) = &mut self.held
                 && !socket.as_ref().is_ok_and(Socket::is_there)
