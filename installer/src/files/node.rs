@@ -214,7 +214,11 @@ impl Node {
             self.protected();
             return IDLE;
         }
-        self.exposed();
+        // Without a configuration, no pod starts that could lack our entry.
+        match look.used {
+            Some(_) => self.exposed(),
+            None => self.protected(),
+        }
         let Some(plan) = &look.plan else {
             return if look.unsettled { SOON } else { IDLE };
         };
