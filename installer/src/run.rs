@@ -58,11 +58,7 @@ pub async fn run(options: Options) -> Result<(), String> {
     };
     tracing::info!("sluice-node {} in {}", env!("CARGO_PKG_VERSION"), options.conf_dir.display());
     tokio::spawn(serve::serve(options.listen, Arc::clone(&shared)));
-    tokio::spawn(kick::follow(
-        Arc::clone(&shared),
-        options.conf_dir.clone(),
-        options.runtime_endpoint.is_some(),
-    ));
+    tokio::spawn(kick::follow(Arc::clone(&shared), options.conf_dir.clone()));
     tokio::spawn(repair::follow(Arc::clone(&shared), options.clone()));
     tokio::spawn(adds::follow(Arc::clone(&shared), options.state_dir.clone()));
 
