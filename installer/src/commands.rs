@@ -72,7 +72,7 @@ fn install_here(options: &Options, entry: &str) -> Result<(), String> {
     let _lock = Lock::wait(&options.conf_dir, LOCK).map_err(|problem| problem.text)?;
     atomic::sweep(&options.conf_dir);
     atomic::sweep(&options.bin_dir);
-    Binary::new(options.plugin(), &options.bin_dir).install()?;
+    Binary::new(options.plugin(), &options.bin_dir).install().map_err(|refused| refused.why)?;
     for _ in 0..30 {
         let look = look(&options.conf_dir, entry);
         for note in &look.notes {

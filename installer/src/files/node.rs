@@ -10,7 +10,7 @@ use crate::control::{Command, Reply, Socket, Told};
 use crate::event::{About, Reason};
 use crate::files::act::{act, take_out};
 use crate::files::atomic::{self, Outcome};
-use crate::files::binary::{self, Binary, Done};
+use crate::files::binary::{Binary, Done, Refused};
 use crate::files::conflist::{File, Note};
 use crate::files::entry;
 use crate::files::folder::age;
@@ -169,8 +169,7 @@ impl Node {
                 self.shared.metrics.installs.inc();
                 true
             }
-            Err(why) => {
-                let older = binary::version(&self.binary.target).is_ok();
+            Err(Refused { why, older }) => {
                 let rest =
                     if older { "the one that lies there stays in use" } else { "no conflist will name it" };
                 problems.push(Problem::new(Topic::Binary, format!("{why}; {rest}")));
