@@ -69,10 +69,10 @@ pub async fn install(options: &Options) -> Result<Report, String> {
 }
 
 fn install_here(options: &Options, entry: &str) -> Result<(), String> {
-    let _lock = Lock::wait(&options.conf_dir, LOCK)?;
+    let _lock = Lock::wait(&options.conf_dir, LOCK).map_err(|problem| problem.text)?;
     atomic::sweep(&options.conf_dir);
     atomic::sweep(&options.bin_dir);
-    Binary::new(options.plugin(), &options.bin_dir).install()?;
+    Binary::new(options.plugin(), &options.bin_dir).install().map_err(|refused| refused.why)?;
     for _ in 0..30 {
         let look = look(&options.conf_dir, entry);
         for note in &look.notes {
@@ -99,15 +99,19 @@ fn install_here(options: &Options, entry: &str) -> Result<(), String> {
 
 /// The mark, the entry out, the runtime's word for it. The binary stays.
 pub async fn uninstall(options: &Options) -> Report {
+    // A running one sets the mark itself, unless it was installed since: then there must be none.
+    let reply = tell(&options.state_dir, Command::Uninstall { revision: options.revision.clone() }).await;
+    if let Some(reply) = reply.as_ref().filter(|reply| !reply.done) {
+        return bad(reply.text.clone());
+    }
+    // Before the entry goes, so that no restart in between puts it back.
     let mark = Mark::new(&options.state_dir);
-    // First of all, so that no restart in between puts the entry back.
     if !mark.is_set()
         && let Err(error) = mark.set(options.revision.as_deref())
     {
         return bad(format!("the mark of uninstall in {}: {error}", options.state_dir.display()));
     }
-    let said = match tell(&options.state_dir, Command::Uninstall).await {
-        Some(reply) if !reply.done => return bad(reply.text),
+    let said = match reply {
         Some(reply) => reply.text,
         None if !options.conf_dir.exists() => format!("{} is not there", options.conf_dir.display()),
         None => match uninstall_here(options) {
@@ -147,7 +151,7 @@ pub async fn uninstall(options: &Options) -> Report {
 }
 
 fn uninstall_here(options: &Options) -> Result<usize, String> {
-    let _lock = Lock::wait(&options.conf_dir, LOCK)?;
+    let _lock = Lock::wait(&options.conf_dir, LOCK).map_err(|problem| problem.text)?;
     atomic::sweep(&options.conf_dir);
     atomic::sweep(&options.bin_dir);
     take_out(&options.conf_dir)

@@ -15,13 +15,17 @@ use tokio::time::timeout;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a running program may be told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "lowercase")]
 pub enum Command {
     /// Look now: the mark is gone.
     Install,
-    /// The mark is set: take the entry out and write no more.
-    Uninstall,
+    /// Set the mark, take the entry out and write no more.
+    Uninstall {
+        /// The installation that is meant, if it has a revision.
+        #[serde(default)]
+        revision: Option<String>,
+    },
 }
 
 /// The answer.
@@ -35,11 +39,6 @@ pub struct Reply {
 
 /// A command with the way back.
 pub type Told = (Command, oneshot::Sender<Reply>);
-
-#[derive(Serialize, Deserialize)]
-struct Line {
-    command: Command,
-}
 
 /// The socket; its file goes with it.
 #[derive(Debug)]
@@ -99,8 +98,8 @@ async fn answer(stream: UnixStream, told: mpsc::Sender<Told>) -> io::Result<()> 
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
     BufReader::new(read.take(4096)).read_line(&mut line).await?;
-    let reply = match serde_json::from_str::<Line>(&line) {
-        Ok(Line { command }) => {
+    let reply = match serde_json::from_str::<Command>(&line) {
+        Ok(command) => {
             let (back, reply) = oneshot::channel();
             let sent = told.send((command, back)).await.is_ok();
             match reply.await {
@@ -120,7 +119,7 @@ pub async fn tell(state_dir: &Path, command: Command) -> Option<Reply> {
     let stream = UnixStream::connect(at(state_dir)).await.ok()?;
     let talk = async {
         let (read, mut write) = stream.into_split();
-        let mut text = serde_json::to_vec(&Line { command })?;
+        let mut text = serde_json::to_vec(&command)?;
         text.push(b'\n');
         write.write_all(&text).await?;
         let mut line = String::new();

@@ -58,11 +58,7 @@ pub async fn run(options: Options) -> Result<(), String> {
     };
     tracing::info!("sluice-node {} in {}", env!("CARGO_PKG_VERSION"), options.conf_dir.display());
     tokio::spawn(serve::serve(options.listen, Arc::clone(&shared)));
-    tokio::spawn(kick::follow(
-        Arc::clone(&shared),
-        options.conf_dir.clone(),
-        options.runtime_endpoint.is_some(),
-    ));
+    tokio::spawn(kick::follow(Arc::clone(&shared), options.conf_dir.clone()));
     tokio::spawn(repair::follow(Arc::clone(&shared), options.clone()));
     tokio::spawn(adds::follow(Arc::clone(&shared), options.state_dir.clone()));
 
@@ -83,11 +79,7 @@ pub async fn run(options: Options) -> Result<(), String> {
                 let _ = back.send(node.told(command));
                 due = Instant::now();
             }
-            () = watch.changed() => {
-                settle(&mut watch).await;
-                due = Instant::now();
-            }
-            () = sleep(due.saturating_duration_since(Instant::now()).min(TICK)), if due.saturating_duration_since(Instant::now()) < TICK => {}
+            // Before the watch, which always has news where a writer never rests.
             _ = ticks.tick() => {
                 let (changed, removed) = watch.tick();
                 shared.turned(removed);
@@ -100,6 +92,11 @@ pub async fn run(options: Options) -> Result<(), String> {
                     sweep_due = Instant::now() + SWEEP;
                 }
             }
+            () = watch.changed() => {
+                settle(&mut watch).await;
+                due = Instant::now();
+            }
+            () = sleep(due.saturating_duration_since(Instant::now()).min(TICK)), if due.saturating_duration_since(Instant::now()) < TICK => {}
         }
         if due <= Instant::now() {
             due = Instant::now() + node.pass(watch.trouble.as_deref());

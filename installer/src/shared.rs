@@ -95,9 +95,14 @@ impl Shared {
 
     /// Whether the runtime has the plugin loaded, asked now.
     pub async fn readiness(&self) -> Readiness {
+        self.readiness_within(FRESH).await
+    }
+
+    /// The same, or what it answered within this time.
+    async fn readiness_within(&self, age: Duration) -> Readiness {
         let mut last = self.last.lock().await;
         if let Some((when, readiness)) = last.as_ref()
-            && when.elapsed() < FRESH
+            && when.elapsed() < age
         {
             return readiness.clone();
         }
@@ -116,7 +121,12 @@ impl Shared {
 
     /// The same in two words.
     pub async fn ready(&self) -> (bool, String) {
-        let readiness = self.readiness().await;
+        self.ready_within(FRESH).await
+    }
+
+    /// The same, or what was answered within this time.
+    pub async fn ready_within(&self, age: Duration) -> (bool, String) {
+        let readiness = self.readiness_within(age).await;
         (readiness.ready, readiness.text)
     }
 }

@@ -179,6 +179,26 @@ fn uninstall_reaches_a_running_one_and_only_install_or_a_new_revision_ends_it() 
 }
 
 #[test]
+fn a_leftover_uninstall_does_nothing_to_the_next_installation() {
+    let mut place = Place::with(FILE, LIST).flag("revision", "2-1700000500");
+    let running = place.run();
+    place.wait_for_entry(FILE);
+    place.flags = vec!["--revision=7-1700000000".into()];
+    let (code, said) = place.call("uninstall");
+    assert!(code == 1 && said.contains("installed again since, as 2-1700000500"), "{code}: {said}");
+    assert_eq!(place.types(FILE), ["flannel", "portmap", "sluice"]);
+    assert!(!place.state.join("uninstalled").exists(), "no mark that a restart would obey");
+    // One that came when nobody was there to ask.
+    std::fs::write(place.state.join("uninstalled"), r#"{"revision":"7-1700000000"}"#).unwrap();
+    place.write(FILE, LIST);
+    place.wait_for_entry(FILE);
+    drop(running);
+    place.flags.clear();
+    let (code, said) = place.call("uninstall");
+    assert_eq!((code, place.text(FILE).as_str()), (0, LIST), "{said}");
+}
+
+#[test]
 fn status_is_0_loaded_1_not_2_misuse_in_one_line_or_json() {
     let place = Place::with(FILE, LIST);
     let (code, said) = place.call("status");

@@ -96,6 +96,11 @@ fn a_file_that_vanishes_is_not_made_up_and_its_successor_is_taken() {
     running.wait_for_log("waiting for the main plugin");
     running.wait_for_status("/readyz", 503);
     assert_eq!(place.names(), ["sluice"]);
+    // No configuration, no pod that could be unprotected.
+    let unprotected = || running.metric("sluice_unprotected_seconds_total");
+    let before = unprotected();
+    std::thread::sleep(std::time::Duration::from_millis(1200));
+    assert_eq!(unprotected(), before);
     place.write("05-new.conflist", LIST);
     place.wait_for_entry("05-new.conflist");
     running.wait_for_status("/readyz", 200);

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::files::folder::identity;
+use crate::problem::{Problem, Topic};
 
 /// Held until dropped, or until the process ends however it ends.
 #[derive(Debug)]
@@ -17,16 +18,18 @@ impl Lock {
     /// Takes it if nobody has it.
     ///
     /// # Errors
-    /// One line: somebody has it, or the folder cannot be opened.
-    pub fn take(folder: &Path) -> Result<Self, String> {
+    /// Somebody has it, or the folder cannot be opened or locked.
+    pub fn take(folder: &Path) -> Result<Self, Problem> {
         let identity = identity(folder);
-        let file = File::open(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        let bad = |why: String| Problem::new(Topic::Folder, format!("{}: {why}", folder.display()));
+        let file = File::open(folder).map_err(|error| bad(error.to_string()))?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _folder: file, identity }),
-            Err(TryLockError::WouldBlock) => {
-                Err(format!("another sluice-node works in {}: standing by until it ends", folder.display()))
-            }
-            Err(TryLockError::Error(error)) => Err(format!("{}: no lock: {error}", folder.display())),
+            Err(TryLockError::WouldBlock) => Err(Problem::new(
+                Topic::Second,
+                format!("another sluice-node works in {}: standing by until it ends", folder.display()),
+            )),
+            Err(TryLockError::Error(error)) => Err(bad(format!("no lock: {error}"))),
         }
     }
 
@@ -34,11 +37,13 @@ impl Lock {
     ///
     /// # Errors
     /// As [`Lock::take`].
-    pub fn wait(folder: &Path, patience: Duration) -> Result<Self, String> {
+    pub fn wait(folder: &Path, patience: Duration) -> Result<Self, Problem> {
         let end = Instant::now() + patience;
         loop {
             match Self::take(folder) {
-                Err(_) if Instant::now() < end => std::thread::sleep(Duration::from_millis(50)),
+                Err(problem) if problem.topic == Topic::Second && Instant::now() < end => {
+                    std::thread::sleep(Duration::from_millis(50))
+                }
                 other => return other,
             }
         }
@@ -48,5 +53,21 @@ impl Lock {
     #[must_use]
     pub fn is_on(&self, folder: &Path) -> bool {
         self.identity == identity(folder)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_lock_that_is_held_speaks_of_another_program() {
+        let folder = tempfile::tempdir().unwrap();
+        let topic = |path: &Path| Lock::take(path).err().map(|problem| problem.topic);
+        let held = Lock::take(folder.path()).unwrap();
+        assert_eq!(topic(folder.path()), Some(Topic::Second));
+        assert_eq!(topic(&folder.path().join("away")), Some(Topic::Folder));
+        drop(held);
+        assert_eq!(topic(folder.path()), None);
     }
 }

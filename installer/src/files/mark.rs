@@ -74,9 +74,39 @@ impl Mark {
     }
 }
 
+/// Whether what is to be uninstalled was installed anew since. Revisions end in a number, the chart's in the time: an upgrade
+/// that is not on this node yet is no reason to refuse. Others tell no order, and only the same is the same.
+#[must_use]
+pub fn is_stale(asked: Option<&str>, own: Option<&str>) -> bool {
+    let number = |text: &str| text.rsplit('-').next()?.parse::<u64>().ok();
+    match (asked, own) {
+        (Some(asked), Some(own)) if asked != own => {
+            !number(asked).zip(number(own)).is_some_and(|(asked, own)| asked > own)
+        }
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_an_uninstall_of_an_older_installation_is_stale() {
+        for (asked, own, stale) in [
+            (None, Some("1"), false),
+            (Some("1"), None, false),
+            (Some("1"), Some("1"), false),
+            (Some("1"), Some("2"), true),
+            (Some("2"), Some("1"), false),
+            (Some("9"), Some("10"), true),
+            (Some("3-1700000000"), Some("1-1700000500"), true),
+            (Some("2-1700000500"), Some("1-1700000000"), false),
+            (Some("blue"), Some("green"), true),
+        ] {
+            assert_eq!(is_stale(asked, own), stale, "{asked:?} against {own:?}");
+        }
+    }
 
     #[test]
     fn a_restart_obeys_and_a_new_revision_clears() {

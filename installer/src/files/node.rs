@@ -10,13 +10,13 @@ use crate::control::{Command, Reply, Socket, Told};
 use crate::event::{About, Reason};
 use crate::files::act::{act, take_out};
 use crate::files::atomic::{self, Outcome};
-use crate::files::binary::{self, Binary, Done};
+use crate::files::binary::{Binary, Done, Refused};
 use crate::files::conflist::{File, Note};
 use crate::files::entry;
 use crate::files::folder::age;
 use crate::files::lock::Lock;
 use crate::files::look::{Look, look};
-use crate::files::mark::Mark;
+use crate::files::mark::{Mark, is_stale};
 use crate::files::war::War;
 use crate::options::Options;
 use crate::problem::{Problem, Said, Topic};
@@ -82,14 +82,14 @@ impl Node {
     }
 
     fn put_right(&mut self, problems: &mut Vec<Problem>) -> Duration {
-        if let Err(why) = self.hold() {
-            problems.push(Problem::new(Topic::Second, why));
+        if let Err(problem) = self.hold() {
+            problems.push(problem);
             return RETRY;
         }
         if let Some((_, Err(why))) = &self.held {
             problems.push(Problem::new(Topic::Socket, why.clone()));
         }
-        if self.mark.is_set() {
+        if self.is_marked() {
             self.protected();
             problems.push(Problem::new(
                 Topic::Uninstalled,
@@ -113,8 +113,15 @@ impl Node {
         again
     }
 
+    /// It was uninstalled. A mark of another installation is over, also one that came after our start.
+    fn is_marked(&self) -> bool {
+        // A folder that cannot be written was said at the start.
+        let _ = self.mark.meet(self.options.revision.as_deref());
+        self.mark.is_set()
+    }
+
     /// The folder's lock, and the socket that goes with it.
-    fn hold(&mut self) -> Result<(), String> {
+    fn hold(&mut self) -> Result<(), Problem> {
         if self.held.as_ref().is_some_and(|(lock, _)| lock.is_on(&self.options.conf_dir)) {
             if let Some((_, socket)) = &mut self.held
                 && !socket.as_ref().is_ok_and(Socket::is_there)
@@ -162,8 +169,7 @@ impl Node {
                 self.shared.metrics.installs.inc();
                 true
             }
-            Err(why) => {
-                let older = binary::version(&self.binary.target).is_ok();
+            Err(Refused { why, older }) => {
                 let rest =
                     if older { "the one that lies there stays in use" } else { "no conflist will name it" };
                 problems.push(Problem::new(Topic::Binary, format!("{why}; {rest}")));
@@ -207,7 +213,11 @@ impl Node {
             self.protected();
             return IDLE;
         }
-        self.exposed();
+        // Without a configuration, no pod starts that could lack our entry.
+        match look.used {
+            Some(_) => self.exposed(),
+            None => self.protected(),
+        }
         let Some(plan) = &look.plan else {
             return if look.unsettled { SOON } else { IDLE };
         };
@@ -291,12 +301,18 @@ impl Node {
                         .map_or("the entry is not in yet".to_owned(), |problem| problem.text)),
                 }
             }
-            Command::Uninstall => {
-                // The mark is there already, unless its folder is another one than the caller's.
-                let marked = self.mark.is_set()
-                    && self.mark.meet(self.options.revision.as_deref()).is_ok()
-                    && self.mark.is_set();
-                match marked || self.mark.set(self.options.revision.as_deref()).is_ok() {
+            Command::Uninstall { revision } => {
+                let own = self.options.revision.as_deref();
+                if is_stale(revision.as_deref(), own) {
+                    let own = own.unwrap_or_default();
+                    return Reply {
+                        done: false,
+                        text: format!(
+                            "installed again since, as {own}: nothing is done; --revision={own} or none uninstalls it"
+                        ),
+                    };
+                }
+                match self.is_marked() || self.mark.set(own).is_ok() {
                     true => take_out(&self.options.conf_dir)
                         .map(|count| format!("the entry is out of {count} files")),
                     false => Err("the mark of uninstall cannot be written".to_owned()),

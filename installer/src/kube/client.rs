@@ -13,6 +13,9 @@ use super::pods::{Api, Pods};
 /// How often credentials are looked for that are not there yet.
 const AGAIN: Duration = Duration::from_secs(5);
 
+/// A connection on which nothing comes for so long is dead. The server ends a watch after 290 s at the latest.
+const SILENCE: Duration = Duration::from_secs(300);
+
 /// A client; waits for its credentials for ever. Whether the server answers is not asked here.
 pub(super) async fn connect(kubeconfig: Option<&Path>, pods: &Pods) -> Client {
     loop {
@@ -26,7 +29,8 @@ pub(super) async fn connect(kubeconfig: Option<&Path>, pods: &Pods) -> Client {
 
 /// The same, at once or not at all; one line why not.
 pub(super) async fn client(kubeconfig: Option<&Path>) -> Result<Client, String> {
-    let config = config(kubeconfig).await?;
+    let mut config = config(kubeconfig).await?;
+    config.read_timeout = Some(SILENCE);
     // Without a CA, the system's own list of authorities would decide who is the API server.
     if config.root_cert.is_none() && config.root_cert_file.is_none() {
         return Err(format!("no CA is given for {}: set certificate-authority", config.cluster_url));

@@ -2,6 +2,7 @@
 //!
 //! Each is created and never changed: that needs no more than the right to create, and two of the same are minutes apart.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use kube::api::PostParams;
 use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::client::one_line;
 use super::pods::{Api, Pods};
@@ -21,12 +22,31 @@ use crate::shared::Shared;
 
 /// Where Events of nodes are.
 const NODES: &str = "default";
-/// How long one try may take, how long to wait between two, and how long to try.
+/// How long one try may take, how long to wait between two, and how long to try each.
 const TRY: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_secs(5);
 const AT_MOST: Duration = Duration::from_secs(600);
+/// So many may wait for another try, while new ones get their first.
+const LATER: usize = 256;
 
-/// Writes what comes, one after another, until nobody is left to tell.
+/// One that was not taken yet.
+struct Later {
+    event: Event,
+    object: Object,
+    end: Instant,
+}
+
+/// What a try came to.
+enum Tried {
+    /// It is there, or nobody would see it.
+    Done,
+    /// The answer would be the same next time.
+    Never(String),
+    /// Why not yet.
+    Again(String),
+}
+
+/// Writes what comes, until nobody is left to tell. One that the server does not take holds up no other.
 pub(super) async fn write(
     client: Client,
     node: String,
@@ -35,43 +55,55 @@ pub(super) async fn write(
     shared: Arc<Shared>,
 ) {
     let mut told = Told::default();
-    while let Some(event) = coming.recv().await {
-        if !told.is_news(&event, Instant::now()) {
-            continue;
-        }
-        sleep(told.wait(Instant::now())).await;
-        let object = object(&event, &node, Timestamp::now());
-        if let Err(why) = create(&client, &object, &event.about, &pods).await {
-            told.forget(&event);
-            shared.metrics.kubernetes.events_dropped.inc();
-            tracing::warn!("no Event {}: {why}", event.reason.as_str());
-        }
+    let mut later = VecDeque::new();
+    let mut again = interval(AGAIN);
+    again.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let next = tokio::select! {
+            Some(event) = coming.recv(), if later.len() < LATER => {
+                if !told.is_news(&event, Instant::now()) {
+                    continue;
+                }
+                sleep(told.wait(Instant::now())).await;
+                let object = object(&event, &node, Timestamp::now());
+                Later { event, object, end: Instant::now() + AT_MOST }
+            }
+            Some(next) = async { again.tick().await; later.pop_front() }, if !later.is_empty() => next,
+            else => return,
+        };
+        let why = match create(&client, &next, &pods).await {
+            Tried::Done => continue,
+            Tried::Again(_) if Instant::now() < next.end => {
+                later.push_back(next);
+                continue;
+            }
+            Tried::Never(why) | Tried::Again(why) => why,
+        };
+        told.forget(&next.event);
+        shared.metrics.kubernetes.events_dropped.inc();
+        tracing::warn!("no Event {}: {why}", next.event.reason.as_str());
     }
 }
 
-async fn create(client: &Client, object: &Object, about: &About, pods: &Pods) -> Result<(), String> {
+async fn create(client: &Client, Later { event, object, .. }: &Later, pods: &Pods) -> Tried {
+    if is_gone(&event.about, pods) {
+        return Tried::Done;
+    }
     let namespace = object.metadata.namespace.as_deref().unwrap_or(NODES);
     let api = kube::Api::<Object>::namespaced(client.clone(), namespace);
-    let end = Instant::now() + AT_MOST;
-    loop {
-        if is_gone(about, pods) {
-            return Ok(());
-        }
-        let why = match timeout(TRY, api.create(&PostParams::default(), object)).await {
-            Ok(Ok(_)) => return Ok(()),
-            // It will say the same next time. A namespace that is gone took its pods along.
-            Ok(Err(kube::Error::Api(status))) if status.code == 404 => return Ok(()),
-            Ok(Err(kube::Error::Api(status))) if (400..429).contains(&status.code) => {
-                return Err(status.message);
-            }
-            Ok(Err(error)) => one_line(&error),
-            Err(_) => "the API server does not answer".to_owned(),
-        };
-        if Instant::now() > end {
-            return Err(why);
-        }
-        sleep(AGAIN).await;
+    match timeout(TRY, api.create(&PostParams::default(), object)).await {
+        Ok(Ok(_)) => Tried::Done,
+        // A namespace that is gone took its pods along.
+        Ok(Err(kube::Error::Api(status))) if status.code == 404 => Tried::Done,
+        Ok(Err(kube::Error::Api(status))) if is_final(status.code) => Tried::Never(status.message),
+        Ok(Err(error)) => Tried::Again(one_line(&error)),
+        Err(_) => Tried::Again("the API server does not answer".to_owned()),
     }
+}
+
+/// It will say the same next time. A token that has expired is read anew, and a server that is busy or slow gets better.
+fn is_final(code: u16) -> bool {
+    (400..500).contains(&code) && !matches!(code, 401 | 408 | 429)
 }
 
 /// Nobody describes a pod that is gone.
@@ -135,6 +167,22 @@ fn short(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::event::{PodName, Reason};
+
+    #[test]
+    fn only_an_answer_that_will_not_change_is_final() {
+        for (code, last) in [
+            (400, true),
+            (401, false),
+            (403, true),
+            (408, false),
+            (422, true),
+            (429, false),
+            (500, false),
+            (503, false),
+        ] {
+            assert_eq!(is_final(code), last, "{code}");
+        }
+    }
 
     #[test]
     fn an_event_stands_where_describe_looks_for_it() {

@@ -51,12 +51,7 @@ pub(super) async fn keep(client: Client, name: String, mark: Mark, shared: Arc<S
     loop {
         sleep(TICK).await;
         let Some(last) = shared.last().await else { continue };
-        let seen = match last.ready {
-            true => Seen::Loaded,
-            false if last.silent => Seen::Silent,
-            false => Seen::Missing,
-        };
-        let (want, news) = history.look(seen, mark.is_set(), Instant::now());
+        let (want, news) = history.look(Seen::of(&last), mark.is_set(), Instant::now());
         match news {
             Some(News::Missing) => shared.events.tell(About::Node, Reason::NotLoaded, last.text),
             Some(News::Loaded) => shared.events.tell(About::Node, Reason::Loaded, last.text),

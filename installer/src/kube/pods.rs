@@ -9,6 +9,7 @@ use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store, store};
 use kube::runtime::watcher::{self, Event, watcher};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::client::one_line;
 use super::pod::Pod;
@@ -16,6 +17,9 @@ use crate::shared::Shared;
 
 /// Between two tries, at first and at most.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
+
+/// How long the next page of a list may take.
+const LIST: Duration = Duration::from_secs(60);
 
 /// How it stands with the API server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,27 +98,41 @@ pub(super) async fn follow(
     loop {
         // A watch that was resumed says nothing until something happens; a list tells at once that the server is back.
         let mut events = std::pin::pin!(watcher(api.clone(), config.clone()));
-        while let Some(event) = events.next().await {
-            match event {
-                Ok(event) => {
+        let mut listing = true;
+        loop {
+            // A watch is quiet for as long as nothing happens; a list is not.
+            let next = match listing {
+                true => timeout(LIST, events.next()).await,
+                false => Ok(events.next().await),
+            };
+            let away = match next {
+                Ok(Some(Ok(event))) => {
+                    listing = is_listing(&event);
                     writer.apply_watcher_event(&event);
-                    if !matches!(event, Event::Init) {
+                    if !listing {
                         wait = AGAIN.0;
                         pods.now(Api::Up);
                         shared.metrics.kubernetes.api_up.set(1);
                         pods.changed.send_replace(());
                     }
+                    continue;
                 }
-                Err(error) => {
-                    pods.now(Api::Away(one_line(&error)));
-                    shared.metrics.kubernetes.api_up.set(0);
-                    break;
-                }
-            }
+                Ok(Some(Err(error))) => one_line(&error),
+                Ok(None) => "the watch ended".to_owned(),
+                Err(_) => "no list of pods within 60 s".to_owned(),
+            };
+            pods.now(Api::Away(away));
+            shared.metrics.kubernetes.api_up.set(0);
+            break;
         }
         tokio::time::sleep(spread(wait)).await;
         wait = (wait * 2).min(AGAIN.1);
     }
+}
+
+/// A list is on its way: the pods known are those of before, until it is whole.
+fn is_listing(event: &Event<Pod>) -> bool {
+    matches!(event, Event::Init | Event::InitApply(_))
 }
 
 /// Up to a half longer, so that the nodes of a cluster do not come all at once.
@@ -122,4 +140,16 @@ fn spread(wait: Duration) -> Duration {
     let nanos =
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().subsec_nanos();
     wait + wait / 2 * (nanos / 1000 % 1000) / 1000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_a_list_is_no_word_of_the_server_yet() {
+        let pod: Pod = serde_json::from_value(serde_json::json!({"metadata": {"name": "web"}})).unwrap();
+        assert!(is_listing(&Event::Init) && is_listing(&Event::InitApply(pod.clone())));
+        assert!(!is_listing(&Event::InitDone) && !is_listing(&Event::Apply(pod)));
+    }
 }

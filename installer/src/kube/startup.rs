@@ -7,6 +7,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::runtime::ready::Readiness;
+
 /// What the runtime was last found to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Seen {
@@ -16,6 +18,18 @@ pub(super) enum Seen {
     Missing,
     /// It does not answer.
     Silent,
+}
+
+impl Seen {
+    /// By the runtime's own word, and by the file where the runtime tells nothing: a file that is being rewritten has not
+    /// unloaded anything yet.
+    pub(super) fn of(last: &Readiness) -> Self {
+        match last.loaded.unwrap_or(last.ready) {
+            _ if last.silent => Self::Silent,
+            true => Self::Loaded,
+            false => Self::Missing,
+        }
+    }
 }
 
 /// Where the taint is to be.
@@ -68,13 +82,8 @@ impl History {
 
     fn want(&self, seen: Seen, uninstalled: bool, lasted: Duration) -> Want {
         match seen {
-            _ if uninstalled => {
-                if self.put {
-                    Want::Off
-                } else {
-                    Want::Leave
-                }
-            }
+            // Whoever put it on, a program before this one too: nobody would take it off later.
+            _ if uninstalled => Want::Off,
             // Put and taken in turns, with every turn of a rewriting war, it would only disturb the scheduler.
             Seen::Loaded if self.put && lasted < MOMENT => Want::Leave,
             Seen::Loaded => Want::Off,
@@ -113,6 +122,21 @@ mod tests {
     }
 
     #[test]
+    fn the_runtimes_own_word_counts_before_the_file() {
+        for (loaded, ready, silent, seen) in [
+            (Some(true), false, false, Seen::Loaded),
+            (Some(false), false, false, Seen::Missing),
+            (None, true, false, Seen::Loaded),
+            (None, false, false, Seen::Missing),
+            (None, false, true, Seen::Silent),
+        ] {
+            let (written, text) = (ready, String::new());
+            let last = Readiness { ready, written, silent, loaded, text, cni: None, problems: vec![] };
+            assert_eq!(Seen::of(&last), seen, "{last:?}");
+        }
+    }
+
+    #[test]
     fn it_goes_at_the_first_sight_of_the_plugin() {
         assert_eq!(after(&mut History::default(), Instant::now(), &[(0, Seen::Loaded)]), Want::Off);
     }
@@ -148,16 +172,15 @@ mod tests {
     }
 
     #[test]
-    fn who_uninstalls_gets_no_taint_and_ours_goes() {
+    fn who_uninstalls_gets_no_taint_whoever_put_it_on() {
         let (mut history, start) = (History::default(), Instant::now());
         let look = |history: &mut History, second| {
             history.look(Seen::Missing, true, start + Duration::from_secs(second))
         };
-        assert_eq!(after(&mut history, start, &[(0, Seen::Loaded)]), Want::Off);
-        assert_eq!(look(&mut history, 1), (Want::Leave, None));
-        assert_eq!(look(&mut history, 100), (Want::Leave, None));
-        history.put = true;
-        assert_eq!(look(&mut history, 101), (Want::Off, None));
+        assert_eq!(look(&mut history, 0), (Want::Off, None), "a restart remembers nothing");
+        assert_eq!(after(&mut history, start, &[(1, Seen::Loaded)]), Want::Off);
+        assert_eq!(look(&mut history, 2), (Want::Off, None));
+        assert_eq!(look(&mut history, 100), (Want::Off, None));
     }
 
     #[test]

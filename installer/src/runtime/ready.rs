@@ -49,6 +49,8 @@ pub struct Readiness {
     pub written: bool,
     /// The runtime was asked and did not answer.
     pub silent: bool,
+    /// Whether the plugin is loaded by the runtime's own word, whatever the file says by now; `None`: it tells nothing.
+    pub loaded: Option<bool>,
     /// One line: by what we know, or why not.
     pub text: String,
     /// Where the runtime looks, if it tells.
@@ -65,6 +67,10 @@ pub async fn check(question: &Question) -> Readiness {
     };
     let silent = matches!(told, Some(Err(_)));
     let cni = told.as_ref().and_then(|told| told.as_ref().ok()?.cni.clone());
+    let networks = told.as_ref().and_then(|told| told.as_ref().ok()?.networks.as_ref());
+    let loaded = networks.map(|networks| {
+        networks::default(networks).is_some_and(|types| types.iter().any(|found| found == OURS))
+    });
     let bin_dir = question.binary.parent().unwrap_or(&question.binary);
     let compare = |cni| folders::compare(cni, &question.conf_dir, bin_dir, &question.host);
     let problems = cni.as_ref().map_or_else(Vec::new, compare);
@@ -74,7 +80,7 @@ pub async fn check(question: &Question) -> Readiness {
         Some(elsewhere) => (false, false, elsewhere.text.clone()),
         None => judge(question, told),
     };
-    Readiness { ready, written, silent, text, cni, problems }
+    Readiness { ready, written, silent, loaded, text, cni, problems }
 }
 
 /// Ready, written, and why.

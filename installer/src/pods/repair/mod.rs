@@ -58,7 +58,7 @@ pub async fn follow(shared: Arc<Shared>, options: Options) {
         return;
     }
     // Until new pods are served, old ones wait: what keeps the entry out may be wrong with all of it.
-    while !shared.readiness().await.ready {
+    while !shared.last().await.is_some_and(|last| last.ready) {
         sleep(SOON).await;
     }
     let mark = Mark::new(&options.state_dir);
