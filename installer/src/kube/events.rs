@@ -59,11 +59,9 @@ async fn create(client: &Client, object: &Object, about: &About, pods: &Pods) ->
         }
         let why = match timeout(TRY, api.create(&PostParams::default(), object)).await {
             Ok(Ok(_)) => return Ok(()),
-            // It will say the same next time. A namespace that is gone took its pods along.
+            // A namespace that is gone took its pods along.
             Ok(Err(kube::Error::Api(status))) if status.code == 404 => return Ok(()),
-            Ok(Err(kube::Error::Api(status))) if (400..429).contains(&status.code) => {
-                return Err(status.message);
-            }
+            Ok(Err(kube::Error::Api(status))) if is_final(status.code) => return Err(status.message),
             Ok(Err(error)) => one_line(&error),
             Err(_) => "the API server does not answer".to_owned(),
         };
@@ -72,6 +70,12 @@ async fn create(client: &Client, object: &Object, about: &About, pods: &Pods) ->
         }
         sleep(AGAIN).await;
     }
+}
+
+/// Whether the server will say the same next time. A token that it refuses (401) may have been replaced already, and is read
+/// again within a minute.
+fn is_final(code: u16) -> bool {
+    (400..429).contains(&code) && code != 401
 }
 
 /// Nobody describes a pod that is gone.
@@ -135,6 +139,12 @@ fn short(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::event::{PodName, Reason};
+
+    #[test]
+    fn a_refused_token_is_no_last_word() {
+        assert!(is_final(403) && is_final(422));
+        assert!(!is_final(401) && !is_final(429) && !is_final(500));
+    }
 
     #[test]
     fn an_event_stands_where_describe_looks_for_it() {
