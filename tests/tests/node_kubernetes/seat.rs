@@ -157,9 +157,17 @@ impl<'a> Seat<'a> {
         self.wait_until("the taint is off", 60, || self.taints() == [OTHER]);
     }
 
+    /// Rewrites the conflist until the program calls it a war.
+    pub(crate) fn wage_war(&self) {
+        self.wait_until("a war", 60, || {
+            self.place.write(FILE, LIST);
+            self.metric("sluice_rewrite_war") == Some(1.0)
+        });
+    }
+
     /// Waits until `kubectl describe` shows this.
-    pub(crate) fn wait_for_described(&self, what: &[&str], event: &str) {
-        wait_until(event, 30, || {
+    pub(crate) fn wait_for_described(&self, what: &[&str], event: &str, seconds: u64) {
+        wait_until(event, seconds, || {
             let said = self.plane.kubectl(&[&["describe"], what].concat())?;
             let events = said.split_once("\nEvents:").map_or("", |(_, events)| events);
             if events.contains(event) { Ok(()) } else { Err(format!("{said}\n{}", self.log())) }
