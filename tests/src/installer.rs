@@ -121,8 +121,15 @@ impl Place {
 
     /// `sluice-node VERB`, ready to be started.
     pub fn command(&self, verb: &str) -> Command {
+        let mut command = self.command_with_kubernetes(verb);
+        command.arg("--no-kubernetes");
+        command
+    }
+
+    /// The same with a Kubernetes, which flags tell of.
+    pub fn command_with_kubernetes(&self, verb: &str) -> Command {
         let mut command = Command::new(program());
-        command.env_clear().arg(verb).arg("--no-kubernetes").args(&self.flags);
+        command.env_clear().arg(verb).args(&self.flags);
         for (flag, path) in
             [("--bin-dir", &self.bin), ("--conf-dir", &self.conf), ("--state-dir", &self.state)]
         {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{dns, network};
 
@@ -44,12 +44,17 @@ pub(super) fn kubeconfig(dir: &Path, user: &str, certificate: &Path) -> PathBuf 
 
 /// The text of one, for an API server that is reached by whatever address.
 pub(super) fn kubeconfig_for(user: &str, server: &str, certificate: &Path) -> String {
+    kubeconfig_by(&json!({ "token": token(user) }), user, server, certificate)
+}
+
+/// The same for whatever proves who somebody is.
+pub(super) fn kubeconfig_by(proof: &Value, user: &str, server: &str, certificate: &Path) -> String {
     let cluster =
         json!({ "server": server, "certificate-authority": certificate, "tls-server-name": "kubernetes" });
     let config = json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "sluice",
         "clusters": [{ "name": "sluice", "cluster": cluster }],
-        "users": [{ "name": user, "user": { "token": token(user) } }],
+        "users": [{ "name": user, "user": proof }],
         "contexts": [{ "name": "sluice", "context": { "cluster": "sluice", "user": user } }],
     });
     config.to_string()

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::Cluster;
+use super::{Cluster, Plane};
 use crate::probe::patience;
 use crate::runtime::image;
 use crate::runtime::tools::folder;
@@ -24,15 +24,15 @@ pub fn wait_until<T>(what: &str, seconds: u64, mut look: impl FnMut() -> Result<
     }
 }
 
-impl Cluster {
+impl Plane {
     /// `kubectl ARGS` as admin: stdout, or what it complained about.
     pub fn kubectl(&self, args: &[&str]) -> Result<String, String> {
-        self.call(self.tool("kubernetes", "kubectl").args(args), "")
+        call(self.tool("kubernetes", "kubectl").args(args), "")
     }
 
     /// `helm ARGS` as admin, which sees this machine's files.
     pub fn helm(&self, args: &[&str]) -> Result<String, String> {
-        self.call(self.tool("helm", "helm").args(args), "")
+        call(self.tool("helm", "helm").args(args), "")
     }
 
     /// `kubectl apply` of this YAML or JSON; panics if it is refused.
@@ -42,7 +42,37 @@ impl Cluster {
 
     /// The same, or what was wrong.
     pub fn try_apply(&self, yaml: &str) -> Result<String, String> {
-        self.call(self.tool("kubernetes", "kubectl").args(["apply", "-f", "-"]), yaml)
+        call(self.tool("kubernetes", "kubectl").args(["apply", "-f", "-"]), yaml)
+    }
+
+    fn tool(&self, cache: &str, name: &str) -> Command {
+        let mut command = self.node.enter(false);
+        command.args(["timeout", LIMIT]).arg(folder(cache).join(name)).arg("--kubeconfig").arg(&self.admin);
+        // Their caches are not the user's.
+        command.env("HOME", self.dir());
+        command
+    }
+}
+
+impl Cluster {
+    /// `kubectl ARGS` as admin: stdout, or what it complained about.
+    pub fn kubectl(&self, args: &[&str]) -> Result<String, String> {
+        self.plane.kubectl(args)
+    }
+
+    /// `helm ARGS` as admin, which sees this machine's files.
+    pub fn helm(&self, args: &[&str]) -> Result<String, String> {
+        self.plane.helm(args)
+    }
+
+    /// `kubectl apply` of this YAML or JSON; panics if it is refused.
+    pub fn apply(&self, yaml: &str) {
+        self.plane.apply(yaml);
+    }
+
+    /// The same, or what was wrong.
+    pub fn try_apply(&self, yaml: &str) -> Result<String, String> {
+        self.plane.try_apply(yaml)
     }
 
     /// Makes a namespace and waits until pods can be made in it.
@@ -120,30 +150,18 @@ impl Cluster {
         let exec = ["exec", pod, "-n", namespace, "-c", container, "--"];
         self.kubectl(&[&exec, command].concat())
     }
+}
 
-    fn tool(&self, cache: &str, name: &str) -> Command {
-        let mut command = self.plane.node.enter(false);
-        command
-            .args(["timeout", LIMIT])
-            .arg(folder(cache).join(name))
-            .arg("--kubeconfig")
-            .arg(&self.plane.admin);
-        // Their caches are not the user's.
-        command.env("HOME", self.plane.dir());
-        command
-    }
-
-    fn call(&self, command: &mut Command, stdin: &str) -> Result<String, String> {
-        let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = pipes.spawn().map_err(|error| format!("{command:?}: {error}"))?;
-        // It may end without reading all: then what it says counts.
-        let _ = child.stdin.take().expect("its stdin").write_all(stdin.as_bytes());
-        let done = child.wait_with_output().map_err(|error| error.to_string())?;
-        let out = String::from_utf8_lossy(&done.stdout).into_owned();
-        if done.status.success() {
-            Ok(out)
-        } else {
-            Err(format!("{out}{}", String::from_utf8_lossy(&done.stderr)))
-        }
+fn call(command: &mut Command, stdin: &str) -> Result<String, String> {
+    let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = pipes.spawn().map_err(|error| format!("{command:?}: {error}"))?;
+    // It may end without reading all: then what it says counts.
+    let _ = child.stdin.take().expect("its stdin").write_all(stdin.as_bytes());
+    let done = child.wait_with_output().map_err(|error| error.to_string())?;
+    let out = String::from_utf8_lossy(&done.stdout).into_owned();
+    if done.status.success() {
+        Ok(out)
+    } else {
+        Err(format!("{out}{}", String::from_utf8_lossy(&done.stderr)))
     }
 }

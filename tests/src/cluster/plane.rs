@@ -1,49 +1,62 @@
 //! The control plane: etcd, kube-apiserver, kube-controller-manager, kube-scheduler, in a place of its own that is no node.
+//! The first two serve alone where nothing is to be scheduled or run.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
+use serde_json::json;
+
 use super::program::Program;
 use super::{dns, identity, network};
-use crate::runtime::node::Node;
+use crate::runtime::node::{Daemon, Node};
 
 /// A running control plane.
 pub struct Plane {
     /// kube-apiserver. Asked to `stop` it takes a minute, for those who watch; `kill` is at once.
     pub apiserver: Program,
-    /// kube-controller-manager.
-    pub controllers: Program,
-    /// kube-scheduler.
-    pub scheduler: Program,
+    /// kube-controller-manager, kube-scheduler, CoreDNS.
+    others: Vec<Program>,
     etcd: Program,
-    dns: Program,
     pub(super) admin: PathBuf,
     pub(super) node: Arc<Node>,
 }
 
 impl Plane {
+    /// All of it, for so many nodes.
     pub(super) fn start(nodes: u8) -> Self {
+        let mut plane = Self::serving(nodes);
+        let (node, certificate) = (&plane.node, plane.certificate());
+        let dir = node.dir();
+        let config =
+            |user| format!("--kubeconfig={}", identity::kubeconfig(dir, user, &certificate).display());
+        let mut args = vec![config("system:kube-controller-manager")];
+        args.extend(controllers(dir));
+        let controllers = Program::start_on(node, "kubernetes", "kube-controller-manager", args);
+        let args = vec![config("system:kube-scheduler"), "--leader-elect=false".into()];
+        let scheduler = Program::start_on(node, "kubernetes", "kube-scheduler", args);
+        let dns = Program::start_on(node, "coredns", "coredns", dns::coredns(dir, &certificate));
+        plane.others = vec![controllers, scheduler, dns];
+        plane
+    }
+
+    /// The API alone: objects stay as they are made, nodes are names, and pods run nowhere.
+    pub fn alone() -> Self {
+        Self::serving(0)
+    }
+
+    fn serving(nodes: u8) -> Self {
         let node = Arc::new(Node::visible());
         network::bridge(&node);
         let dir = node.dir();
         std::fs::write(dir.join("tokens.csv"), identity::tokens(nodes)).unwrap();
-        let config =
-            |user| format!("--kubeconfig={}", identity::kubeconfig(dir, user, &certificate(dir)).display());
         let admin = identity::kubeconfig(dir, "admin", &certificate(dir));
-
         let etcd = Program::start_until(&node, "etcd-debian", "etcd", etcd(dir), answers);
         let asks = admin.clone();
         let ready = move |node: &Node| get(node, &asks, "/readyz");
         let apiserver = Program::start_until(&node, "kubernetes", "kube-apiserver", apiserver(dir), ready);
-        let mut args = vec![config("system:kube-controller-manager")];
-        args.extend(controllers(dir));
-        let controllers = Program::start_on(&node, "kubernetes", "kube-controller-manager", args);
-        let args = vec![config("system:kube-scheduler"), "--leader-elect=false".into()];
-        let scheduler = Program::start_on(&node, "kubernetes", "kube-scheduler", args);
-        let dns = Program::start_on(&node, "coredns", "coredns", dns::coredns(dir, &certificate(dir)));
-        Self { apiserver, controllers, scheduler, etcd, dns, admin, node }
+        Self { apiserver, others: Vec::new(), etcd, admin, node }
     }
 
     /// Its folder, the same path inside and outside; `kubectl` finds files there.
@@ -67,6 +80,23 @@ impl Plane {
         std::fs::write(path, identity::kubeconfig_for("admin", &server, &self.certificate())).unwrap();
     }
 
+    /// Writes the kubeconfig of somebody in its network whose token is in a file, as a pod's is.
+    pub fn write_kubeconfig_of(&self, path: &Path, token: &Path) {
+        let server = format!("https://{}", self.address());
+        let user = json!({ "tokenFile": token });
+        std::fs::write(path, identity::kubeconfig_by(&user, "owner", &server, &self.certificate())).unwrap();
+    }
+
+    /// Starts a program in its namespaces that runs until the answer is dropped, or the plane goes.
+    pub fn spawn(&self, command: Command) -> Daemon {
+        self.node.spawn(command)
+    }
+
+    /// Does something in its namespaces.
+    pub fn within<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> T {
+        self.node.within(job)
+    }
+
     /// A program to be run in its network, which is no node's: a caller from outside the cluster.
     pub fn enter(&self, program: &str) -> Command {
         let mut command = self.node.enter(false);
@@ -80,8 +110,8 @@ impl Plane {
     }
 
     /// All of its programs.
-    pub fn programs(&self) -> [&Program; 5] {
-        [&self.etcd, &self.apiserver, &self.controllers, &self.scheduler, &self.dns]
+    pub fn programs(&self) -> impl Iterator<Item = &Program> {
+        [&self.etcd, &self.apiserver].into_iter().chain(&self.others)
     }
 
     pub(super) fn certificate(&self) -> PathBuf {

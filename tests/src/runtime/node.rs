@@ -151,6 +151,11 @@ impl Drop for Node {
 pub struct Daemon(Child);
 
 impl Daemon {
+    /// Its number as this process sees it.
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
     /// Kills it, and waits until it is gone.
     pub fn kill(&mut self) {
         let _ = self.0.kill();
