@@ -7,9 +7,6 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::kube::everywhere::Named;
-use crate::pods::repair::Mode;
-
 /// Puts the CNI plugin sluice on this node, and keeps it there.
 #[derive(Debug, Parser)]
 #[command(name = "sluice-node", version)]
@@ -115,6 +112,39 @@ pub struct Options {
     /// How the answer of install, uninstall and status looks
     #[arg(long, env = "SLUICE_OUTPUT", global = true, value_enum, default_value_t = Output::Text)]
     pub output: Output,
+}
+
+/// What to do about running pods that should be diverted and are not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Mode {
+    /// Mend them.
+    On,
+    /// Nothing: no pod is looked at.
+    Off,
+    /// Say so, and change nothing.
+    Report,
+}
+
+/// A namespace and a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// The namespace.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+}
+
+impl std::str::FromStr for Named {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once('/') {
+            Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
+                Ok(Self { namespace: namespace.to_owned(), name: name.to_owned() })
+            }
+            _ => Err("it must be NAMESPACE/NAME".to_owned()),
+        }
+    }
 }
 
 /// How an answer looks.

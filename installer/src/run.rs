@@ -24,8 +24,6 @@ const TICK: Duration = Duration::from_millis(500);
 const QUIET: Duration = Duration::from_millis(50);
 /// But no longer than this.
 const AT_MOST: Duration = Duration::from_millis(200);
-/// How often state is swept.
-const SWEEP: Duration = Duration::from_secs(10);
 
 /// Runs until SIGTERM or SIGINT, which remove nothing.
 ///
@@ -61,14 +59,14 @@ pub async fn run(options: Options) -> Result<(), String> {
     tokio::spawn(kick::follow(Arc::clone(&shared), options.conf_dir.clone()));
     tokio::spawn(repair::follow(Arc::clone(&shared), options.clone()));
     tokio::spawn(adds::follow(Arc::clone(&shared), options.state_dir.clone()));
+    tokio::spawn(sweep::follow(Arc::clone(&shared), options.state_dir.clone()));
 
     let (tell, mut told) = mpsc::channel(8);
     let mut watch = Watch::new(&options.conf_dir, &options.bin_dir);
-    let state_dir = options.state_dir.clone();
     let mut node = Node::new(options, entry, Arc::clone(&shared), tell);
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut due, mut sweep_due) = (Instant::now(), Instant::now());
+    let mut due = Instant::now();
     loop {
         tokio::select! {
             biased;
@@ -86,10 +84,6 @@ pub async fn run(options: Options) -> Result<(), String> {
                 node.count();
                 if changed {
                     due = Instant::now();
-                }
-                if sweep_due <= Instant::now() {
-                    shared.metrics.swept.inc_by(sweep::sweep(&state_dir) as u64);
-                    sweep_due = Instant::now() + SWEEP;
                 }
             }
             () = watch.changed() => {

@@ -15,33 +15,12 @@ use tokio::time::{sleep, timeout};
 
 use super::client::{client, one_line};
 use crate::commands::Report;
+use crate::options::Named;
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long the API server may take to answer.
 const ANSWER: Duration = Duration::from_secs(10);
-
-/// A namespace and a name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Named {
-    /// The namespace.
-    pub namespace: String,
-    /// The name.
-    pub name: String,
-}
-
-impl std::str::FromStr for Named {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.split_once('/') {
-            Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
-                Ok(Self { namespace: namespace.to_owned(), name: name.to_owned() })
-            }
-            _ => Err("it must be NAMESPACE/NAME".to_owned()),
-        }
-    }
-}
 
 /// How far it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

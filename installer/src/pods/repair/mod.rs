@@ -25,11 +25,10 @@ pub mod sandbox;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use clap::ValueEnum;
 use tokio::time::{sleep, timeout};
 
 use crate::files::mark::Mark;
-use crate::options::Options;
+use crate::options::{Mode, Options};
 use crate::shared::Shared;
 
 pub use judge::Refusal;
@@ -40,17 +39,6 @@ use round::Rounds;
 const BETWEEN: Duration = Duration::from_secs(1);
 /// How soon to look whether repair may begin.
 const SOON: Duration = Duration::from_millis(500);
-
-/// What to do about running pods that should be diverted and are not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Mode {
-    /// Mend them.
-    On,
-    /// Nothing: no pod is looked at.
-    Off,
-    /// Say so, and change nothing.
-    Report,
-}
 
 /// Looks for ever.
 pub async fn follow(shared: Arc<Shared>, options: Options) {

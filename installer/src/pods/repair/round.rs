@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use sluice_shared::state::Store;
 
-use super::Mode;
 use super::census::{Census, Rules, States, states};
 use super::judge::{Judged, Refusal};
 use super::look::{Found, Target, look, nodes_own};
@@ -14,6 +13,7 @@ use super::memory::{Memories, Standing, Trouble};
 use super::mend::{Mended, adopt, mend};
 use super::sandbox::{Runtime, Sandbox};
 use crate::event::{About, PodName, Reason};
+use crate::options::Mode;
 use crate::options::Options;
 use crate::shared::Shared;
 
