@@ -42,7 +42,7 @@ impl Lock {
         loop {
             match Self::take(folder) {
                 Err(problem) if problem.topic == Topic::Second && Instant::now() < end => {
-                    std::thread::sleep(Duration::from_millis(50))
+                    std::thread::sleep(Duration::from_millis(50));
                 }
                 other => return other,
             }

@@ -81,7 +81,7 @@ pub fn is_stale(asked: Option<&str>, own: Option<&str>) -> bool {
     let number = |text: &str| text.rsplit('-').next()?.parse::<u64>().ok();
     match (asked, own) {
         (Some(asked), Some(own)) if asked != own => {
-            !number(asked).zip(number(own)).is_some_and(|(asked, own)| asked > own)
+            number(asked).zip(number(own)).is_none_or(|(asked, own)| asked <= own)
         }
         _ => false,
     }
