@@ -13,8 +13,7 @@ use super::memory::{Memories, Standing, Trouble};
 use super::mend::{Mended, adopt, mend};
 use super::sandbox::{Runtime, Sandbox};
 use crate::event::{About, PodName, Reason};
-use crate::options::Mode;
-use crate::options::Options;
+use crate::options::{Mode, Options};
 use crate::shared::Shared;
 
 /// All rounds.
