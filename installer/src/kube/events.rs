@@ -60,7 +60,8 @@ pub(super) async fn write(
     again.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let next = tokio::select! {
-            Some(event) = coming.recv(), if later.len() < LATER => {
+            Some(mut event) = coming.recv(), if later.len() < LATER => {
+                name_in_full(&mut event.about, &pods);
                 if !told.is_news(&event, Instant::now()) {
                     continue;
                 }
@@ -104,6 +105,16 @@ async fn create(client: &Client, Later { event, object, .. }: &Later, pods: &Pod
 /// It will say the same next time. A token that has expired is read anew, and a server that is busy or slow gets better.
 fn is_final(code: u16) -> bool {
     (400..500).contains(&code) && !matches!(code, 401 | 408 | 429)
+}
+
+/// Some runtimes tell no UID, and `kubectl describe` looks for it.
+fn name_in_full(about: &mut About, pods: &Pods) {
+    if let About::Pod(pod) = about
+        && pod.uid.is_empty()
+        && let Some(known) = pods.find(&pod.namespace, &pod.name)
+    {
+        pod.uid = known.uid().to_owned();
+    }
 }
 
 /// Nobody describes a pod that is gone.
