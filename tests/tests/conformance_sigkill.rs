@@ -87,14 +87,15 @@ fn all_or_none(fields: &[(&str, &str)]) {
     let full = table();
     assert_ne!(full, "");
     plugin.del(&request);
-    let (mut none, mut all) = (0, 0);
-    for step in 1..=whole.steps {
+    let (mut none, mut all, mut ended) = (0, 0, 0);
+    // How many steps are seen before it reads stdin differs from run to run, so the last is known by runs that end.
+    for step in 1.. {
         let killed = add_and_kill_at(&plugin, &request, step);
         let found = table();
         if found.is_empty() {
             none += 1;
         } else {
-            assert_eq!(found, full, "killed at step {step} of {}: part of a table", whole.steps);
+            assert_eq!(found, full, "killed at step {step}: part of a table");
             all += 1;
         }
         if found == full || step % 25 == 0 {
@@ -103,7 +104,10 @@ fn all_or_none(fields: &[(&str, &str)]) {
             plugin.del(&request);
             assert_eq!(table(), "", "after the kill at step {step}");
         }
-        assert!(killed.code.is_none() || killed.steps < step);
+        ended += usize::from(killed.code.is_some());
+        if ended == 5 {
+            break;
+        }
     }
     assert!(none > 0 && all > 0, "the kills hit before ({none}) and after ({all}) the commit");
 }
