@@ -12,6 +12,9 @@ use sluice_tests::cluster::{
     Cluster, MESHED, OUTBOUND, OUTSIDE, Second, Worker, ready_with_sluice, shared, wait_until,
 };
 
+/// Pods over CRI at a time on each node.
+const AT_A_TIME: usize = 3;
+
 /// How many pods over CRI there have to be during the upgrades.
 fn wanted() -> usize {
     std::env::var("SLUICE_STREAM").map_or(40, |text| text.parse().expect("a number"))
@@ -100,7 +103,7 @@ fn during(
     let started = Instant::now();
     let mut jobs = 0;
     std::thread::scope(|scope| {
-        for runtime in runtimes {
+        for runtime in runtimes.iter().flat_map(|runtime| std::iter::repeat_n(runtime, AT_A_TIME)) {
             let seen = &seen;
             scope.spawn(move || Over(seen).guard(|| over_cri(runtime, what, claim, seen)));
         }
