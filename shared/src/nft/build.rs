@@ -4,7 +4,8 @@
 //! it for names and IPv6 addresses).
 
 use super::expr::{
-    CmpOp, CtKey, Expr, FibResult, LookupTarget, MetaKey, PayloadBase, R0, SocketKey, ct_state, fib,
+    CmpOp, CtKey, Expr, FibResult, LookupTarget, MetaKey, PayloadBase, R0, SocketKey, ct_state, ct_status,
+    fib,
 };
 use super::ruleset::Rule;
 
@@ -13,8 +14,8 @@ pub const TCP: u8 = 6;
 /// `IPPROTO_UDP`
 pub const UDP: u8 = 17;
 
-const FIN_SYN_RST_ACK: u8 = 0x01 | 0x02 | 0x04 | 0x10;
 const SYN: u8 = 0x02;
+const SYN_ACK: u8 = 0x02 | 0x10;
 
 /// Whether a match holds when the value is there, or when it is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,12 +161,13 @@ impl RuleBuilder {
             .test(is, of)
     }
 
-    /// `tcp flags & (fin|syn|rst|ack) == syn` (or `!=`): whether the packet opens a connection. TCP is matched before.
+    /// `tcp flags & (syn|ack) == syn` (or `!=`): whether a listener would take the packet for a new connection. TCP
+    /// is matched before.
     #[must_use]
-    pub fn opens(self, is: Is) -> Self {
+    pub fn syn(self, is: Is) -> Self {
         self.with([
             Expr::Payload { base: PayloadBase::Transport, offset: 13, len: 1, dreg: R0 },
-            Expr::Bitwise { sreg: R0, dreg: R0, mask: vec![FIN_SYN_RST_ACK], xor: vec![0] },
+            Expr::Bitwise { sreg: R0, dreg: R0, mask: vec![SYN_ACK], xor: vec![0] },
             cmp(is, vec![SYN]),
         ])
     }
@@ -204,12 +206,21 @@ impl RuleBuilder {
         self.meta(MetaKey::Mark, is, mark.to_ne_bytes().to_vec())
     }
 
-    /// `ct mark`
+    /// `ct mark` (or `!=`); a packet without an entry never matches.
     #[must_use]
-    pub fn ct_mark(self, mark: u32) -> Self {
+    pub fn ct_mark(self, is: Is, mark: u32) -> Self {
+        self.with([Expr::Ct { key: CtKey::Mark, dir: None, dreg: R0 }, cmp(is, mark.to_ne_bytes().to_vec())])
+    }
+
+    /// `ct status & (confirmed|dnat) == confirmed` (or `!=`): an entry that an earlier packet made, and whose
+    /// destination nobody changed. A packet without an entry never matches.
+    #[must_use]
+    pub fn ct_known_untranslated(self, is: Is) -> Self {
+        let mask = (ct_status::CONFIRMED | ct_status::DNAT).to_ne_bytes().to_vec();
         self.with([
-            Expr::Ct { key: CtKey::Mark, dir: None, dreg: R0 },
-            cmp(Is::In, mark.to_ne_bytes().to_vec()),
+            Expr::Ct { key: CtKey::Status, dir: None, dreg: R0 },
+            Expr::Bitwise { sreg: R0, dreg: R0, mask, xor: vec![0; 4] },
+            cmp(is, ct_status::CONFIRMED.to_ne_bytes().to_vec()),
         ])
     }
 
@@ -222,14 +233,19 @@ impl RuleBuilder {
     /// `ct state invalid`
     #[must_use]
     pub fn ct_invalid(self) -> Self {
+        self.ct_state(ct_state::INVALID)
+    }
+
+    /// `ct state invalid,untracked`: there is no entry.
+    #[must_use]
+    pub fn ct_without_entry(self) -> Self {
+        self.ct_state(ct_state::INVALID | ct_state::UNTRACKED)
+    }
+
+    fn ct_state(self, bits: u32) -> Self {
         self.with([
             Expr::Ct { key: CtKey::State, dir: None, dreg: R0 },
-            Expr::Bitwise {
-                sreg: R0,
-                dreg: R0,
-                mask: ct_state::INVALID.to_ne_bytes().to_vec(),
-                xor: vec![0; 4],
-            },
+            Expr::Bitwise { sreg: R0, dreg: R0, mask: bits.to_ne_bytes().to_vec(), xor: vec![0; 4] },
             cmp(Is::Out, vec![0; 4]),
         ])
     }
@@ -249,11 +265,11 @@ impl RuleBuilder {
         self.socket(SocketKey::Transparent, is)
     }
 
-    /// `socket wildcard 1`: it is bound to no address, as listeners are. A connection that is still being
-    /// made does not match.
+    /// `socket wildcard 1` (or `0`): it is bound to no address, as listeners are. A connection that is still being
+    /// made matches neither.
     #[must_use]
-    pub fn socket_wildcard(self) -> Self {
-        self.socket(SocketKey::Wildcard, Is::In)
+    pub fn socket_wildcard(self, is: Is) -> Self {
+        self.socket(SocketKey::Wildcard, is)
     }
 
     fn socket(self, key: SocketKey, is: Is) -> Self {

@@ -210,4 +210,14 @@ pub mod ct_state {
     pub const RELATED: u32 = 4;
     /// Opens a flow.
     pub const NEW: u32 = 8;
+    /// Connection tracking was told to leave it alone.
+    pub const UNTRACKED: u32 = 64;
+}
+
+/// Bits of `ct status`.
+pub mod ct_status {
+    /// The entry is in the table: this is not its first packet.
+    pub const CONFIRMED: u32 = 1 << 3;
+    /// The destination was changed.
+    pub const DNAT: u32 = 1 << 5;
 }

@@ -109,7 +109,7 @@ fn output() -> Vec<Rule> {
             .expr(Expr::Cmp { sreg: R0, op: CmpOp::Eq, data: vec![10, 1, 2, 0] })
             .verdict(Verdict::Return)
             .comment("masked"),
-        r().protocol(Is::In, TCP).opens(Is::In).redirect(4140).comment("redirect"),
+        r().protocol(Is::In, TCP).syn(Is::In).redirect(4140).comment("redirect"),
         r().protocol(Is::In, TCP)
             .expr(Expr::Payload { base: PayloadBase::Transport, offset: 2, len: 2, dreg: R0 })
             .expr(lookup("to-port", LookupTarget::Reg(R0)))
@@ -133,7 +133,7 @@ fn prerouting() -> Vec<Rule> {
             .verdict(Verdict::Accept)
             .comment("socket"),
         r().mark(Is::In, 0x539).save_mark().comment("save"),
-        r().ct_mark(0x539).restore_mark().comment("restore"),
+        r().ct_mark(Is::In, 0x539).restore_mark().comment("restore"),
         r().ct_reply().verdict(Verdict::Accept).comment("reply"),
         r().protocol(Is::In, TCP).set_mark(0x539).tproxy(15006).comment("tproxy"),
         r().protocol(Is::In, UDP).set_zone(2).comment("zone"),

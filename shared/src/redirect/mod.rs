@@ -17,4 +17,4 @@ pub use intervals::Intervals;
 pub use model::{Cidrs, Forwarded, Ids, Ipv6, Mode, Only, Ports, Redirect, SelfCalls};
 pub use store::FieldsError;
 pub use value::ValueError;
-pub use verdict::{Action, Hook, Judgement, Packet, Protocol, RuleId, judge};
+pub use verdict::{Action, Hook, Judgement, Packet, Protocol, RuleId, judge, judge_known};

@@ -1,68 +1,132 @@
 //! Prerouting: what arrives (contract 2.1, arriving rules 0 to 7).
+//!
+//! [`names::ENTERING`] decides whether a packet is left alone, for all who ask: nat, the guard against SYNs that nat
+//! never sees, and TPROXY.
 
 use super::addresses::Addresses;
-use super::{Draft, LO, OPENING, exempt, goto, leave, names, opening, tcp};
-use crate::nft::build::{Family, Is};
+use super::{Draft, LEFT_ALONE, LO, drop, exempt, goto, jump, leave, names, tcp, to_link_local};
+use crate::nft::build::{Family, Is, TCP};
 use crate::nft::ruleset::{ChainKind, HookPoint};
-use crate::nft::{Rule, RuleBuilder, Verdict};
+use crate::nft::{Rule, RuleBuilder};
 use crate::redirect::{Field, Forwarded, Ipv6, Mode, Only};
 
 impl Draft<'_> {
     /// Every chain of the prerouting hook.
     pub(super) fn prerouting(&mut self) {
         let mut mangle = self.drop_invalid();
-        let mut nat: Vec<Rule> = self.outbound_interfaces_rule().into_iter().collect();
-        match (self.redirect.inbound_port, self.redirect.mode) {
-            (Some(port), Mode::Redirect) => nat.extend(self.redirected(port)),
-            (Some(port), Mode::Tproxy) => mangle.extend(self.tproxy(port)),
-            (None, _) => {}
+        let nat = self.diverted_prerouting();
+        let tproxy = self.takes_by_tproxy();
+        if tproxy || !nat.is_empty() {
+            let entering = self.entering();
+            self.chain(names::ENTERING, entering);
         }
-
+        if tproxy {
+            mangle.extend(self.tproxy());
+        } else if !nat.is_empty() {
+            mangle.extend(self.guarded(names::ENTERING));
+        }
         if !nat.is_empty() {
-            self.chain(names::ARRIVING, nat);
-            // Rule 0 with it: what comes over lo has been judged when it left.
-            let opening = opening(self.ours().in_by(Is::Out, LO));
-            let base = vec![goto(opening, names::ARRIVING, OPENING)];
+            let mut base = vec![jump(tcp(), names::ENTERING, LEFT_ALONE)];
+            base.extend(nat);
             self.base(names::PREROUTING, ChainKind::Nat, HookPoint::Prerouting, names::DSTNAT, base);
         }
         self.base(names::MANGLE_PREROUTING, ChainKind::Filter, HookPoint::Prerouting, names::MANGLE, mangle);
     }
 
-    /// Rule 1 in nat: what a VM behind a bridge sends is outbound.
-    fn outbound_interfaces_rule(&mut self) -> Option<Rule> {
-        let redirect = self.redirect;
-        let of = self.sets.interfaces(redirect, Field::OutboundInterfaces, &redirect.outbound_interfaces)?;
-        let rule = RuleBuilder::new().in_by_of(of);
-        let comment = self.source(Field::OutboundInterfaces);
-        let diverts = self.chains.iter().any(|chain| chain.name == names::OUTBOUND);
-        Some(if diverts { goto(rule, names::OUTBOUND, comment) } else { leave(rule, comment) })
+    /// Where nat sends what is not left alone: outbound for machines behind the pod, else inbound. TPROXY has taken
+    /// what it takes before.
+    fn diverted_prerouting(&mut self) -> Vec<Rule> {
+        let mut rules = Vec::new();
+        if let (Some(behind), true, Some(port)) =
+            (self.behind(), self.diverts_destinations(), self.redirect.outbound_port)
+        {
+            rules.extend(self.divert(
+                behind.protocol(Is::In, TCP),
+                None,
+                port,
+                self.source(Field::OutboundPort),
+            ));
+        }
+        let Some(port) = self.redirect.inbound_port.filter(|_| self.diverts_inbound()) else {
+            return rules;
+        };
+        let comment = self.source(Field::InboundPort);
+        let v6 = || tcp().family(Family::V6).counter().reset().comment(self.source(Field::Ipv6));
+        match (self.redirect.mode, self.redirect.ipv6) {
+            (Mode::Tproxy, Ipv6::Capture) => {}
+            (Mode::Tproxy, Ipv6::Bypass | Ipv6::Reject) => rules.push(v6()),
+            // Of IPv6 only link-local neighbours come here, on whom `divert` has no opinion.
+            (Mode::Redirect, Ipv6::Bypass) => {
+                rules.push(v6());
+                rules.extend(self.divert(tcp(), None, port, comment));
+            }
+            (Mode::Redirect, Ipv6::Capture | Ipv6::Reject) => {
+                rules.extend(self.divert(tcp(), None, port, comment));
+            }
+        }
+        rules
     }
 
-    /// Rules 2 to 7 in nat.
-    fn redirected(&mut self, port: u16) -> Vec<Rule> {
-        let mut rules = self.exemptions();
-        let inbound =
-            self.inbound(|draft, rule| draft.divert(rule, None, port, draft.source(Field::InboundPort)));
-        if inbound.is_empty() {
-            return inbound;
+    /// Whether rule 7 diverts anything.
+    fn diverts_inbound(&self) -> bool {
+        self.redirect.inbound_port.is_some()
+            && match &self.redirect.include_inbound_ports {
+                Only::Any => true,
+                Only::These(ports) => !ports.is_empty(),
+            }
+    }
+
+    /// Whether TPROXY takes what rule 7 diverts.
+    pub(super) fn takes_by_tproxy(&self) -> bool {
+        self.redirect.mode == Mode::Tproxy && self.diverts_inbound()
+    }
+
+    /// What machines behind the pod send.
+    pub(super) fn behind(&mut self) -> Option<RuleBuilder> {
+        let redirect = self.redirect;
+        let of = self.sets.interfaces(redirect, Field::OutboundInterfaces, &redirect.outbound_interfaces)?;
+        Some(RuleBuilder::new().in_by_of(of))
+    }
+
+    /// Rules 0 to 7: accepts what is left alone; what returns or falls off the end is diverted. Only TCP asks.
+    fn entering(&mut self) -> Vec<Rule> {
+        // What comes over lo has been judged when it left.
+        let mut rules = vec![leave(RuleBuilder::new().in_by(Is::In, LO), "over lo")];
+        if self.redirect.ipv6 == Ipv6::Bypass {
+            rules.push(leave(to_link_local(Is::Out), self.source(Field::Ipv6)));
         }
-        rules.extend(inbound);
+        if let Some(behind) = self.behind() {
+            let comment = self.source(Field::OutboundInterfaces);
+            rules.push(match self.chains.iter().any(|chain| chain.name == names::DESTINATIONS) {
+                true => goto(behind, names::DESTINATIONS, comment),
+                false => leave(behind, comment),
+            });
+        }
+        rules.extend(self.exemptions());
+        let redirect = self.redirect;
+        match &redirect.include_inbound_ports {
+            _ if redirect.inbound_port.is_none() => rules.push(leave(RuleBuilder::new(), "not inbound")),
+            Only::Any => {}
+            Only::These(ports) => {
+                let comment = self.source(Field::IncludeInboundPorts);
+                rules.push(match self.sets.ports(redirect, Field::IncludeInboundPorts, ports) {
+                    Some(of) => leave(RuleBuilder::new().dport(Is::Out, of), comment),
+                    None => leave(RuleBuilder::new(), comment),
+                });
+            }
+        }
         rules
     }
 
     /// Rules 2 to 6.
-    pub(super) fn exemptions(&mut self) -> Vec<Rule> {
+    fn exemptions(&mut self) -> Vec<Rule> {
         let redirect = self.redirect;
-        let mut rules = Vec::new();
-        if let Some(of) =
-            self.sets.interfaces(redirect, Field::ExcludeInterfaces, &redirect.exclude_interfaces)
-        {
-            rules.push(exempt(RuleBuilder::new().in_by_of(of), self.source(Field::ExcludeInterfaces)));
-        }
+        let mut rules: Vec<Rule> = self.excluded_interfaces().into_iter().collect();
         if let Some(of) = self.sets.ports(redirect, Field::TunnelPorts, &redirect.tunnel_ports) {
             rules.push(leave(RuleBuilder::new().dport(Is::In, of), self.source(Field::TunnelPorts)));
         }
-        for &family in self.families() {
+        // Of both families: link-local neighbours are judged where no other IPv6 is.
+        for family in [Family::V4, Family::V6] {
             let field = Field::ExcludeInboundCidrs;
             let addresses =
                 Addresses::of(&mut self.sets, redirect, field, family, &redirect.exclude_inbound_cidrs);
@@ -82,42 +146,26 @@ impl Draft<'_> {
         rules
     }
 
-    /// Rule 7: what remains, if its port is one to divert.
-    pub(super) fn inbound(&mut self, divert: impl Fn(&Self, RuleBuilder) -> Vec<Rule>) -> Vec<Rule> {
+    /// Rule 2.
+    fn excluded_interfaces(&mut self) -> Option<Rule> {
         let redirect = self.redirect;
-        match &redirect.include_inbound_ports {
-            Only::Any => divert(self, tcp()),
-            Only::These(ports) => match self.sets.ports(redirect, Field::IncludeInboundPorts, ports) {
-                Some(of) => divert(self, tcp().dport(Is::In, of)),
-                None => Vec::new(),
-            },
-        }
+        let of = self.sets.interfaces(redirect, Field::ExcludeInterfaces, &redirect.exclude_interfaces)?;
+        Some(exempt(RuleBuilder::new().in_by_of(of), self.source(Field::ExcludeInterfaces)))
     }
 
     /// `drop-invalid`: a segment that conntrack cannot place would reach the app past the proxy,
     /// whose answer resets the client's connection.
     fn drop_invalid(&mut self) -> Vec<Rule> {
-        let redirect = self.redirect;
-        if !redirect.drop_invalid {
+        if !self.redirect.drop_invalid {
             return Vec::new();
         }
-        let comment = self.source(Field::DropInvalid);
-        let mut rules = Vec::new();
-        if let Some(of) =
-            self.sets.interfaces(redirect, Field::ExcludeInterfaces, &redirect.exclude_interfaces)
-        {
-            rules.push(exempt(RuleBuilder::new().in_by_of(of), self.source(Field::ExcludeInterfaces)));
-        }
-        let invalid = match redirect.ipv6 {
+        let mut rules: Vec<Rule> = self.excluded_interfaces().into_iter().collect();
+        let invalid = match self.redirect.ipv6 {
             Ipv6::Capture => RuleBuilder::new(),
             Ipv6::Bypass | Ipv6::Reject => RuleBuilder::new().family(Family::V4),
         };
-        rules.push(invalid.ct_invalid().counter().verdict(Verdict::Drop).comment(comment));
+        let comment = self.source(Field::DropInvalid);
+        rules.push(drop(invalid.ct_invalid(), comment));
         rules
     }
-}
-
-/// Rule 0.
-pub(super) fn not_over_lo() -> Rule {
-    leave(RuleBuilder::new().in_by(Is::In, LO), "over lo")
 }

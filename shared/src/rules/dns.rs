@@ -1,13 +1,13 @@
 //! DNS that is diverted (contract 2.1, output rule 7), and the conntrack zone that keeps it apart.
 
-use super::{Draft, LO, goto, leave, names};
+use super::{Draft, LEFT_ALONE, LO, goto, jump, leave, names, wanted};
 use crate::nft::build::{Family, Is, Of, TCP, UDP};
 use crate::nft::ruleset::{ChainKind, HookPoint};
 use crate::nft::{Rule, RuleBuilder};
 use crate::redirect::{Field, Ipv6, Only};
 
 impl Draft<'_> {
-    /// Rule 7 in nat. Empty where DNS is not diverted.
+    /// Where rule 7 sends what it diverts. Empty where DNS is not diverted.
     pub(super) fn dns(&mut self) -> Vec<Rule> {
         let Some(port) = self.redirect.dns_port else {
             return Vec::new();
@@ -48,23 +48,40 @@ impl Draft<'_> {
         servers
     }
 
+    /// Rule 7 among the rules that leave alone: what is diverted returns. Behind it comes TCP alone.
+    pub(super) fn dns_wanted(&mut self) -> Vec<Rule> {
+        if self.redirect.dns_port.is_none() {
+            return Vec::new();
+        }
+        let comment = self.source(Field::DnsPort);
+        let mut rules = Vec::new();
+        if self.redirect.ipv6 == Ipv6::Reject {
+            // A reset cannot answer it.
+            let udp = RuleBuilder::new().family(Family::V6).protocol(Is::In, UDP);
+            rules.push(leave(udp, self.source(Field::Ipv6)));
+        }
+        for (_, server) in self.dns_servers() {
+            rules.push(wanted(server.dport(Is::In, one_port(names::DNS)), comment));
+        }
+        rules.push(leave(RuleBuilder::new().protocol(Is::Out, TCP), "no DNS to divert"));
+        rules
+    }
+
     /// Before connection tracking: diverted DNS gets a zone of its own. Else the proxy's own query,
     /// sent from the same port to the same server, would be taken for the app's and turned back to it.
     ///
     /// What goes to a client's port 53 may be an answer of a server in this pod, of whose flow connection
     /// tracking knows in the common zone only: so queries from port 53, diverted like others, stay there too.
     /// With it go all ports below 512, among which NAT chooses another where two such flows would meet.
-    pub(super) fn dns_zones(&mut self, untouched: &[Rule], senders: &[Rule]) {
+    pub(super) fn dns_zones(&mut self) {
         let Some(port) = self.redirect.dns_port else {
             return;
         };
         let comment = self.source(Field::DnsPort);
-        let mut rules = untouched.to_vec();
-        rules.extend(self.proxy_sockets(leave));
-        rules.extend_from_slice(senders);
-        for (_, server) in self.udp_dns_servers() {
-            rules.push(server.set_zone(names::ZONE).comment(comment));
-        }
+        let rules = vec![
+            jump(RuleBuilder::new(), names::LEAVING, LEFT_ALONE),
+            RuleBuilder::new().set_zone(names::ZONE).comment(comment),
+        ];
         self.chain(names::DNS_ZONE, rules);
 
         let mut base: Vec<Rule> = self.ipv6_guard().into_iter().collect();

@@ -1,10 +1,10 @@
 //! A redirect to a ruleset: contract 2.1 written as nftables. Pure.
 //!
-//! Base chains only decide which packets are judged: those that open a TCP connection, and DNS
-//! over UDP where it is diverted. The chains behind them read like the list of verdicts, one rule
-//! or two for each of its lines. Where DNS is diverted, rules 1 to 3 and 5 are asked twice, and are chains of
-//! their own for that (`untouched`, `senders`): before connection tracking, where the answer is a zone, and in
-//! nat, where it is a new destination. What a chain or a rule costs, every ADD pays.
+//! Two chains decide whether a packet is left alone, one a direction, `leaving` and `entering`: what they accept is
+//! left alone, what returns from them is diverted. They read like the list of verdicts, one rule or two for each of
+//! its lines. Base chains ask them: nat, for the first packet of every TCP flow, whatever its flags, and for DNS over
+//! UDP where it is diverted; filter, for the SYN of a flow that nat did not judge (`guard`) and for TPROXY; raw, for the
+//! zone of diverted DNS. What a chain or a rule costs, every ADD pays.
 //!
 //! Each rule's comment says which annotation or default put it there. A rule that diverts, resets or drops has
 //! a counter, and so has one that leaves alone what the pod's `exclude-` and `include-` fields name; what leaves
@@ -14,9 +14,10 @@
 
 mod addresses;
 mod arriving;
+mod destinations;
 mod dns;
+mod guard;
 pub mod names;
-mod outbound;
 mod output;
 mod senders;
 mod sets;
@@ -27,7 +28,7 @@ mod tests;
 
 use std::net::IpAddr;
 
-use crate::nft::build::{Family, Is, TCP};
+use crate::nft::build::{Family, Is, Of, TCP};
 use crate::nft::ruleset::{ChainKind, HookPoint};
 use crate::nft::{Chain, Expr, Hook, Rule, RuleBuilder, Ruleset, Verdict};
 use crate::redirect::{Field, Ipv6, Mode, Redirect};
@@ -36,6 +37,12 @@ use sets::Sets;
 
 /// The loopback interface.
 const LO: &str = "lo";
+
+/// Which rules these are. A change of what a packet meets is a new revision; a table's comment and an attachment's
+/// state say which one wrote them.
+pub const REVISION: u32 = 2;
+/// The newest revision that closes a hole: a table of an older one is replaced in a running pod.
+pub const CLOSES_HOLE: u32 = 2;
 
 /// The ruleset that a redirect means, without the table's comment.
 #[must_use]
@@ -181,6 +188,16 @@ fn exempt(rule: RuleBuilder, comment: &str) -> Rule {
     leave(rule.counter(), comment)
 }
 
+/// What is to be diverted goes back to who asks.
+fn wanted(rule: RuleBuilder, comment: &str) -> Rule {
+    rule.verdict(Verdict::Return).comment(comment)
+}
+
+/// A packet that `rule` matches ends here.
+fn drop(rule: RuleBuilder, comment: &str) -> Rule {
+    rule.counter().verdict(Verdict::Drop).comment(comment)
+}
+
 /// Goes on in another chain and does not come back.
 fn goto(rule: RuleBuilder, chain: &str, comment: &str) -> Rule {
     rule.verdict(Verdict::Goto(chain.to_owned())).comment(comment)
@@ -196,10 +213,12 @@ fn tcp() -> RuleBuilder {
     RuleBuilder::new().protocol(Is::In, TCP)
 }
 
-/// A packet that opens a TCP connection.
-fn opening(rule: RuleBuilder) -> RuleBuilder {
-    rule.protocol(Is::In, TCP).opens(Is::In)
+/// To an IPv6 neighbour's link-local address (or to any other IPv6 address).
+fn to_link_local(is: Is) -> RuleBuilder {
+    let mut prefix = vec![0; 16];
+    prefix.splice(..2, [0xfe, 0x80]);
+    RuleBuilder::new().daddr(Family::V6, is, Of::Prefix(prefix, 10))
 }
 
-/// The comment where such packets are told from others.
-const OPENING: &str = "only packets that open a connection";
+/// The comment where a packet is asked about.
+const LEFT_ALONE: &str = "what is left alone";

@@ -1,5 +1,7 @@
 //! The names and numbers that stand in a pod's ruleset.
 
+use crate::redirect::Redirect;
+
 /// The one table that this project ever makes.
 pub const TABLE: &str = "sluice";
 
@@ -7,14 +9,17 @@ pub const TABLE: &str = "sluice";
 pub const RAW: i32 = -300;
 /// After connection tracking, before NAT: TPROXY and marks.
 pub const MANGLE: i32 = -150;
-/// Where destinations change.
-pub const DSTNAT: i32 = -100;
+/// Where destinations change: just before the usual -100, so that no nat chain which stands there, made before
+/// ours or after, gets a connection first.
+pub const DSTNAT: i32 = -101;
 
 /// Base chain, nat: what leaves the pod's sockets.
 pub const OUTPUT: &str = "output";
 /// Base chain, nat: what arrives.
 pub const PREROUTING: &str = "prerouting";
-/// Base chain, filter: TPROXY, and invalid packets.
+/// Base chain, filter: refuses a SYN that leaves by a flow which nat did not judge.
+pub const FILTER_OUTPUT: &str = "filter_output";
+/// Base chain, filter: the same for what arrives; TPROXY; invalid packets.
 pub const MANGLE_PREROUTING: &str = "mangle_prerouting";
 /// Base chain, filter: what TPROXY took and a bridge gave back.
 pub const MANGLE_INPUT: &str = "mangle_input";
@@ -23,24 +28,22 @@ pub const MANGLE_OUTPUT: &str = "mangle_output";
 /// Base chain, filter: conntrack zones of diverted DNS.
 pub const RAW_OUTPUT: &str = "raw_output";
 
-/// Output rules 1 to 7: who sends, and where from.
-pub const OUTGOING: &str = "outgoing";
-/// Output rules 1 to 3.
-pub const UNTOUCHED: &str = "untouched";
-/// Output rules 5 and 6.
+/// Output rules 1 to 11: accepts what is left alone; what returns is diverted.
+pub const LEAVING: &str = "leaving";
+/// Output rule 4, likewise: the proxy's own traffic.
+pub const PROXY: &str = "proxy";
+/// Output rule 5, likewise, where only some groups' traffic is diverted.
 pub const SENDERS: &str = "senders";
-/// Output rule 4: the proxy calls the pod's own address.
-pub const PROXY_CALLS: &str = "proxy_calls";
-/// Output rules 8 to 11: destinations.
-pub const OUTBOUND: &str = "outbound";
-/// The arriving rules.
-pub const ARRIVING: &str = "arriving";
-/// The same under TPROXY, which nat cannot do.
-pub const TPROXY_ARRIVING: &str = "tproxy_arriving";
-/// Under TPROXY: what belongs to the proxy's connections.
-pub const CONNECTIONS: &str = "connections";
-/// Arriving rule 7 under TPROXY.
-pub const TO_PROXY: &str = "to_proxy";
+/// Output rules 8 to 11, likewise, where machines behind the pod are judged by them too.
+pub const DESTINATIONS: &str = "destinations";
+/// Arriving rules 0 to 7: accepts what is left alone; what returns is diverted.
+pub const ENTERING: &str = "entering";
+/// Accepts everything but a SYN that uses a flow which nat did not judge, or none.
+pub const SYN_GUARD: &str = "syn_guard";
+/// Under TPROXY: what machines behind the pod send, which nat diverts.
+pub const BEHIND: &str = "behind";
+/// Under TPROXY: IPv6 that is not captured, which nat refuses.
+pub const NOT_CAPTURED: &str = "not_captured";
 /// DNS over UDP that will be diverted.
 pub const DNS_ZONE: &str = "dns_zone";
 
@@ -49,6 +52,18 @@ pub const ZONE: u16 = 1;
 
 /// Marks what TPROXY takes, for the policy route, where the proxy has no mark of its own.
 pub const TPROXY_MARK: u32 = 1337;
+
+/// The conntrack mark of connections that were open when rules came into a running pod.
+const ADOPTED_MARK: u32 = 0x511c_e001;
+
+/// The conntrack mark of connections that were open when these rules came: one that the proxy does not use.
+#[must_use]
+pub fn adopted_mark(redirect: &Redirect) -> u32 {
+    match redirect.proxy_mark {
+        Some(ADOPTED_MARK) => ADOPTED_MARK + 1,
+        _ => ADOPTED_MARK,
+    }
+}
 
 /// The port of DNS.
 pub const DNS: u16 = 53;

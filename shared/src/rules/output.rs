@@ -1,10 +1,15 @@
 //! Output: what leaves the pod's sockets (contract 2.1, output rules 1 to 11).
+//!
+//! [`names::LEAVING`] decides whether a packet is left alone, for all who ask: nat, which sees the first packet of
+//! each flow and diverts what returns; the guard against SYNs that nat never sees, which drops it; and the zones of
+//! diverted DNS.
 
 use super::dns::dns_over_udp;
-use super::{Draft, OPENING, goto, jump, leave, names, opening};
+use super::{Draft, LEFT_ALONE, goto, jump, leave, names, tcp, to_link_local};
+use crate::nft::build::{Family, Is, TCP};
 use crate::nft::ruleset::{ChainKind, HookPoint};
 use crate::nft::{Rule, RuleBuilder};
-use crate::redirect::{Field, Only, SelfCalls};
+use crate::redirect::{Field, Ipv6, Only, SelfCalls};
 
 impl Draft<'_> {
     /// Every chain of the output hook.
@@ -15,65 +20,86 @@ impl Draft<'_> {
 
     /// What decides over flows that the pod opens, if any is diverted.
     fn outgoing(&mut self) {
-        let outbound = self.outbound();
-        // What comes in by outbound interfaces is judged by the same rules.
-        let apart = !self.redirect.outbound_interfaces.is_empty();
-        let outbound = self.part(names::OUTBOUND, outbound, apart, goto);
-        let proxy_calls = self.proxy_calls();
-        let has_proxy_calls = self.chain(names::PROXY_CALLS, proxy_calls);
-        let dns = self.dns();
-        if outbound.is_empty() && !has_proxy_calls && dns.is_empty() {
+        let diverts = self.diverted_output();
+        if diverts.is_empty() {
             return;
         }
+        // Never empty: the proxy's own sockets are left alone at least.
+        let leaving = self.leaving();
+        self.chain(names::LEAVING, leaving);
 
-        let diverts_udp = !dns.is_empty();
-        let untouched = self.untouched();
-        let untouched = self.part(names::UNTOUCHED, untouched, diverts_udp, jump);
-        let senders = self.senders();
-        // Whoever is in `include-gids` returns from among them.
-        let apart = diverts_udp || !self.redirect.include_gids.is_empty();
-        let senders = self.part(names::SENDERS, senders, apart, jump);
-
-        let mut base = vec![goto(opening(self.ours()), names::OUTGOING, OPENING)];
-        if diverts_udp {
-            base.push(goto(dns_over_udp(self.ours()), names::OUTGOING, self.source(Field::DnsPort)));
-            self.dns_zones(&untouched, &senders);
+        let mut nat = vec![jump(tcp(), names::LEAVING, LEFT_ALONE)];
+        if self.redirect.dns_port.is_some() {
+            nat.push(jump(dns_over_udp(RuleBuilder::new()), names::LEAVING, self.source(Field::DnsPort)));
+            self.dns_zones();
         }
-        self.base(names::OUTPUT, ChainKind::Nat, HookPoint::Output, names::DSTNAT, base);
+        nat.extend(diverts);
+        self.base(names::OUTPUT, ChainKind::Nat, HookPoint::Output, names::DSTNAT, nat);
 
-        let mut outgoing = untouched;
-        if self.loopback_first() {
-            outgoing.extend(self.loopback(self.redirect.dns_port.is_some()));
-        }
-        outgoing.extend(self.proxy_sockets(|rule, comment| match has_proxy_calls {
-            true => goto(rule, names::PROXY_CALLS, comment),
-            false => leave(rule, comment),
-        }));
-        outgoing.extend(senders);
-        outgoing.extend(self.over_lo());
-        outgoing.extend(dns);
-        outgoing.extend(outbound);
-        self.chain(names::OUTGOING, outgoing);
+        let guard = self.guarded(names::LEAVING);
+        self.base(names::FILTER_OUTPUT, ChainKind::Filter, HookPoint::Output, names::MANGLE, guard);
     }
 
-    /// These rules as part of a chain: themselves, or where they are asked in two places, a chain of their own.
-    fn part(
-        &mut self,
-        name: &str,
-        rules: Vec<Rule>,
-        apart: bool,
-        enter: impl Fn(RuleBuilder, &str, &str) -> Rule,
-    ) -> Vec<Rule> {
-        if !apart {
+    /// Where what is not left alone goes: the proxy's own calls, DNS, everything else.
+    fn diverted_output(&mut self) -> Vec<Rule> {
+        let mut rules = Vec::new();
+        if let (true, Some(port)) = (self.diverts_self_calls(), self.redirect.inbound_port) {
+            let comment = self.source(Field::SelfCalls);
+            for (sender, _) in self.proxy_sockets() {
+                rules.extend(self.divert(sender.protocol(Is::In, TCP), None, port, comment));
+            }
+        }
+        rules.extend(self.dns());
+        if let (true, Some(port)) = (self.diverts_destinations(), self.redirect.outbound_port) {
+            rules.extend(self.divert(tcp(), None, port, self.source(Field::OutboundPort)));
+        }
+        rules
+    }
+
+    /// Rules 1 to 11: accepts what is left alone; what returns or falls off the end is diverted.
+    fn leaving(&mut self) -> Vec<Rule> {
+        let mut rules: Vec<Rule> = self.not_captured_output().into_iter().collect();
+        rules.extend(self.untouched());
+        if self.loopback_first() {
+            rules.extend(self.loopback(self.redirect.dns_port.is_some()));
+        }
+        rules.extend(self.proxy());
+        rules.extend(self.senders());
+        rules.extend(self.over_lo());
+        rules.extend(self.dns_wanted());
+        rules.extend(self.outbound());
+        rules
+    }
+
+    /// Rules 8 to 11, apart where machines behind the pod are judged by them too.
+    fn outbound(&mut self) -> Vec<Rule> {
+        let rules = self.by_destination();
+        if self.redirect.outbound_interfaces.is_empty() {
             return rules;
         }
-        let comment = match name {
-            names::UNTOUCHED => "what nobody diverts",
-            names::SENDERS => "whose traffic it is",
-            _ => "where it goes",
-        };
-        let made = self.chain(name, rules);
-        made.then(|| enter(RuleBuilder::new(), name, comment)).into_iter().collect()
+        let mut apart: Vec<Rule> = self.link_local().into_iter().collect();
+        apart.extend(rules);
+        let made = self.chain(names::DESTINATIONS, apart);
+        let rule = || goto(RuleBuilder::new(), names::DESTINATIONS, "where it goes");
+        made.then(rule).into_iter().collect()
+    }
+
+    /// IPv6 where it is not ours; else its link-local neighbours, whom a proxy could not call by that address.
+    fn not_captured_output(&self) -> Option<Rule> {
+        match self.redirect.ipv6 {
+            Ipv6::Bypass => Some(leave(RuleBuilder::new().family(Family::V6), self.source(Field::Ipv6))),
+            Ipv6::Capture | Ipv6::Reject => self.link_local(),
+        }
+    }
+
+    fn link_local(&self) -> Option<Rule> {
+        let rule = || leave(to_link_local(Is::In), "to a link-local neighbour");
+        (self.redirect.ipv6 != Ipv6::Bypass).then(rule)
+    }
+
+    /// Whether rule 4 sends the proxy's calls to the pod's own address to the inbound port.
+    pub(super) fn diverts_self_calls(&self) -> bool {
+        self.redirect.self_calls == SelfCalls::Inbound && self.redirect.inbound_port.is_some()
     }
 
     /// Whether rule 8 can stand before rule 4, which asks the same where the proxy's own calls are diverted: then
@@ -81,8 +107,7 @@ impl Draft<'_> {
     /// what comes in by outbound interfaces meets rule 8 alone.
     pub(super) fn loopback_first(&self) -> bool {
         let redirect = self.redirect;
-        let asked_twice = redirect.self_calls == SelfCalls::Inbound && redirect.inbound_port.is_some();
         let all_dns = redirect.dns_port.is_none() || redirect.dns_servers == Only::Any;
-        asked_twice && all_dns && redirect.outbound_interfaces.is_empty()
+        self.diverts_self_calls() && all_dns && redirect.outbound_interfaces.is_empty()
     }
 }

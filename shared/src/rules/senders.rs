@@ -6,12 +6,12 @@ use ipnetwork::IpNetwork;
 
 use super::addresses::Addresses;
 use super::dns::one_port;
-use super::{Draft, LO, exempt, leave, names, tcp};
+use super::{Draft, LO, exempt, goto, jump, leave, names, source};
 use crate::nft::build::Is;
 use crate::nft::{Rule, RuleBuilder, Verdict};
-use crate::redirect::{Cidrs, Field, Only, SelfCalls};
+use crate::redirect::{Cidrs, Field, Only};
 
-impl Draft<'_> {
+impl<'a> Draft<'a> {
     /// Rules 1 to 3.
     pub(super) fn untouched(&mut self) -> Vec<Rule> {
         let redirect = self.redirect;
@@ -44,38 +44,59 @@ impl Draft<'_> {
         rules
     }
 
-    /// Rule 4 where the proxy's calls to the pod's own address go to the inbound side, or another container
-    /// would be reached past it. Its other traffic falls off the end and is left alone. Empty where all is.
-    pub(super) fn proxy_calls(&mut self) -> Vec<Rule> {
-        let redirect = self.redirect;
-        let (SelfCalls::Inbound, Some(port)) = (redirect.self_calls, redirect.inbound_port) else {
-            return Vec::new();
+    /// Rule 4. Where the proxy's calls to the pod's own address go to the inbound port, or another container would
+    /// be reached past it, they return; all else of the proxy is left alone.
+    pub(super) fn proxy(&mut self) -> Vec<Rule> {
+        let calls = self.diverts_self_calls();
+        if calls {
+            let rules = self.proxy_but_self_calls();
+            self.chain(names::PROXY, rules);
+        }
+        let rule = |(sender, comment): (RuleBuilder, &str)| match calls {
+            true => goto(sender, names::PROXY, comment),
+            false => leave(sender, comment),
         };
+        self.proxy_sockets().into_iter().map(rule).collect()
+    }
+
+    /// What the proxy sends and is no call to the pod's own address.
+    fn proxy_but_self_calls(&mut self) -> Vec<Rule> {
+        let redirect = self.redirect;
         let comment = self.source(Field::SelfCalls);
         let mut rules = if self.loopback_first() { Vec::new() } else { self.loopback(false) };
-        let mut call = tcp().out_of(Is::In, LO);
+        rules.push(leave(RuleBuilder::new().out_of(Is::Out, LO), comment));
         if let Some(ports) = self.sets.ports(redirect, Field::TunnelPorts, &redirect.tunnel_ports) {
-            call = call.dport(Is::Out, ports);
+            rules.push(leave(RuleBuilder::new().dport(Is::In, ports), self.source(Field::TunnelPorts)));
         }
         if redirect.dns_port.is_some() {
-            call = call.dport(Is::Out, one_port(names::DNS));
+            // UDP too: nothing else of it comes here.
+            rules.push(leave(RuleBuilder::new().dport(Is::In, one_port(names::DNS)), comment));
         }
-        rules.extend(self.divert(call, None, port, comment));
         rules
     }
 
-    /// One rule for each way to know the proxy's sockets.
-    pub(super) fn proxy_sockets(&mut self, rule: impl Fn(RuleBuilder, &str) -> Rule) -> Vec<Rule> {
+    /// One match for each way to know the proxy's sockets.
+    pub(super) fn proxy_sockets(&mut self) -> Vec<(RuleBuilder, &'a str)> {
         let redirect = self.redirect;
         let uids = self.sets.ids(redirect, Field::ProxyUid, &redirect.proxy_uids);
         let gids = self.sets.ids(redirect, Field::ProxyGid, &redirect.proxy_gids);
-        let uids = uids.map(|of| rule(RuleBuilder::new().skuid(of), self.source(Field::ProxyUid)));
-        let gids = gids.map(|of| rule(RuleBuilder::new().skgid(of), self.source(Field::ProxyGid)));
+        let uids = uids.map(|of| (RuleBuilder::new().skuid(of), source(redirect, Field::ProxyUid)));
+        let gids = gids.map(|of| (RuleBuilder::new().skgid(of), source(redirect, Field::ProxyGid)));
         uids.into_iter().chain(gids).collect()
     }
 
-    /// Rule 5. Whatever goes on behind it is somebody's whose traffic is diverted.
+    /// Rule 5. Whatever goes on behind it is somebody's whose traffic is diverted. Who is in `include-gids` returns
+    /// from among them, so that these rules are a chain of their own then.
     pub(super) fn senders(&mut self) -> Vec<Rule> {
+        let rules = self.excluded_senders();
+        if self.redirect.include_gids.is_empty() {
+            return rules;
+        }
+        self.chain(names::SENDERS, rules);
+        vec![jump(RuleBuilder::new(), names::SENDERS, "whose traffic it is")]
+    }
+
+    fn excluded_senders(&mut self) -> Vec<Rule> {
         let redirect = self.redirect;
         let mut rules = Vec::new();
         if let Some(of) = self.sets.ids(redirect, Field::ExcludeUids, &redirect.exclude_uids) {

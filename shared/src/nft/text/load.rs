@@ -105,7 +105,10 @@ fn payload(base: PayloadBase, offset: u32, len: u32, known: Known) -> (String, K
     let (field, kind) = match (base, offset, len) {
         (PayloadBase::Transport, 0, 2) => ("sport", Kind::Big),
         (PayloadBase::Transport, 2, 2) => ("dport", Kind::Big),
-        (PayloadBase::Transport, 13, 1) if transport == Some("tcp") => ("flags", Kind::TcpFlags),
+        // An earlier rule of the chain may have seen to it that only TCP comes here.
+        (PayloadBase::Transport, 13, 1) if transport != Some("udp") => {
+            return ("tcp flags".to_owned(), Kind::TcpFlags, Some(Implied::L4proto));
+        }
         (PayloadBase::Network, 12, 4) if known.nfproto == Some(2) => ("ip saddr", Kind::Ipv4),
         (PayloadBase::Network, 16, 4) if known.nfproto == Some(2) => ("ip daddr", Kind::Ipv4),
         (PayloadBase::Network, 8, 16) if known.nfproto == Some(10) => ("ip6 saddr", Kind::Ipv6),

@@ -242,7 +242,7 @@ fn shown(held: &Held) -> String {
 
 fn masked(text: &str, kind: Kind, mask: &[u8], xor: &[u8]) -> String {
     let bits = match kind {
-        Kind::TcpFlags => format!("({})", value::show(kind, mask)),
+        Kind::TcpFlags | Kind::CtStatus => format!("({})", value::show(kind, mask)),
         Kind::CtState => value::show(Kind::MarkHost, mask),
         kind => value::show(kind, mask),
     };

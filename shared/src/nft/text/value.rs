@@ -22,6 +22,7 @@ pub(crate) enum Kind {
     Nfproto,
     TcpFlags,
     CtState,
+    CtStatus,
     Direction,
     AddrType,
     Bytes,
@@ -57,7 +58,8 @@ impl Kind {
             CtKey::State => Self::CtState,
             CtKey::Direction => Self::Direction,
             CtKey::Mark => Self::MarkHost,
-            CtKey::Status | CtKey::Zone => Self::Host,
+            CtKey::Status => Self::CtStatus,
+            CtKey::Zone => Self::Host,
             CtKey::Other(_) => Self::Bytes,
         }
     }
@@ -84,7 +86,9 @@ fn number(bytes: &[u8], big: bool) -> u128 {
 }
 
 const TCP_FLAGS: [&str; 8] = ["fin", "syn", "rst", "psh", "ack", "urg", "ecn", "cwr"];
-const CT_STATES: [&str; 4] = ["invalid", "established", "related", "new"];
+/// Bits 4 and 5 have no name.
+const CT_STATES: [&str; 7] = ["invalid", "established", "related", "new", "0x10", "0x20", "untracked"];
+const CT_STATUS: [&str; 6] = ["expected", "seen-reply", "assured", "confirmed", "snat", "dnat"];
 
 fn named_bits(names: &[&str], value: u128, between: &str) -> Option<String> {
     if value == 0 || value >> names.len() != 0 {
@@ -125,6 +129,7 @@ pub(crate) fn show(kind: Kind, bytes: &[u8]) -> String {
         },
         Kind::TcpFlags => named_bits(&TCP_FLAGS, host, " | "),
         Kind::CtState => named_bits(&CT_STATES, host, ","),
+        Kind::CtStatus => named_bits(&CT_STATUS, host, " | "),
         Kind::Direction => match host {
             0 => Some("original".to_owned()),
             1 => Some("reply".to_owned()),

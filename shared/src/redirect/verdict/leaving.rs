@@ -2,9 +2,9 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use super::Action;
 use super::packet::Packet;
 use super::rule::RuleId;
+use super::{Action, is_link_local};
 use crate::redirect::{Cidrs, Only, Redirect, SelfCalls};
 
 const LO: &str = "lo";
@@ -22,6 +22,10 @@ pub(super) fn judge(
     let on_lo = oif == LO;
     let dns = redirect.dns_port.is_some() && packet.dport == DNS;
 
+    // 0
+    if is_link_local(packet.dst) {
+        return (RuleId::OutputLinkLocal, Action::Leave);
+    }
     // 1
     if redirect.exclude_interfaces.contains(oif) {
         return (RuleId::OutputExcludedInterface, Action::Leave);
@@ -75,6 +79,9 @@ pub(super) fn judge(
 
 /// Output rules 8 to 11, which hold for what machines behind the pod send too; `None` if none matches.
 pub(super) fn by_destination(redirect: &Redirect, packet: &Packet) -> Option<(RuleId, Action)> {
+    if is_link_local(packet.dst) {
+        return Some((RuleId::OutputLinkLocal, Action::Leave));
+    }
     // 8
     if redirect.loopback_cidrs.contains(packet.dst) {
         return Some((RuleId::OutputLoopback, Action::Leave));

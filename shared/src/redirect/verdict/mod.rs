@@ -14,6 +14,8 @@ mod tests;
 pub use packet::{Hook, Packet, Protocol, flags};
 pub use rule::RuleId;
 
+use std::net::IpAddr;
+
 use super::{Ipv6, Redirect};
 
 /// What is done with a packet that opens a flow, and so with the flow.
@@ -42,27 +44,63 @@ pub struct Judgement {
     pub action: Action,
 }
 
-/// What the redirect does with the packet. Of UDP and of everything that conntrack follows, the packet is
-/// taken to be the first of its flow; for TCP its flags say so.
+/// What the redirect does with the first packet of a flow, whatever its flags.
 #[must_use]
 pub fn judge(redirect: &Redirect, packet: &Packet) -> Judgement {
     let v6 = packet.dst.is_ipv6();
-    if v6 && redirect.ipv6 == Ipv6::Bypass {
+    // Where IPv6 is not ours, link-local neighbours are all the same kept from the app.
+    if v6 && redirect.ipv6 == Ipv6::Bypass && !neighbour_arrives(packet) {
         return Judgement { rule: RuleId::Ipv6Bypassed, action: Action::Leave };
     }
     if invalid_is_dropped(redirect, packet) {
         return Judgement { rule: RuleId::InvalidDropped, action: Action::Drop };
     }
     let (rule, action) = match packet.protocol {
-        Protocol::Tcp { flags } if !flags::opens(flags) => (RuleId::NotOpening, Action::Leave),
         Protocol::Tcp { .. } | Protocol::Udp => match &packet.hook {
             Hook::Output { oif, uid, gid, mark } => leaving::judge(redirect, packet, oif, *uid, *gid, *mark),
             Hook::Arriving { iif, to_this_netns } => arriving::judge(redirect, packet, iif, *to_this_netns),
         },
         Protocol::Other(_) => (RuleId::NotTcpOrUdp, Action::Leave),
     };
-    let action = if v6 && redirect.ipv6 == Ipv6::Reject { rejected(action, packet.is_tcp()) } else { action };
-    Judgement { rule, action }
+    let captured = redirect.ipv6 == Ipv6::Capture;
+    let action = if v6 && !captured { rejected(action, packet.is_tcp()) } else { action };
+    match packet.protocol {
+        Protocol::Tcp { flags } if packet.ct_invalid && action != Action::Leave => {
+            without_entry(flags, rule, action)
+        }
+        _ => Judgement { rule, action },
+    }
+}
+
+/// What becomes of a SYN without ACK by a flow that is known already, and that no rule translated: by the other
+/// direction's packet, by another sender's, by one of another interface. What would be diverted is dropped.
+#[must_use]
+pub fn judge_known(redirect: &Redirect, packet: &Packet) -> Judgement {
+    let judged = judge(redirect, packet);
+    match judged.action {
+        Action::Redirect(_) | Action::Tproxy(_) | Action::Dns(_) | Action::Reset if packet.is_tcp() => {
+            Judgement { rule: RuleId::KnownFlow, action: Action::Drop }
+        }
+        _ => judged,
+    }
+}
+
+/// TCP that would be diverted, and that conntrack calls invalid: no nat sees it. TPROXY sees every packet.
+fn without_entry(flags: u8, rule: RuleId, action: Action) -> Judgement {
+    match action {
+        _ if flags::opens(flags) => Judgement { rule: RuleId::KnownFlow, action: Action::Drop },
+        Action::Tproxy(_) => Judgement { rule, action },
+        _ => Judgement { rule: RuleId::NotTracked, action: Action::Leave },
+    }
+}
+
+/// Whether it arrives for the pod's link-local address.
+fn neighbour_arrives(packet: &Packet) -> bool {
+    matches!(packet.hook, Hook::Arriving { .. }) && is_link_local(packet.dst)
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }
 
 /// `drop-invalid`, for what arrives: any protocol, any interface that is not excluded, and IPv6 only where
@@ -77,7 +115,7 @@ fn invalid_is_dropped(redirect: &Redirect, packet: &Packet) -> bool {
         && (packet.dst.is_ipv4() || redirect.ipv6 == Ipv6::Capture)
 }
 
-/// `ipv6: reject`: TCP that would be diverted is reset, all else is left alone.
+/// IPv6 that is not captured: TCP that would be diverted is reset, all else is left alone.
 fn rejected(action: Action, tcp: bool) -> Action {
     match action {
         Action::Redirect(_) | Action::Tproxy(_) | Action::Dns(_) if tcp => Action::Reset,

@@ -60,19 +60,15 @@ pub enum Protocol {
 
 /// TCP's flags.
 pub mod flags {
-    /// No more data will come.
-    pub const FIN: u8 = 0x01;
     /// A connection is opened.
     pub const SYN: u8 = 0x02;
-    /// The connection is broken off.
-    pub const RST: u8 = 0x04;
     /// Something is acknowledged.
     pub const ACK: u8 = 0x10;
 
-    /// Whether a segment with these flags opens a connection.
+    /// Whether a listener would take a segment with these flags for a new connection.
     #[must_use]
     pub const fn opens(flags: u8) -> bool {
-        flags & (SYN | ACK | RST | FIN) == SYN
+        flags & (SYN | ACK) == SYN
     }
 }
 

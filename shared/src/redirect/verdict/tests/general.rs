@@ -3,27 +3,60 @@
 use proptest::prelude::*;
 
 use super::*;
-use Action::{Drop, Leave, Redirect as To, Reset};
+use Action::{Drop, Leave, Redirect as To, Reset, Tproxy};
+use flags::{ACK, SYN};
+
+const FIN: u8 = 0x01;
+const RST: u8 = 0x04;
+
+/// No flags let a packet pass: what nat sees first, it judges. What conntrack calls invalid, nat never sees.
+#[test]
+fn flags_never_let_a_packet_pass() {
+    let redirect = redirect(&[]);
+    for bits in [SYN, SYN | 0xc0, SYN | ACK, SYN | RST, SYN | FIN, ACK, FIN | ACK, RST, 0] {
+        check(&redirect, &out(OUTSIDE, 80).flags(bits), RuleId::OutputIncluded, To(15001));
+        check(&redirect, &arriving(80).flags(bits), RuleId::ArrivingIncluded, To(15006));
+    }
+}
 
 #[test]
-fn only_a_packet_that_opens_a_connection_is_judged() {
-    let redirect = redirect(&[]);
-    for (bits, opens) in [
-        (flags::SYN, true),
-        (flags::SYN | 0xc0, true), // with ECN
-        (flags::SYN | flags::ACK, false),
-        (flags::SYN | flags::RST, false),
-        (flags::SYN | flags::FIN, false),
-        (flags::ACK, false),
-        (flags::FIN | flags::ACK, false),
-        (flags::RST, false),
-        (0, false),
-    ] {
+fn a_syn_without_a_flow_is_dropped() {
+    for (bits, drops) in [(SYN, true), (SYN | FIN, true), (SYN | ACK, false), (ACK, false), (RST, false)] {
+        let (rule, action) = if drops { (RuleId::KnownFlow, Drop) } else { (RuleId::NotTracked, Leave) };
         for packet in [out(OUTSIDE, 80), arriving(80)] {
-            let Judgement { rule, action } = judge(&redirect, &packet.flags(bits));
-            assert_eq!((rule == RuleId::NotOpening, action == Leave), (!opens, !opens), "{bits:#x}");
+            check(&redirect(&[]), &packet.flags(bits).invalid(), rule, action);
         }
     }
+    let tproxy = redirect(&[(Field::Mode, "tproxy")]);
+    check(&tproxy, &arriving(80).flags(ACK).invalid(), RuleId::ArrivingIncluded, Tproxy(15006));
+    check(&tproxy, &arriving(80).invalid(), RuleId::KnownFlow, Drop);
+    check(&tproxy, &out(OUTSIDE, 80).proxy().invalid(), RuleId::OutputProxy, Leave);
+}
+
+#[test]
+fn a_syn_of_a_flow_that_was_not_judged_is_dropped() {
+    let redirect = redirect(&[(Field::ExcludeOutboundPorts, "25")]);
+    let known = |packet: &Packet| judge_known(&redirect, packet).action;
+    assert_eq!(known(&out(OUTSIDE, 80)), Drop);
+    assert_eq!(known(&arriving(80)), Drop);
+    assert_eq!(known(&out(OUTSIDE, 25)), Leave);
+    assert_eq!(known(&out(OUTSIDE, 80).proxy()), Leave);
+    assert_eq!(known(&out(OUTSIDE, 80).udp()), Leave);
+}
+
+#[test]
+fn link_local_neighbours_are_left_outbound_and_refused_inbound() {
+    let v6 = |dst| arriving(80).from("fe80::9").to(dst);
+    for ipv6 in ["capture", "bypass", "reject"] {
+        let redirect = redirect(&[(Field::Ipv6, ipv6), (Field::ExcludeInboundPorts, "81")]);
+        let left = if ipv6 == "bypass" { RuleId::Ipv6Bypassed } else { RuleId::OutputLinkLocal };
+        check(&redirect, &out("fe80::9", 80), left, Leave);
+        let inbound = if ipv6 == "capture" { To(15006) } else { Reset };
+        check(&redirect, &v6("fe80::2"), RuleId::ArrivingIncluded, inbound);
+        check(&redirect, &Packet { dport: 81, ..v6("fe80::2") }, RuleId::ArrivingExcludedPort, Leave);
+        check(&redirect, &v6("fe80::2").udp(), RuleId::ArrivingOther, Leave);
+    }
+    check(&redirect(&[(Field::Ipv6, "bypass")]), &v6("fd00:1::2"), RuleId::Ipv6Bypassed, Leave);
 }
 
 #[test]
@@ -58,7 +91,7 @@ fn ipv6_reject_resets_what_ipv4_would_divert_and_nothing_else() {
     check(&redirect, &out("2001:db8::1", 53).udp(), RuleId::OutputDns, Leave);
     check(&redirect, &out("fd00:1::2", 80).proxy().by("lo"), RuleId::OutputSelfCall, Reset);
     check(&redirect, &out("2001:db8::1", 25), RuleId::OutputExcludedPort, Leave);
-    check(&redirect, &v6.clone().flags(flags::ACK).invalid(), RuleId::NotOpening, Leave);
+    check(&redirect, &v6.clone().flags(ACK).invalid(), RuleId::NotTracked, Leave);
     check(&redirect, &Packet { protocol: Protocol::Other(58), ..v6 }, RuleId::NotTcpOrUdp, Leave);
     check(&redirect, &out(OUTSIDE, 80), RuleId::OutputIncluded, To(15001));
 }
@@ -66,7 +99,7 @@ fn ipv6_reject_resets_what_ipv4_would_divert_and_nothing_else() {
 #[test]
 fn invalid_packets_that_arrive_are_dropped_where_asked() {
     let redirect_with = redirect(&[(Field::DropInvalid, "true"), (Field::ExcludeInterfaces, "net1")]);
-    let invalid = arriving(80).flags(flags::ACK).invalid();
+    let invalid = arriving(80).flags(ACK).invalid();
     check(&redirect_with, &invalid, RuleId::InvalidDropped, Drop);
     check(&redirect_with, &invalid.clone().udp(), RuleId::InvalidDropped, Drop);
     check(
@@ -76,9 +109,9 @@ fn invalid_packets_that_arrive_are_dropped_where_asked() {
         Drop,
     );
     check(&redirect_with, &invalid.clone().from("fd00::1").to("fd00:1::2"), RuleId::InvalidDropped, Drop);
-    check(&redirect_with, &invalid.clone().by("net1"), RuleId::NotOpening, Leave);
-    check(&redirect_with, &out(OUTSIDE, 80).flags(flags::ACK).invalid(), RuleId::NotOpening, Leave);
-    check(&redirect(&[]), &invalid, RuleId::NotOpening, Leave);
+    check(&redirect_with, &invalid.clone().by("net1"), RuleId::ArrivingExcludedInterface, Leave);
+    check(&redirect_with, &out(OUTSIDE, 80).flags(ACK).invalid(), RuleId::NotTracked, Leave);
+    check(&redirect(&[]), &invalid, RuleId::NotTracked, Leave);
 }
 
 #[test]
@@ -121,7 +154,13 @@ proptest! {
             prop_assert_eq!(capture, reject);
         } else {
             prop_assert_eq!(bypass.action, Leave);
-            let expected = if capture.action != Leave && packet.is_tcp() { Reset } else { Leave };
+            let expected = match capture.action {
+                Drop => Drop,
+                Leave => Leave,
+                Tproxy(_) if packet.ct_invalid => Leave,
+                _ if packet.is_tcp() => Reset,
+                _ => Leave,
+            };
             prop_assert_eq!(reject.action, expected);
         }
     }
@@ -132,7 +171,7 @@ proptest! {
         let packet = packet.ids(Some(1337), None);
         let judged = judge(&redirect(&[self_calls, (Field::DnsPort, "15053")]), &packet);
         if matches!(packet.hook, Hook::Output { .. }) {
-            prop_assert!(matches!(judged.action, Leave | To(15006)), "{:?}", judged);
+            prop_assert!(matches!(judged.action, Leave | Drop | To(15006)), "{:?}", judged);
         }
     }
 }

@@ -5,7 +5,7 @@ mod general;
 mod meshes;
 mod output;
 
-use super::{Action, Hook, Judgement, Packet, Protocol, RuleId, flags, judge};
+use super::{Action, Hook, Judgement, Packet, Protocol, RuleId, flags, judge, judge_known};
 use crate::redirect::{Field, Redirect};
 
 /// A redirect with inbound port 15006, outbound port 15001, proxy uid 1337 and what is said beside.
@@ -21,14 +21,14 @@ pub(super) fn redirect(fields: &[(Field, &str)]) -> Redirect {
 /// An address outside of the pod and of every list.
 pub(super) const OUTSIDE: &str = "192.0.2.10";
 
-const SYN: Protocol = Protocol::Tcp { flags: flags::SYN };
+const OPENS: Protocol = Protocol::Tcp { flags: flags::SYN };
 
 /// An app's SYN by eth0 from the pod.
 pub(super) fn out(dst: &str, dport: u16) -> Packet {
     let src = if dst.contains(':') { "fd00:1::2" } else { "10.1.0.2" };
     Packet {
         hook: Hook::Output { oif: "eth0".into(), uid: Some(1000), gid: Some(1000), mark: 0 },
-        protocol: SYN,
+        protocol: OPENS,
         src: src.parse().unwrap(),
         sport: 40000,
         dst: dst.parse().unwrap(),
