@@ -15,6 +15,7 @@ pub const TCP: u8 = 6;
 pub const UDP: u8 = 17;
 
 const SYN: u8 = 0x02;
+const RST: u8 = 0x04;
 const SYN_ACK: u8 = 0x02 | 0x10;
 
 /// Whether a match holds when the value is there, or when it is not.
@@ -172,6 +173,16 @@ impl RuleBuilder {
         ])
     }
 
+    /// `tcp flags & rst == rst`; TCP is matched before.
+    #[must_use]
+    pub fn resets(self) -> Self {
+        self.with([
+            Expr::Payload { base: PayloadBase::Transport, offset: 13, len: 1, dreg: R0 },
+            Expr::Bitwise { sreg: R0, dreg: R0, mask: vec![RST], xor: vec![0] },
+            cmp(Is::In, vec![RST]),
+        ])
+    }
+
     /// `meta skuid`. The kernel's ids are in host order: a range or set compares big-endian bytes.
     #[must_use]
     pub fn skuid(self, of: Of) -> Self {
@@ -224,10 +235,27 @@ impl RuleBuilder {
         ])
     }
 
+    /// `ct direction original`: as the flow's first packet.
+    #[must_use]
+    pub fn ct_original(self) -> Self {
+        self.with([Expr::Ct { key: CtKey::Direction, dir: None, dreg: R0 }, cmp(Is::In, vec![0])])
+    }
+
     /// `ct direction reply`
     #[must_use]
     pub fn ct_reply(self) -> Self {
         self.with([Expr::Ct { key: CtKey::Direction, dir: None, dreg: R0 }, cmp(Is::In, vec![1])])
+    }
+
+    /// `ct status & confirmed == 0`: the flow's first packet.
+    #[must_use]
+    pub fn ct_unconfirmed(self) -> Self {
+        let mask = ct_status::CONFIRMED.to_ne_bytes().to_vec();
+        self.with([
+            Expr::Ct { key: CtKey::Status, dir: None, dreg: R0 },
+            Expr::Bitwise { sreg: R0, dreg: R0, mask, xor: vec![0; 4] },
+            cmp(Is::In, vec![0; 4]),
+        ])
     }
 
     /// `ct state invalid`

@@ -3,19 +3,35 @@
 //! connection that then uses the same flow would pass as the flow does. It is dropped: the client tries again, and
 //! comes through when the flow's entry has ended.
 
+use super::dns::one_port;
 use super::{Draft, LEFT_ALONE, drop, jump, leave, names};
 use crate::nft::build::{Is, TCP};
-use crate::nft::{Rule, RuleBuilder};
+use crate::nft::{Rule, RuleBuilder, Verdict};
+use crate::redirect::Field;
 
 impl Draft<'_> {
     /// The rules of a filter chain that drops such a SYN, unless `exemptions` leaves it alone.
+    ///
+    /// The flow is marked then, and no SYN passes by it again, not even one that is left alone: the peer's would meet
+    /// the app's own, which is still waiting, and open the connection from the other side.
     pub(super) fn guarded(&mut self, exemptions: &str) -> Vec<Rule> {
         self.syn_guard();
-        vec![
+        let adopted = names::adopted_mark(self.redirect);
+        let mut rules = vec![
             jump(RuleBuilder::new(), names::SYN_GUARD, "a flow that nat judges, or has judged"),
-            jump(RuleBuilder::new(), exemptions, LEFT_ALONE),
-            drop(RuleBuilder::new(), "a SYN of a flow that nat did not judge"),
-        ]
+            drop(RuleBuilder::new().ct_mark(Is::In, adopted), "a SYN of a flow that no SYN may use"),
+        ];
+        if exemptions == names::ENTERING
+            && let Some(port) = self.redirect.inbound_port
+        {
+            // Nat changes nothing of it, so that it does not look judged. It reaches the proxy anyway.
+            let proxy = RuleBuilder::new().dport(Is::In, one_port(port));
+            rules.push(leave(proxy, self.source(Field::InboundPort)));
+        }
+        rules.push(jump(RuleBuilder::new(), exemptions, LEFT_ALONE));
+        let refused = RuleBuilder::new().counter().set_ct_mark(adopted).verdict(Verdict::Drop);
+        rules.push(refused.comment("a SYN of a flow that nat did not judge"));
+        rules
     }
 
     /// Accepts what nat takes care of. What conntrack has no entry for, invalid or untracked, matches nothing that
@@ -25,14 +41,20 @@ impl Draft<'_> {
             return;
         }
         let adopted = names::adopted_mark(self.redirect);
+        let ours = RuleBuilder::new().ct_original().ct_mark(Is::Out, adopted).ct_known_untranslated(Is::Out);
         let rules = vec![
             leave(RuleBuilder::new().protocol(Is::Out, TCP), "no TCP"),
             leave(RuleBuilder::new().syn(Is::Out), "opens no connection"),
-            leave(
-                RuleBuilder::new().ct_mark(Is::Out, adopted).ct_known_untranslated(Is::Out),
-                "a flow's first packet, or one of ours",
-            ),
+            leave(ours, "a flow's first packet, or one of ours"),
         ];
         self.chain(names::SYN_GUARD, rules);
+    }
+
+    /// TPROXY tells the pod's own connections from others by who sent the first packet that conntrack saw. Where an
+    /// entry ended before its connection, that is anybody: such a flow is marked, and its answers are judged.
+    pub(super) fn picked_up(&self) -> Rule {
+        let first = RuleBuilder::new().protocol(Is::In, TCP).syn(Is::Out).out_of(Is::Out, super::LO);
+        let adopted = names::adopted_mark(self.redirect);
+        first.ct_unconfirmed().set_ct_mark(adopted).comment("a connection that conntrack forgot")
     }
 }

@@ -53,10 +53,12 @@ pub const ZONE: u16 = 1;
 /// Marks what TPROXY takes, for the policy route, where the proxy has no mark of its own.
 pub const TPROXY_MARK: u32 = 1337;
 
-/// The conntrack mark of connections that were open when rules came into a running pod.
+/// The conntrack mark of flows by which no SYN may pass: those of connections that were open when rules came into a
+/// running pod, or that conntrack had forgotten, and those of which a SYN was refused.
 const ADOPTED_MARK: u32 = 0x511c_e001;
 
-/// The conntrack mark of connections that were open when these rules came: one that the proxy does not use.
+/// The conntrack mark of flows by which no SYN may pass, open connections' first of all: one that the proxy does not
+/// use.
 #[must_use]
 pub fn adopted_mark(redirect: &Redirect) -> u32 {
     match redirect.proxy_mark {

@@ -36,7 +36,11 @@ impl Draft<'_> {
         nat.extend(diverts);
         self.base(names::OUTPUT, ChainKind::Nat, HookPoint::Output, names::DSTNAT, nat);
 
-        let guard = self.guarded(names::LEAVING);
+        let mut guard = Vec::new();
+        if self.takes_by_tproxy() {
+            guard.push(self.picked_up());
+        }
+        guard.extend(self.guarded(names::LEAVING));
         self.base(names::FILTER_OUTPUT, ChainKind::Filter, HookPoint::Output, names::MANGLE, guard);
     }
 
@@ -58,7 +62,7 @@ impl Draft<'_> {
 
     /// Rules 1 to 11: accepts what is left alone; what returns or falls off the end is diverted.
     fn leaving(&mut self) -> Vec<Rule> {
-        let mut rules: Vec<Rule> = self.not_captured_output().into_iter().collect();
+        let mut rules = self.not_captured_output();
         rules.extend(self.untouched());
         if self.loopback_first() {
             rules.extend(self.loopback(self.redirect.dns_port.is_some()));
@@ -85,11 +89,17 @@ impl Draft<'_> {
     }
 
     /// IPv6 where it is not ours; else its link-local neighbours, whom a proxy could not call by that address.
-    fn not_captured_output(&self) -> Option<Rule> {
+    fn not_captured_output(&self) -> Vec<Rule> {
+        let v6 = RuleBuilder::new().family(Family::V6);
+        let comment = self.source(Field::Ipv6);
+        let mut rules: Vec<Rule> = self.link_local().into_iter().collect();
         match self.redirect.ipv6 {
-            Ipv6::Bypass => Some(leave(RuleBuilder::new().family(Family::V6), self.source(Field::Ipv6))),
-            Ipv6::Capture | Ipv6::Reject => self.link_local(),
+            Ipv6::Capture => {}
+            Ipv6::Bypass => rules.push(leave(v6, comment)),
+            // The reset that answers a peer comes by here, with the peer's own flow.
+            Ipv6::Reject => rules.push(leave(v6.protocol(Is::In, TCP).resets(), comment)),
         }
+        rules
     }
 
     fn link_local(&self) -> Option<Rule> {

@@ -37,17 +37,19 @@ impl Draft<'_> {
         }
         // The inbound port's own listener is bound to no address and is no connection.
         let connection = RuleBuilder::new().socket_transparent(Is::In).socket_wildcard(Is::Out);
-        let no_syn = RuleBuilder::new().ct_reply().syn(Is::Out);
+        let mark_of_adopted = names::adopted_mark(self.redirect);
+        let answer = RuleBuilder::new().ct_reply().ct_mark(Is::Out, mark_of_adopted).syn(Is::Out);
         let invalid = RuleBuilder::new().syn(Is::In).ct_without_entry();
-        let adopted = RuleBuilder::new().ct_mark(Is::In, names::adopted_mark(self.redirect));
+        // tproxy passes over what a socket of the app owns.
+        let adopted = RuleBuilder::new().syn(Is::Out).ct_mark(Is::In, mark_of_adopted);
         rules.extend([
             leave(connection.set_mark(mark), "a connection of the proxy"),
-            leave(no_syn, "an answer"),
+            leave(answer, "an answer"),
             jump(RuleBuilder::new(), names::ENTERING, LEFT_ALONE),
-            drop(RuleBuilder::new().ct_reply(), "a SYN by a flow that the pod opened"),
+            drop(RuleBuilder::new().syn(Is::In).ct_reply(), "a SYN by a flow that the pod opened"),
             drop(invalid, "a SYN without a flow"),
             leave(tcp().counter().tproxy(port).set_mark(mark), mode),
-            leave(adopted, "open when these rules came"),
+            leave(adopted, "open when these rules came, or forgotten by conntrack"),
             // tproxy ends its rule where nobody listens; the app must not see the packet.
             drop(RuleBuilder::new(), "nobody listens on the inbound port"),
         ]);
