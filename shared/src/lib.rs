@@ -11,7 +11,7 @@
 //! redirect   the model: what a pod asks for, its parsers, its verdicts (pure)
 //! nft        nf_tables over netlink: encode, commit, dump, compare, print
 //! route      the policy route that TPROXY needs
-//! net        sockets and namespace entry
+//! net        sockets and namespace entry; file: small files that nothing can hold
 //! ```
 //!
 //! An ADD passes through once: request, annotations, dialect, redirect, ruleset, batch, commit.
@@ -20,6 +20,7 @@ pub mod cni;
 pub mod dialect;
 pub mod entry;
 pub mod failure;
+pub mod file;
 pub mod net;
 pub mod nft;
 pub mod program;
