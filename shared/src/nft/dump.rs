@@ -132,12 +132,15 @@ impl Connection {
             other => other?,
         }
         self.list("chains", NFT_MSG_GETCHAIN, NFTA_CHAIN_TABLE, &mut found, &mut room)?;
-        self.list("sets", NFT_MSG_GETSET, NFTA_SET_TABLE, &mut found, &mut room)?;
+        if room.0 > 0 {
+            self.list("sets", NFT_MSG_GETSET, NFTA_SET_TABLE, &mut found, &mut room)?;
+        }
         let pieces = found.chains.len() + found.sets.len();
         if room.0 > 0 {
             found.foreign.extend(foreign::beside(pieces, uses));
         }
-        let sets: Vec<String> = found.sets.iter().map(|set| set.name.clone()).collect();
+        let sets: Vec<String> =
+            found.sets.iter().filter(|_| room.0 > 0).map(|set| set.name.clone()).collect();
         for set in sets {
             let mut elements = Vec::new();
             let asked = self.ask(
@@ -162,10 +165,17 @@ impl Connection {
                 other => other?,
             }
             found.fill(&set, elements);
+            if room.0 == 0 {
+                break;
+            }
         }
-        self.list("rules", NFT_MSG_GETRULE, NFTA_RULE_TABLE, &mut found, &mut room)?;
+        // A list that was broken off has to be taken from the socket before the next: the kernel makes of a
+        // million elements a matter of minutes.
+        if room.0 > 0 {
+            self.list("rules", NFT_MSG_GETRULE, NFTA_RULE_TABLE, &mut found, &mut room)?;
+        }
         if room.0 == 0 {
-            found.foreign.push(foreign::overfull(table));
+            found.foreign = vec![foreign::overfull(table)];
         }
         Ok(Some(found))
     }
