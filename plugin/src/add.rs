@@ -65,7 +65,7 @@ impl Pod<'_> {
     /// Programs the pod, unless it is not ours.
     fn divert(&self, first_address: Option<IpAddr>) -> Result<(), Error> {
         let Some(asked) = self.asked(first_address)? else { return Ok(()) };
-        let deadline = self.context.deadline.end();
+        let deadline = self.context.deadline;
         let plan = Plan::new(&asked.redirect);
         if let Some(done) = program::create(&plan, self.netns, &self.context.call.ifname, deadline)? {
             self.remember(&asked, first_address, done);

@@ -4,18 +4,28 @@
 //! is `{"annotations":{...}}`, or `{"error":"..."}` where the agent does not know the pod yet.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::net::UnixStream;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use nix::errno::Errno;
+use nix::poll::PollFlags;
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, recv, send, setsockopt, socket, sockopt,
+};
+use nix::sys::time::TimeVal;
 use serde::{Deserialize, Serialize};
 use sluice_shared::cni::{Code, Error, PodIdentity};
+
+use crate::deadline::Deadline;
 
 /// How long the agent may take in all.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// More than any pod's annotations.
-const LARGEST: u64 = 4 << 20;
+const LARGEST: usize = 4 << 20;
+/// What is read at a time.
+const CHUNK: usize = 16 << 10;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -40,6 +50,7 @@ pub(crate) fn ask(
     state_dir: &Path,
     pod: &PodIdentity,
     container_id: &str,
+    deadline: Deadline,
 ) -> Result<BTreeMap<String, String>, Error> {
     let socket = state_dir.join("agent.sock");
     let unknown = |reason: String| {
@@ -55,7 +66,8 @@ pub(crate) fn ask(
         )
     };
     let question = Question { namespace: &pod.namespace, name: &pod.name, uid: &pod.uid, container_id };
-    let reply = talk(&socket, &question).map_err(|error| unknown(error.to_string()))?;
+    let reply =
+        talk(&socket, &question, deadline.part(PATIENCE)).map_err(|error| unknown(error.to_string()))?;
     match reply {
         Reply { annotations: Some(annotations), .. } => Ok(annotations),
         Reply { error, .. } => {
@@ -64,31 +76,61 @@ pub(crate) fn ask(
     }
 }
 
-fn talk(socket: &Path, question: &Question<'_>) -> std::io::Result<Reply> {
-    let end = Instant::now() + PATIENCE;
-    let mut stream = UnixStream::connect(socket)?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+fn talk(path: &Path, question: &Question<'_>, deadline: Deadline) -> io::Result<Reply> {
+    let stream = dial(path, deadline)?;
     let mut line = serde_json::to_vec(question)?;
     line.push(b'\n');
-    stream.write_all(&line)?;
+    let mut rest = line.as_slice();
+    while !rest.is_empty() {
+        ready(&stream, PollFlags::POLLOUT, deadline)?;
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+        let sent = again(send(stream.as_raw_fd(), rest, flags))?;
+        rest = rest.get(sent.unwrap_or(0)..).unwrap_or_default();
+    }
 
-    // A time-out for each read would let a slow talker hold the pod for ever.
-    let mut answer = Vec::new();
-    let mut reader = BufReader::new((&stream).take(LARGEST));
-    while !answer.ends_with(b"\n") {
-        let left = end.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer within 2 s"));
+    let (mut answer, mut chunk) = (Vec::new(), vec![0; CHUNK]);
+    while !answer.ends_with(b"\n") && answer.len() <= LARGEST {
+        ready(&stream, PollFlags::POLLIN, deadline)?;
+        match again(recv(stream.as_raw_fd(), &mut chunk, MsgFlags::MSG_DONTWAIT))? {
+            Some(0) => break,
+            Some(len) => answer.extend_from_slice(chunk.get(..len).unwrap_or_default()),
+            None => {}
         }
-        stream.set_read_timeout(Some(left))?;
-        let chunk = match reader.fill_buf() {
-            Ok([]) => break,
-            Ok(chunk) => chunk.to_vec(),
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,
-            Err(error) => return Err(error),
-        };
-        reader.consume(chunk.len());
-        answer.extend(chunk);
     }
     Ok(serde_json::from_slice(&answer)?)
+}
+
+/// Connects. An agent whose queue is full makes one wait, and no poll tells when that is over.
+fn dial(path: &Path, deadline: Deadline) -> io::Result<OwnedFd> {
+    let stream = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    let address = UnixAddr::new(path)?;
+    loop {
+        let left = deadline.left().ok_or_else(late)?;
+        // It counts for connecting too. None at all would mean to wait for ever.
+        let seconds = left.as_secs().try_into().unwrap_or_default();
+        let wait = TimeVal::new(seconds, i64::from(left.subsec_micros().max(1)));
+        setsockopt(&stream, sockopt::SendTimeout, &wait)?;
+        if again(connect(stream.as_raw_fd(), &address))?.is_some() {
+            return Ok(stream);
+        }
+    }
+}
+
+fn ready(stream: &OwnedFd, event: PollFlags, deadline: Deadline) -> io::Result<()> {
+    match deadline.wait(stream.as_fd(), event)? {
+        true => Ok(()),
+        false => Err(late()),
+    }
+}
+
+fn late() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "no answer within 2 s")
+}
+
+/// None where it is to be tried again.
+fn again<T>(result: Result<T, Errno>) -> Result<Option<T>, Errno> {
+    match result {
+        Err(Errno::EINTR | Errno::EAGAIN) => Ok(None),
+        other => other.map(Some),
+    }
 }

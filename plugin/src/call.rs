@@ -15,8 +15,7 @@ pub(crate) struct Answer {
 }
 
 /// Reads the call and does what it asks.
-pub(crate) fn run() -> Answer {
-    let deadline = Deadline::start();
+pub(crate) fn run(deadline: Deadline) -> Answer {
     let mut version = Version::NEWEST;
     let mut pod = String::new();
     let result = (|| {

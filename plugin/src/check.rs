@@ -51,6 +51,6 @@ pub(crate) fn check(context: &Context<'_>) -> Result<(), Error> {
     };
     match wanted {
         None => Ok(()),
-        Some(redirect) => program::check(&Plan::new(&redirect), &netns, context.deadline.end()),
+        Some(redirect) => program::check(&Plan::new(&redirect), &netns, context.deadline),
     }
 }

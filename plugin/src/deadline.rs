@@ -1,39 +1,42 @@
 //! Ten seconds, then the plugin gives up by itself: a runtime that waits for a plugin holds a lock.
+//!
+//! Everything that waits or reads heeds the [`Deadline`]. Behind it stands an alarm, for what nobody thought of: it
+//! gives the answer too. Behind that stands the kernel, for a file system that lets no program go on: it ends the
+//! process, which says nothing then.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use nix::sys::signal::{SigEvent, SigSet, SigevNotify, Signal};
+use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
+use nix::time::ClockId;
+pub(crate) use sluice_shared::deadline::Deadline;
+
+use crate::start;
 
 /// The longest that a call may take.
-const LIMIT: Duration = Duration::from_secs(10);
+const WHOLE: u32 = 10;
+/// The longest until its result is known; the rest is for telling it.
+const WORK: Duration = Duration::from_secs(9);
+/// When the kernel ends what does not end itself. Late: a commit on a node without a moment to spare ends by itself.
+const HARD: Duration = Duration::from_secs(30);
 
-/// When a call began, and so when it must be over.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Deadline {
-    start: Instant,
+/// The clock starts now: for the whole call, and for its work.
+pub(crate) fn start() -> (Deadline, Deadline) {
+    let whole = Deadline::after(Duration::from_secs(WHOLE.into()));
+    (whole, whole.part(WORK))
 }
 
-impl Deadline {
-    /// The clock starts now.
-    pub(crate) fn start() -> Self {
-        Self { start: Instant::now() }
-    }
-
-    /// How long the call has taken.
-    pub(crate) fn elapsed(self) -> Duration {
-        self.start.elapsed()
-    }
-
-    /// How long is left, at least a millisecond: a time-out of zero would mean none.
-    pub(crate) fn left(self) -> Duration {
-        LIMIT.saturating_sub(self.elapsed()).max(Duration::from_millis(1))
-    }
-
-    /// When the call must be over.
-    pub(crate) fn end(self) -> Instant {
-        self.start + LIMIT
-    }
-}
-
-/// Ends the process should it hang where no time-out reaches, such as a dead file system.
+/// Sets the alarm. A parent may have left it blocked or ignored.
 pub(crate) fn backstop() {
-    nix::unistd::alarm::set(LIMIT.as_secs() as u32 + 2);
+    if start::on_alarm().is_ok() {
+        let _ = SigSet::from_iter([Signal::SIGALRM]).thread_unblock();
+        let _ = nix::unistd::alarm::set(WHOLE);
+    }
+    // No handler runs while a dead file system holds the process.
+    let kill = SigEvent::new(SigevNotify::SigevSignal { signal: Signal::SIGKILL, si_value: 0 });
+    if let Ok(mut timer) = Timer::new(ClockId::CLOCK_MONOTONIC, kill) {
+        let _ = timer.set(Expiration::OneShot(HARD.into()), TimerSetTimeFlags::empty());
+        // Dropped, it would be gone.
+        std::mem::forget(timer);
+    }
 }

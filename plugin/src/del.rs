@@ -41,7 +41,7 @@ fn clean(context: &Context<'_>, state: Option<&State>) {
         return;
     }
     let asked = state.and_then(|state| state.redirect().ok());
-    if let Err(error) = program::clean(&netns, asked.as_ref(), context.deadline.end()) {
+    if let Err(error) = program::clean(&netns, asked.as_ref(), context.deadline) {
         tracing::warn!(pod = crate::log::pod(call), "taking the rules away: {}", error.msg);
     }
 }

@@ -25,22 +25,29 @@ mod start;
 mod status;
 mod stdio;
 
+use std::time::Duration;
+
+use deadline::Deadline;
 use sluice_shared::cni::{Code, Error, Version};
+
+/// For telling of a bug.
+const AFTER_A_PANIC: Duration = Duration::from_secs(1);
 
 /// One call; whether it succeeded.
 fn run() -> bool {
     std::panic::set_hook(Box::new(|panic| {
         // The process aborts after this; the runtime must still get its one object.
         let error = Error::new(Code::Internal, format!("a bug in sluice, please report it: {panic}"));
-        stdio::answer(&error.to_json(Version::NEWEST.as_str()));
+        stdio::answer(&error.to_json(Version::NEWEST.as_str()), Deadline::after(AFTER_A_PANIC));
     }));
+    let (whole, work) = deadline::start();
     deadline::backstop();
 
-    let answer = call::run();
+    let answer = call::run(work);
     let printed = match &answer.result {
         Ok(None) => true,
-        Ok(Some(result)) => stdio::answer(result),
-        Err(error) => stdio::answer(&error.to_json(answer.version.as_str())),
+        Ok(Some(result)) => stdio::answer(result, whole),
+        Err(error) => stdio::answer(&error.to_json(answer.version.as_str()), whole),
     };
     printed && answer.result.is_ok()
 }

@@ -27,7 +27,7 @@ pub(crate) fn status(context: &Context<'_>) -> Result<(), Error> {
         )));
     }
     // The error itself says which module or capability is missing.
-    Connection::open(context.deadline.left())
+    Connection::open(context.deadline)
         .and_then(|mut connection| connection.generation())
         .map_err(|error| not_available(format!("nf_tables does not answer: {error}")))?;
     if let Err(error) = std::fs::read_dir(&entry.state_dir)

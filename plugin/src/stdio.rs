@@ -1,10 +1,11 @@
 //! stdin and stdout, with time-outs. stdout gets the answer and never anything else.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::PollFlags;
 use sluice_shared::cni::{Code, Error, Version};
 
 use crate::deadline::Deadline;
@@ -26,13 +27,15 @@ pub(crate) fn read(deadline: Deadline) -> Result<Vec<u8>, Error> {
     // Small: memory that is touched for the first time costs more than one read more.
     let mut buffer = [0; CHUNK];
     loop {
-        if !ready(stdin.as_fd(), PollFlags::POLLIN, deadline) {
-            return Err(failed("the runtime did not close it within 10 s"));
+        match deadline.wait(stdin.as_fd(), PollFlags::POLLIN) {
+            Ok(true) => {}
+            Ok(false) => return Err(failed("the runtime did not close it in time")),
+            Err(error) => return Err(failed(&error.to_string())),
         }
         match nix::unistd::read(&stdin, &mut buffer) {
             Ok(0) => return Ok(bytes),
             Ok(read) => bytes.extend_from_slice(buffer.get(..read).unwrap_or_default()),
-            Err(Errno::EINTR) => {}
+            Err(Errno::EINTR | Errno::EAGAIN) => {}
             Err(error) => return Err(failed(&error.to_string())),
         }
         if bytes.len() > LARGEST {
@@ -41,32 +44,34 @@ pub(crate) fn read(deadline: Deadline) -> Result<Vec<u8>, Error> {
     }
 }
 
+/// Something is on stdout already, or about to be.
+static ANSWERED: AtomicBool = AtomicBool::new(false);
+
+/// Whether this is the first to ask: stdout gets one answer.
+pub(crate) fn may_answer() -> bool {
+    !ANSWERED.swap(true, Ordering::SeqCst)
+}
+
 /// Writes the answer to stdout; whether all of it went out.
-pub(crate) fn answer(text: &str) -> bool {
+pub(crate) fn answer(text: &str, deadline: Deadline) -> bool {
+    if !may_answer() {
+        return false;
+    }
     // Not std's stdout, which would buffer, and whose lock a panic may hold.
     let stdout = io::stdout();
-    let fd = stdout.as_fd();
-    let deadline = Deadline::start();
     let mut rest = text.as_bytes();
     while !rest.is_empty() {
-        if !ready(fd, PollFlags::POLLOUT, deadline) {
+        if deadline.wait(stdout.as_fd(), PollFlags::POLLOUT) != Ok(true) {
             return false;
         }
         let chunk = rest.get(..CHUNK).unwrap_or(rest);
-        match nix::unistd::write(fd, chunk) {
+        match nix::unistd::write(&stdout, chunk) {
             Ok(written) => rest = rest.get(written..).unwrap_or_default(),
-            Err(Errno::EINTR) => {}
+            Err(Errno::EINTR | Errno::EAGAIN) => {}
             Err(_) => return false,
         }
     }
     true
-}
-
-fn ready(fd: BorrowedFd<'_>, event: PollFlags, deadline: Deadline) -> bool {
-    let timeout = PollTimeout::try_from(deadline.left()).unwrap_or(PollTimeout::MAX);
-    let mut fds = [PollFd::new(fd, event)];
-    // An interrupted wait is tried by the caller's read or write, which then blocks no longer than it.
-    matches!(poll(&mut fds, timeout), Ok(1..) | Err(Errno::EINTR))
 }
 
 /// For a person who runs the program by hand.

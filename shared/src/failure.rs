@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::file;
+
 /// The most files, those that a crash left half-written among them.
 pub const MOST: usize = 256;
 
@@ -82,7 +84,7 @@ impl Failures {
         let text = serde_json::to_vec(&Failure { count, ..failure.clone() })?;
         let temporary = temporary(&path);
         fs::create_dir_all(&self.folder)?;
-        fs::write(&temporary, text).and_then(|()| fs::rename(&temporary, path)).inspect_err(|_| {
+        file::write(&temporary, &text).and_then(|()| fs::rename(&temporary, path)).inspect_err(|_| {
             let _ = fs::remove_file(&temporary);
         })
     }
@@ -114,7 +116,7 @@ pub fn folder(state_dir: &Path) -> PathBuf {
 fn take(path: &Path) -> Option<Failure> {
     let own = temporary(path);
     fs::rename(path, &own).ok()?;
-    let text = fs::read(&own);
+    let text = file::read(&own);
     let _ = fs::remove_file(&own);
     serde_json::from_slice(&text.ok()?).ok()
 }

@@ -11,15 +11,17 @@
 //! redirect   the model: what a pod asks for, its parsers, its verdicts (pure)
 //! nft        nf_tables over netlink: encode, commit, dump, compare, print
 //! route      the policy route that TPROXY needs
-//! net        sockets and namespace entry
+//! net        sockets and namespace entry; file: small files that nothing can hold; deadline: for all of it
 //! ```
 //!
 //! An ADD passes through once: request, annotations, dialect, redirect, ruleset, batch, commit.
 
 pub mod cni;
+pub mod deadline;
 pub mod dialect;
 pub mod entry;
 pub mod failure;
+pub mod file;
 pub mod net;
 pub mod nft;
 pub mod program;

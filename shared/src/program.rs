@@ -3,9 +3,8 @@
 //! Everything that can be known beforehand is known before the namespace is entered: the batch is
 //! encoded, its size fits. The commit is the single point at which a pod becomes diverted.
 
-use std::time::{Duration, Instant};
-
 use crate::cni::{Code, Error};
+use crate::deadline::Deadline;
 use crate::net::netlink::{Protocol, Socket};
 use crate::net::netns::{self, Netns};
 use crate::nft::{self, Batch, Body, Connection, Ruleset, compare};
@@ -70,7 +69,7 @@ pub fn create(
     plan: &Plan,
     netns: &Netns,
     ifname: &str,
-    deadline: Instant,
+    deadline: Deadline,
 ) -> Result<Option<Programmed>, Error> {
     let Encoded { body, digest, comment } = plan.encode()?;
     let batch = body.create(Some(&comment)).map_err(refused)?;
@@ -88,13 +87,13 @@ pub fn create(
 ///
 /// # Errors
 /// As [`create`].
-pub fn replace(plan: &Plan, netns: &Netns, deadline: Instant) -> Result<Programmed, Error> {
+pub fn replace(plan: &Plan, netns: &Netns, deadline: Deadline) -> Result<Programmed, Error> {
     let Encoded { body, digest, comment } = plan.encode()?;
     let batch = body.replace(Some(&comment)).map_err(refused)?;
     // There may be the policy route of an earlier redirect.
     let mut sockets = enter(netns, true, deadline, None)?;
     sockets.route(plan, deadline)?;
-    let found = sockets.nft.dump(rules::names::TABLE).map_err(refused)?;
+    let found = sockets.nft.dump_for(&plan.ruleset).map_err(refused)?;
     let same = found.is_some_and(|found| {
         let comment = found.comment.as_deref().unwrap_or_default();
         comment.ends_with(&digest) && compare(&plan.ruleset, &found).is_empty()
@@ -110,7 +109,7 @@ pub fn replace(plan: &Plan, netns: &Netns, deadline: Instant) -> Result<Programm
 ///
 /// # Errors
 /// Code 103, naming what differs; 8 if the namespace cannot be entered.
-pub fn check(plan: &Plan, netns: &Netns, deadline: Instant) -> Result<(), Error> {
+pub fn check(plan: &Plan, netns: &Netns, deadline: Deadline) -> Result<(), Error> {
     let mut sockets = enter(netns, !plan.routing.is_empty(), deadline, None)?;
     sockets.compare_rules(plan)?;
     sockets.compare_routes(&plan.routing, deadline)
@@ -129,7 +128,7 @@ pub fn check_since(
     made: Option<&str>,
     redirect: &Redirect,
     netns: &Netns,
-    deadline: Instant,
+    deadline: Deadline,
 ) -> Result<u32, Error> {
     let routing = rules::routing(redirect);
     let mut sockets = enter(netns, !routing.is_empty(), deadline, None)?;
@@ -151,7 +150,7 @@ pub fn check_since(
 ///
 /// # Errors
 /// Code 102 for what the kernel refuses to remove.
-pub fn clean(netns: &Netns, asked: Option<&Redirect>, deadline: Instant) -> Result<(), Error> {
+pub fn clean(netns: &Netns, asked: Option<&Redirect>, deadline: Deadline) -> Result<(), Error> {
     // Without state nobody knows whether there is a policy route; asking to remove it does no harm.
     let routing = asked.map_or_else(Routing::any, rules::routing);
     let plan = Plan { ruleset: Ruleset::default(), routing };
@@ -175,9 +174,9 @@ struct Sockets {
 }
 
 /// Enters the namespace once and comes back with sockets; with `routes`, one for them too. `ifname` must be there.
-fn enter(netns: &Netns, routes: bool, deadline: Instant, ifname: Option<&str>) -> Result<Sockets, Error> {
+fn enter(netns: &Netns, routes: bool, deadline: Deadline, ifname: Option<&str>) -> Result<Sockets, Error> {
     let sockets = netns::within(netns, || {
-        let nft = Connection::open(left(deadline)).map_err(refused)?;
+        let nft = Connection::open(deadline).map_err(refused)?;
         if let Some(ifname) = ifname.filter(|ifname| !nft.sees(ifname)) {
             return Err(Error::new(
                 Code::InvalidEnvironment,
@@ -195,7 +194,7 @@ fn enter(netns: &Netns, routes: bool, deadline: Instant, ifname: Option<&str>) -
 
 impl Sockets {
     /// The policy route goes in before the rules, which need it.
-    fn route(&mut self, plan: &Plan, deadline: Instant) -> Result<(), Error> {
+    fn route(&mut self, plan: &Plan, deadline: Deadline) -> Result<(), Error> {
         match &mut self.route {
             Some(route) => plan.routing.ensure(route, deadline).map_err(not_routed),
             None => Ok(()),
@@ -203,7 +202,7 @@ impl Sockets {
     }
 
     fn compare_rules(&mut self, plan: &Plan) -> Result<(), Error> {
-        let found = self.nft.dump(rules::names::TABLE).map_err(refused)?.ok_or_else(missing)?;
+        let found = self.nft.dump_for(&plan.ruleset).map_err(refused)?.ok_or_else(missing)?;
         let differences = compare(&plan.ruleset, &found);
         let Some(first) = differences.first() else { return Ok(()) };
         let more = match differences.len() {
@@ -224,14 +223,14 @@ impl Sockets {
         }
     }
 
-    fn compare_routes(&mut self, routing: &Routing, deadline: Instant) -> Result<(), Error> {
+    fn compare_routes(&mut self, routing: &Routing, deadline: Deadline) -> Result<(), Error> {
         let Some(route) = &mut self.route else { return Ok(()) };
         let Some(missing) = routing.missing(route, deadline).map_err(not_routed)? else { return Ok(()) };
         Err(Error::new(Code::Differs, format!("the policy route of TPROXY is not there: {missing}")))
     }
 
     /// What an earlier redirect needed goes out after its rules.
-    fn forget_others(&mut self, plan: &Plan, deadline: Instant) -> Result<(), Error> {
+    fn forget_others(&mut self, plan: &Plan, deadline: Deadline) -> Result<(), Error> {
         match &mut self.route {
             Some(route) => plan.routing.remove_others(route, deadline).map_err(not_routed),
             None => Ok(()),
@@ -239,17 +238,12 @@ impl Sockets {
     }
 
     /// The rules did not go in: nor shall the route stay.
-    fn give_up(&mut self, plan: &Plan, deadline: Instant, error: nft::Error) -> Error {
+    fn give_up(&mut self, plan: &Plan, deadline: Deadline, error: nft::Error) -> Error {
         if let Some(route) = &mut self.route {
             let _ = plan.routing.remove(route, deadline);
         }
         refused(error)
     }
-}
-
-/// What is left, at least a millisecond: a time-out of zero would mean none.
-fn left(deadline: Instant) -> Duration {
-    deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1))
 }
 
 fn missing() -> Error {

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::file;
 use crate::redirect::{FieldsError, Redirect};
 
 /// What a state's text hardly ever exceeds.
@@ -124,10 +125,10 @@ impl Store {
         let temporary = self.folder.join(format!(".{name}.{}.tmp", std::process::id()));
         let mut text = Vec::with_capacity(LENGTH);
         serde_json::to_writer(&mut text, state)?;
-        let written = fs::write(&temporary, &text).or_else(|error| match error.kind() {
+        let written = file::write(&temporary, &text).or_else(|error| match error.kind() {
             io::ErrorKind::NotFound => {
                 fs::create_dir_all(&self.folder)?;
-                fs::write(&temporary, &text)
+                file::write(&temporary, &text)
             }
             _ => Err(error),
         });
@@ -186,5 +187,5 @@ pub fn folder(state_dir: &Path) -> PathBuf {
 }
 
 fn read(path: &Path) -> Option<State> {
-    serde_json::from_slice(&fs::read(path).ok()?).ok()
+    serde_json::from_slice(&file::read(path).ok()?).ok()
 }

@@ -93,7 +93,7 @@ fn stamps(folder: &Path) -> BTreeMap<PathBuf, Stamp> {
 }
 
 fn read(path: &Path) -> Option<State> {
-    serde_json::from_slice(&fs::read(path).ok()?).ok()
+    serde_json::from_slice(&sluice_shared::file::read(path).ok()?).ok()
 }
 
 /// The plugin's own log is a file on the node; this one people can read from afar.

@@ -1,17 +1,17 @@
 //! A netlink socket: belongs to the namespace of the thread that opened it, wherever it is used.
 
-use std::io::IoSlice;
+use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::time::Instant;
 
 use nix::errno::Errno;
+use nix::poll::PollFlags;
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, sendmsg, setsockopt,
-    socket, sockopt as options,
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, connect, recvmsg, sendmsg,
+    setsockopt, socket, sockopt as options,
 };
-use nix::sys::time::TimeVal;
 
 use super::sockopt;
+use crate::deadline::Deadline;
 
 /// Room for a part of a list. The kernel makes none longer than this, or than the room given if that is more.
 const LIST: usize = 16 * 1024;
@@ -22,6 +22,8 @@ const ANSWER: usize = 2048;
 const SMALL: usize = 64 * 1024;
 /// The kernel counts its own bookkeeping too.
 const OVERHEAD: usize = 64 * 1024;
+/// The kernel's own port.
+const KERNEL: u32 = 0;
 
 /// What went wrong between us and the kernel's netlink, not what it thinks of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,7 +46,7 @@ pub enum Error {
     /// More answers came than the socket holds; some are lost.
     #[error("netlink answers were lost: the socket's buffer is full")]
     Overrun,
-    /// Nothing came before the deadline.
+    /// The answer was not all there at the deadline.
     #[error("the kernel did not answer over netlink in time")]
     Timeout,
     /// An answer longer than any that the kernel makes.
@@ -66,6 +68,8 @@ pub enum Protocol {
 pub struct Socket {
     fd: OwnedFd,
     room: Vec<u8>,
+    /// The next sequence number that nothing has.
+    number: u32,
 }
 
 impl Socket {
@@ -80,11 +84,12 @@ impl Socket {
         };
         let fd = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol)
             .map_err(Error::Open)?;
-        bind(fd.as_raw_fd(), &NetlinkAddr::new(0, 0)).map_err(Error::Open)?;
+        // To the kernel, port 0: it takes nothing from anybody else then. Processes of the pod could answer for it.
+        connect(fd.as_raw_fd(), &NetlinkAddr::new(KERNEL, 0)).map_err(Error::Open)?;
         // Both only make errors better; 4.12 and 4.3 have them.
         let _ = sockopt::enable(fd.as_fd(), sockopt::EXT_ACK);
         let _ = sockopt::enable(fd.as_fd(), sockopt::CAP_ACK);
-        Ok(Self { fd, room: Vec::new() })
+        Ok(Self { fd, room: Vec::new(), number: 1 })
     }
 
     /// Whether its namespace has an interface of that name, of 15 bytes at most. A netlink socket takes no notice
@@ -92,6 +97,13 @@ impl Socket {
     #[must_use]
     pub fn sees(&self, interface: &str) -> bool {
         setsockopt(&self.fd, options::BindToDevice, &interface.into()).is_ok()
+    }
+
+    /// So many sequence numbers in a row that no message had; the first of them.
+    pub fn numbers(&mut self, count: usize) -> u32 {
+        let first = self.number;
+        self.number = first.wrapping_add(u32::try_from(count).unwrap_or(u32::MAX));
+        first
     }
 
     /// Sends the parts as one datagram, whatever its size.
@@ -122,7 +134,7 @@ impl Socket {
     /// # Errors
     /// [`Error::Timeout`] after the deadline, [`Error::Overrun`] if some were lost (more may follow),
     /// [`Error::Receive`], [`Error::Truncated`].
-    pub fn receive(&mut self, deadline: Instant) -> Result<&[u8], Error> {
+    pub fn receive(&mut self, deadline: Deadline) -> Result<&[u8], Error> {
         self.take(ANSWER, deadline)
     }
 
@@ -130,37 +142,35 @@ impl Socket {
     ///
     /// # Errors
     /// As [`receive`](Self::receive).
-    pub fn receive_list(&mut self, deadline: Instant) -> Result<&[u8], Error> {
+    pub fn receive_list(&mut self, deadline: Deadline) -> Result<&[u8], Error> {
         self.take(LIST, deadline)
     }
 
-    fn take(&mut self, room: usize, deadline: Instant) -> Result<&[u8], Error> {
+    fn take(&mut self, room: usize, deadline: Deadline) -> Result<&[u8], Error> {
         self.room.resize(room, 0);
-        // The kernel answers within `send`: nearly always there is nothing to wait for.
-        let mut flags = MsgFlags::MSG_TRUNC | MsgFlags::MSG_DONTWAIT;
-        loop {
-            match recv(self.fd.as_raw_fd(), &mut self.room, flags) {
-                Ok(len) => return self.room.get(..len).ok_or(Error::Truncated),
-                Err(Errno::EINTR) => {}
+        // A list that never ends never waits either.
+        while deadline.left().is_some() {
+            // The kernel answers within `send`: nearly always there is nothing to wait for.
+            match self.next() {
+                Ok((KERNEL, len)) => return self.room.get(..len).ok_or(Error::Truncated),
+                // Sent before the socket was connected.
+                Ok(_) | Err(Errno::EINTR) => {}
                 Err(Errno::EAGAIN) => {
-                    self.wait_no_longer_than(deadline)?;
-                    flags = MsgFlags::MSG_TRUNC;
+                    deadline.wait(self.fd.as_fd(), PollFlags::POLLIN).map_err(Error::Receive)?;
                 }
                 Err(Errno::ENOBUFS) => return Err(Error::Overrun),
                 Err(errno) => return Err(Error::Receive(errno)),
             }
         }
+        Err(Error::Timeout)
     }
 
-    fn wait_no_longer_than(&self, deadline: Instant) -> Result<(), Error> {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(Error::Timeout);
-        }
-        // No time at all would mean to wait for ever.
-        let seconds = i64::try_from(left.as_secs()).unwrap_or(i64::from(i32::MAX));
-        let wait = TimeVal::new(seconds, i64::from(left.subsec_micros().max(1)));
-        setsockopt(&self.fd, options::ReceiveTimeout, &wait).map_err(Error::Receive)
+    /// Who sent the datagram that comes next, and its length.
+    fn next(&mut self) -> Result<(u32, usize), Errno> {
+        let mut room = [IoSliceMut::new(&mut self.room)];
+        let flags = MsgFlags::MSG_TRUNC | MsgFlags::MSG_DONTWAIT;
+        let datagram = recvmsg::<NetlinkAddr>(self.fd.as_raw_fd(), &mut room, None, flags)?;
+        Ok((datagram.address.map_or(u32::MAX, |sender| sender.pid()), datagram.bytes))
     }
 }
 
@@ -240,3 +250,7 @@ pub fn answer(message: &Message<'_>) -> Option<Answer> {
     }
     Some(answer)
 }
+
+#[cfg(test)]
+#[path = "netlink_tests.rs"]
+mod tests;

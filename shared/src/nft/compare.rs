@@ -26,7 +26,7 @@ impl fmt::Display for Difference {
 /// comment, and what the kernel fills in by itself.
 #[must_use]
 pub fn compare(expected: &Ruleset, found: &Ruleset) -> Vec<Difference> {
-    let mut out = Vec::new();
+    let mut out = found.foreign.clone();
     let named = |set: &&Set| !set.anonymous;
     for set in expected.sets.iter().filter(named) {
         match found.set(&set.name).filter(named) {
@@ -55,7 +55,7 @@ fn differs(place: String, what: impl Into<String>) -> Difference {
     Difference { place, what: what.into() }
 }
 
-fn set_place(set: &Set) -> String {
+pub(super) fn set_place(set: &Set) -> String {
     format!("{} {}", if set.data.is_some() { "map" } else { "set" }, set.name)
 }
 

@@ -1,40 +1,43 @@
 //! The way into the kernel and back.
 
-use std::time::{Duration, Instant};
+use std::ops::ControlFlow::{self, Break, Continue};
+use std::time::Duration;
 
 use nix::errno::Errno;
 
 use super::attr::{Writer, attrs};
 use super::batch::Batch;
-use super::decode::{self, Part};
 use super::error::{Error, NF_TABLES, Refusal};
 use super::message::{self, Label, Messages};
 use super::refusal::refusal;
-use super::ruleset::Ruleset;
 use super::sys::*;
+use crate::deadline::{Commit, Deadline};
 use crate::net::netlink::{self, Answer, Protocol, Socket};
 
 /// The kernel answers within `send`: what is not there now does not come.
 const DRAINED: Duration = Duration::from_millis(1);
-/// Tries at a dump that others keep disturbing.
-const TRIES: u32 = 5;
+/// For the result of a commit: it is there already, and must not be lost because time is over.
+const RESULT: Duration = Duration::from_secs(1);
 
 /// A socket to nf_tables of one network namespace: that of the thread that opened it. It may be used
 /// from any thread.
 #[derive(Debug)]
 pub struct Connection {
     socket: Socket,
-    timeout: Duration,
+    deadline: Deadline,
     seq: u32,
+    /// A list was not read to its end; the kernel begins no other before it is.
+    unread: bool,
 }
 
 impl Connection {
-    /// Opens one in the namespace of the current thread. Each call may take at most `timeout`.
+    /// Opens one in the namespace of the current thread, for use until the deadline.
     ///
     /// # Errors
     /// [`Error::Netlink`]; [`Error::Refused`] if the kernel has not even what nf_tables stands on.
-    pub fn open(timeout: Duration) -> Result<Self, Error> {
-        Ok(Self { socket: Socket::open(Protocol::Netfilter).map_err(unopened)?, timeout, seq: 1 << 24 })
+    pub fn open(deadline: Deadline) -> Result<Self, Error> {
+        let socket = Socket::open(Protocol::Netfilter).map_err(unopened)?;
+        Ok(Self { socket, deadline, seq: 1 << 24, unread: false })
     }
 
     /// Whether its namespace has an interface of that name.
@@ -43,15 +46,18 @@ impl Connection {
         self.socket.sees(interface)
     }
 
-    /// Puts the whole batch into effect, or nothing of it.
+    /// Puts the whole batch into effect, or nothing of it. No program can cut that short: it is not begun
+    /// after the deadline, and once it is begun its result is told, however long it took.
     ///
     /// # Errors
-    /// [`Error::Exists`] if the batch was to create a table that is there, [`Error::NoTable`] if it was to
+    /// [`Error::Late`], [`Error::Exists`] if the batch was to create a table that is there, [`Error::NoTable`] if it was to
     /// delete one that is not, [`Error::Refused`] with the first message that the kernel refused,
     /// [`Error::Netlink`]; after its `Timeout` or `Overrun` it is not known whether the batch is in effect.
     pub fn commit(&mut self, batch: &Batch<'_>) -> Result<(), Error> {
-        let deadline = Instant::now() + self.timeout;
+        self.deadline.left().ok_or(Error::Late)?;
+        let _underway = Commit::begin();
         self.socket.send(&batch.parts())?;
+        let patience = Deadline::after(RESULT);
         // No message asks for an acknowledgement, or 300 of them would fill the socket. The answer to
         // this question comes after every error of the batch.
         let barrier = batch.barrier_seq();
@@ -63,14 +69,13 @@ impl Connection {
         // all there, and once they are read there is room for another answer.
         let (mut lost, mut overrun) = (false, false);
         loop {
-            let patience = if lost { deadline.min(Instant::now() + DRAINED) } else { deadline };
-            let bytes = match self.socket.receive(patience) {
+            let bytes = match self.socket.receive(if lost { patience.part(DRAINED) } else { patience }) {
                 Ok(bytes) => bytes,
                 Err(netlink::Error::Overrun) => {
                     (lost, overrun) = (true, true);
                     continue;
                 }
-                Err(netlink::Error::Timeout) if lost && Instant::now() < deadline => {
+                Err(netlink::Error::Timeout) if lost && patience.left().is_some() => {
                     lost = false;
                     self.socket.send(&[&question.writer.bytes])?;
                     continue;
@@ -106,163 +111,39 @@ impl Connection {
             |_| (),
             |_, body| {
                 found = attrs(body).find_kind(NFTA_GEN_ID).and_then(|attr| attr.u32());
+                Continue(())
             },
         )?;
         found.ok_or(Error::Malformed("the generation"))
     }
 
-    /// Every chain of every table, of all families and of anybody: the names of table and chain.
-    ///
-    /// # Errors
-    /// [`Error::Unsteady`] if others kept changing them, [`Error::Netlink`], [`Error::Refused`].
-    pub fn chains(&mut self) -> Result<Vec<(String, String)>, Error> {
-        for _ in 0..TRIES {
-            let mut found = Vec::new();
-            let take = |kind: u16, body: &[u8]| {
-                let all = attrs(body);
-                if let (NFT_MSG_NEWCHAIN, Some(table), Some(chain)) =
-                    (kind, all.find_kind(NFTA_CHAIN_TABLE), all.find_kind(NFTA_CHAIN_NAME))
-                {
-                    found.push((table.str(), chain.str()));
-                }
-            };
-            let none = |_: &mut Writer| ();
-            match self.ask_of(NFPROTO_UNSPEC, "chains", NFT_MSG_GETCHAIN, message::DUMP, none, take) {
-                Err(Error::Unsteady) => {}
-                other => return other.map(|()| found),
-            }
-        }
-        Err(Error::Unsteady)
-    }
-
-    /// The table of family inet with everything in it, as the kernel has it; None if there is none.
-    ///
-    /// # Errors
-    /// [`Error::Unsteady`] if it changed during each of five readings, [`Error::Netlink`],
-    /// [`Error::Refused`].
-    pub fn dump(&mut self, table: &str) -> Result<Option<Ruleset>, Error> {
-        for _ in 0..TRIES {
-            let before = self.generation()?;
-            match self.dump_once(table) {
-                Err(Error::Unsteady) => continue,
-                // The table went away in the meantime.
-                Err(Error::Refused(refusal)) if refusal.errno == Errno::ENOENT => continue,
-                Err(error) => return Err(error),
-                Ok(found) => {
-                    if self.generation()? == before {
-                        return Ok(found);
-                    }
-                }
-            }
-        }
-        Err(Error::Unsteady)
-    }
-
-    fn dump_once(&mut self, table: &str) -> Result<Option<Ruleset>, Error> {
-        let mut found = Ruleset { table: table.to_owned(), ..Ruleset::default() };
-        let mut take = |kind: u16, body: &[u8]| -> Vec<String> {
-            match decode::part(kind, body, table) {
-                Some(part) => found.add(part),
-                None => None,
-            }
-            .into_iter()
-            .collect()
-        };
-        let asked = self.ask(
-            "the table",
-            NFT_MSG_GETTABLE,
-            0,
-            |w| w.str(NFTA_TABLE_NAME, table),
-            |kind, body| {
-                take(kind, body);
-            },
-        );
-        match asked {
-            Err(Error::Refused(refusal)) if refusal.errno == Errno::ENOENT => return Ok(None),
-            other => other?,
-        }
-        self.ask(
-            "chains",
-            NFT_MSG_GETCHAIN,
-            message::DUMP,
-            |w| w.str(NFTA_CHAIN_TABLE, table),
-            |kind, body| {
-                take(kind, body);
-            },
-        )?;
-        let mut sets = Vec::new();
-        self.ask(
-            "sets",
-            NFT_MSG_GETSET,
-            message::DUMP,
-            |w| w.str(NFTA_SET_TABLE, table),
-            |kind, body| {
-                sets.extend(take(kind, body));
-            },
-        )?;
-        for set in sets {
-            let mut elements = Vec::new();
-            let asked = self.ask(
-                "elements",
-                NFT_MSG_GETSETELEM,
-                message::DUMP,
-                |w| {
-                    w.str(NFTA_SET_ELEM_LIST_TABLE, table);
-                    w.str(NFTA_SET_ELEM_LIST_SET, &set);
-                },
-                |kind, body| {
-                    if kind == NFT_MSG_NEWSETELEM {
-                        decode::raw_elements(body, &mut elements);
-                    }
-                },
-            );
-            match asked {
-                // It went away, which the generation tells; or its name is no text, and so none of ours.
-                Err(Error::Refused(refusal)) if refusal.errno == Errno::ENOENT => {}
-                other => other?,
-            }
-            found.fill(&set, elements);
-        }
-        let mut rules = Vec::new();
-        self.ask(
-            "rules",
-            NFT_MSG_GETRULE,
-            message::DUMP,
-            |w| w.str(NFTA_RULE_TABLE, table),
-            |kind, body| {
-                if let Some(Part::Rule(chain, rule)) = decode::part(kind, body, table) {
-                    rules.push((chain, rule));
-                }
-            },
-        )?;
-        for (chain, rule) in rules {
-            found.add(Part::Rule(chain, rule));
-        }
-        Ok(Some(found))
-    }
-
-    /// One request about family inet and all of its answer.
-    fn ask(
+    /// One request about family inet and its answer, as [`ask_of`](Self::ask_of).
+    pub(super) fn ask(
         &mut self,
         what: &'static str,
         kind: u16,
         flags: u16,
         request: impl FnOnce(&mut Writer),
-        take: impl FnMut(u16, &[u8]),
+        mut take: impl FnMut(u16, &[u8]) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        self.ask_of(NFPROTO_INET, what, kind, flags, request, take)
+        self.ask_of(NFPROTO_INET, what, kind, flags, request, |kind, _, body| take(kind, body))
     }
 
-    fn ask_of(
+    /// One request, and its answer up to the end or to where `take` breaks off. `take` is given the low byte of
+    /// each message's type, the family, and what follows `nfgenmsg`.
+    pub(super) fn ask_of(
         &mut self,
         family: u8,
         what: &'static str,
         kind: u16,
         flags: u16,
         request: impl FnOnce(&mut Writer),
-        mut take: impl FnMut(u16, &[u8]),
+        mut take: impl FnMut(u16, u8, &[u8]) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        let deadline = Instant::now() + self.timeout;
+        let dump = flags & message::DUMP != 0;
+        if dump && self.unread {
+            self.read_the_rest()?;
+        }
         self.seq = self.seq.wrapping_add(1);
         let seq = self.seq;
         let mut out = Messages::new(seq);
@@ -271,9 +152,37 @@ impl Connection {
             return Err(Error::Encode { what: what.to_owned(), fault });
         }
         self.socket.send(&[&out.writer.bytes])?;
+        let ended = self.answers(what, seq, |kind, family, body| {
+            take(kind, family, body)?;
+            if dump { Continue(()) } else { Break(()) }
+        })?;
+        self.unread |= dump && ended.is_break();
+        Ok(())
+    }
+
+    /// Takes what is left of a list from the socket: the kernel goes on with it whenever some is taken.
+    fn read_the_rest(&mut self) -> Result<(), Error> {
+        loop {
+            match self.socket.receive_list(self.deadline.part(DRAINED)) {
+                Ok(_) | Err(netlink::Error::Overrun) => {}
+                Err(netlink::Error::Timeout) if self.deadline.left().is_some() => break,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.unread = false;
+        Ok(())
+    }
+
+    /// The answers of that sequence number; whether `take` broke off.
+    fn answers(
+        &mut self,
+        what: &'static str,
+        seq: u32,
+        mut take: impl FnMut(u16, u8, &[u8]) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, Error> {
         let mut interrupted = false;
         loop {
-            let bytes = self.socket.receive_list(deadline)?;
+            let bytes = self.socket.receive_list(self.deadline)?;
             // Answers to what was given up on before are still underway.
             for message in netlink::messages(bytes).filter(|message| message.seq == seq) {
                 interrupted |= message.flags & netlink::DUMP_INTERRUPTED != 0;
@@ -282,22 +191,17 @@ impl Connection {
                         let answer = netlink::answer(&message).ok_or(Error::Malformed(what))?;
                         return match answer.errno {
                             None if interrupted => Err(Error::Unsteady),
-                            None => Ok(()),
+                            None => Ok(Continue(())),
                             Some(Errno::EINTR | Errno::EAGAIN) => Err(Error::Unsteady),
-                            Some(errno) => Err(Error::Refused(Box::new(Refusal {
-                                errno,
-                                what: what.to_owned(),
-                                at: None,
-                                text: answer.text,
-                                missing: matches!(errno, Errno::EOPNOTSUPP | Errno::EINVAL)
-                                    .then_some(NF_TABLES),
-                            }))),
+                            Some(errno) => Err(refused(what, errno, answer.text)),
                         };
                     }
                     kind if kind >> 8 == NFNL_SUBSYS_NFTABLES => {
-                        take(kind & 0xff, message.body.get(4..).unwrap_or_default());
-                        if flags & message::DUMP == 0 {
-                            return Ok(());
+                        // `nfgenmsg`, which begins with the family.
+                        let (family, body) =
+                            (message.body.first(), message.body.get(4..).unwrap_or_default());
+                        if take(kind & 0xff, family.copied().unwrap_or_default(), body).is_break() {
+                            return Ok(Break(()));
                         }
                     }
                     _ => {}
@@ -305,6 +209,11 @@ impl Connection {
             }
         }
     }
+}
+
+fn refused(what: &str, errno: Errno, text: Option<String>) -> Error {
+    let missing = matches!(errno, Errno::EOPNOTSUPP | Errno::EINVAL).then_some(NF_TABLES);
+    Error::Refused(Box::new(Refusal { errno, what: what.to_owned(), at: None, text, missing }))
 }
 
 /// Without nfnetlink there is no such protocol. nf_tables brings it along.
@@ -324,13 +233,7 @@ fn unopened(error: netlink::Error) -> Error {
 /// The kernel has no idea of generations: it does not know nf_tables, or us.
 fn unanswered(message: &netlink::Message<'_>) -> Error {
     match netlink::answer(message) {
-        Some(Answer { errno: Some(errno), text, .. }) => Error::Refused(Box::new(Refusal {
-            errno,
-            what: "the batch".to_owned(),
-            at: None,
-            text,
-            missing: matches!(errno, Errno::EOPNOTSUPP | Errno::EINVAL).then_some(NF_TABLES),
-        })),
+        Some(Answer { errno: Some(errno), text, .. }) => refused("the batch", errno, text),
         _ => Error::Malformed("the batch"),
     }
 }

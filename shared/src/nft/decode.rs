@@ -1,12 +1,14 @@
 //! Messages of a dump to pieces of a ruleset: pure, and at home with any bytes.
 
 use super::attr::{Attr, Attrs, attrs};
+use super::compare::{Difference, set_place};
 use super::decode_expr;
 use super::encode_set::{key_types, predecessor, udata};
 use super::ruleset::{
     Chain, ChainKind, DataType, Element, ElementData, Hook, HookPoint, Rule, Ruleset, Set, SetData,
 };
 use super::sys::*;
+use super::text::element_text;
 
 /// What one message of a dump holds.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,10 +26,13 @@ pub enum Part {
 /// An element as the kernel gives it: ranges may still be two of them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RawElement {
-    key: Vec<u8>,
+    /// None: the one that every key finds which no other element has.
+    key: Option<Vec<u8>>,
     key_end: Option<Vec<u8>>,
     ends_range: bool,
     data: Option<ElementData>,
+    /// It has what no element of ours has.
+    strange: Option<&'static str>,
 }
 
 /// What a message of nf_tables says about this table of family inet. `kind` is the low byte of the
@@ -116,12 +121,15 @@ pub fn raw_elements(body: &[u8], out: &mut Vec<RawElement>) {
         return;
     };
     out.extend(list.inside().filter_map(|attr| {
-        let (mut key, mut key_end, mut flags, mut data) = (None, None, 0, None);
+        let (mut key, mut key_end, mut flags, mut data, mut strange) = (None, None, 0, None, None);
         for part in attr.inside() {
             match part.kind {
                 NFTA_SET_ELEM_KEY => key = decode_expr::value(&part),
                 NFTA_SET_ELEM_KEY_END => key_end = decode_expr::value(&part),
                 NFTA_SET_ELEM_FLAGS => flags = part.u32().unwrap_or(0),
+                NFTA_SET_ELEM_TIMEOUT | NFTA_SET_ELEM_EXPIRATION => strange = Some("a timeout"),
+                NFTA_SET_ELEM_EXPR | NFTA_SET_ELEM_EXPRESSIONS => strange = Some("a statement"),
+                NFTA_SET_ELEM_OBJREF => strange = Some("an object"),
                 NFTA_SET_ELEM_DATA => {
                     data = match decode_expr::value(&part) {
                         Some(value) => Some(ElementData::Value(value)),
@@ -131,36 +139,57 @@ pub fn raw_elements(body: &[u8], out: &mut Vec<RawElement>) {
                 _ => {}
             }
         }
-        Some(RawElement { key: key?, key_end, ends_range: flags & NFT_SET_ELEM_INTERVAL_END != 0, data })
+        if key.is_none() && flags & NFT_SET_ELEM_CATCHALL == 0 {
+            return None;
+        }
+        Some(RawElement { key, key_end, ends_range: flags & NFT_SET_ELEM_INTERVAL_END != 0, data, strange })
     }));
 }
 
-/// Elements of a set, sorted by key, ranges whole.
-fn elements(set: &Set, mut raw: Vec<RawElement>) -> Vec<Element> {
+/// Elements of a set, sorted by key, ranges whole. The one without a key is not among them.
+fn elements(set: &Set, raw: Vec<RawElement>) -> Vec<Element> {
+    let keyed = raw.into_iter().filter_map(|one| Some((one.key?, one.key_end, one.ends_range, one.data)));
+    let mut raw: Vec<_> = keyed.collect();
     // The end of a range comes before the start of the next that touches it.
-    raw.sort_by(|a, b| a.key.cmp(&b.key).then(b.ends_range.cmp(&a.ends_range)));
+    raw.sort_by(|a, b| a.0.cmp(&b.0).then(b.2.cmp(&a.2)));
     if !set.interval || set.ranges_by_fields() {
-        let whole = raw.into_iter().map(|one| Element {
-            end: one.key_end.filter(|end| *end != one.key),
-            key: one.key,
-            data: one.data,
+        let whole = raw.into_iter().map(|(key, end, _, data)| Element {
+            end: end.filter(|end| *end != key),
+            key,
+            data,
         });
         return whole.collect();
     }
     let mut found = Vec::with_capacity(raw.len() / 2);
     let mut raw = raw.into_iter().peekable();
-    while let Some(start) = raw.next() {
-        if start.ends_range {
+    while let Some((key, _, ends_range, data)) = raw.next() {
+        if ends_range {
             continue;
         }
         let last = match raw.peek() {
-            Some(next) => predecessor(&next.key),
-            None => Some(vec![0xff; start.key.len()]),
+            Some((next, ..)) => predecessor(next),
+            None => Some(vec![0xff; key.len()]),
         };
-        let end = last.filter(|last| *last > start.key);
-        found.push(Element { key: start.key, end, data: start.data });
+        let end = last.filter(|last| *last > key);
+        found.push(Element { key, end, data });
     }
     found
+}
+
+/// What is strange about a set's elements.
+fn strange(set: &Set, raw: &[RawElement]) -> Vec<Difference> {
+    let one = |raw: &RawElement| {
+        let what = match (&raw.key, raw.strange) {
+            (None, _) => "element * does not belong there".to_owned(),
+            (Some(key), Some(what)) => {
+                let element = Element { key: key.clone(), end: raw.key_end.clone(), data: raw.data.clone() };
+                format!("element {} has {what}", element_text(set, &element))
+            }
+            (Some(_), None) => return None,
+        };
+        Some(Difference { place: set_place(set), what })
+    };
+    raw.iter().filter_map(one).collect()
 }
 
 impl Ruleset {
@@ -186,6 +215,7 @@ impl Ruleset {
     /// Gives a set the elements of its dump.
     pub fn fill(&mut self, set: &str, raw: Vec<RawElement>) {
         if let Some(set) = self.sets.iter_mut().find(|known| known.name == set) {
+            self.foreign.extend(strange(set, &raw));
             set.elements = elements(set, raw);
         }
     }

@@ -39,6 +39,12 @@ pub enum Error {
     /// The table kept changing while it was read, five times over.
     #[error("the table kept changing while it was read")]
     Unsteady,
+    /// Time was over before the kernel was handed the batch. Nothing changed.
+    #[error("time ran out before the rules went to the kernel; nothing of them is there")]
+    Late,
+    /// More than anybody has a use for.
+    #[error("there are too many {0} to read them all")]
+    Overfull(&'static str),
     /// An answer that makes no sense.
     #[error("the kernel's answer about {0} cannot be read")]
     Malformed(&'static str),

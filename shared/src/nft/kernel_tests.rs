@@ -10,13 +10,14 @@ use nix::sched::{CloneFlags, unshare};
 use super::build::Is;
 use super::samples::*;
 use super::*;
+use crate::deadline::Deadline;
 use crate::net::netlink;
 
 pub(super) fn in_fresh_netns<T: Send>(work: impl FnOnce(Connection) -> T + Send) -> T {
     std::thread::scope(|scope| {
         let inside = scope.spawn(|| {
             unshare(CloneFlags::CLONE_NEWNET).expect("needs root, or `unshare -rn`");
-            work(Connection::open(patience()).unwrap())
+            work(Connection::open(Deadline::after(patience())).unwrap())
         });
         inside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
@@ -30,7 +31,7 @@ fn patience() -> Duration {
 
 /// Runs nft in the namespace of the current thread; None where it is not installed.
 #[allow(clippy::disallowed_methods)] // a test's second opinion
-fn nft(arguments: &[&str], input: &str) -> Option<String> {
+pub(super) fn nft(arguments: &[&str], input: &str) -> Option<String> {
     let mut command = Command::new("nft");
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().ok()?;

@@ -12,15 +12,15 @@
 //! A pod's ADD, in the order of its costs:
 //!
 //! ```no_run
-//! # use sluice_shared::{net::netns::{self, Netns}, nft::{Connection, Error, Ruleset}};
-//! # use std::{error, time::Duration};
-//! # fn add(ruleset: &Ruleset) -> Result<(), Box<dyn error::Error>> {
+//! # use sluice_shared::{deadline::Deadline, net::netns::{self, Netns}, nft::{Connection, Error, Ruleset}};
+//! # use std::error;
+//! # fn add(ruleset: &Ruleset, deadline: Deadline) -> Result<(), Box<dyn error::Error>> {
 //! let body = ruleset.encode()?;
 //! let comment = format!("sluice digest={}", body.digest());
 //! let batch = body.create(Some(&comment))?;
 //! let pod = Netns::open("/run/netns/pod")?;
 //! // The socket stays in the pod's namespace; this thread never was in it.
-//! let mut nft = netns::within(&pod, || Connection::open(Duration::from_secs(5)))??;
+//! let mut nft = netns::within(&pod, || Connection::open(deadline))??;
 //! match nft.commit(&batch) {
 //!     // Or dump() and compare() first, and leave it if nothing differs.
 //!     Err(Error::Exists { .. }) => nft.commit(&body.replace(Some(&comment))?)?,
@@ -40,10 +40,12 @@ mod compare;
 mod connection;
 pub mod decode;
 mod decode_expr;
+mod dump;
 mod encode_expr;
 mod encode_set;
 pub mod error;
 pub mod expr;
+pub mod foreign;
 mod message;
 mod refusal;
 pub mod ruleset;
@@ -54,6 +56,8 @@ mod text;
 mod codec_tests;
 #[cfg(test)]
 mod error_tests;
+#[cfg(test)]
+mod foreign_tests;
 #[cfg(test)]
 mod kernel_tests;
 #[cfg(test)]

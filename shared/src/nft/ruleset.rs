@@ -1,5 +1,6 @@
 //! A table with its sets, chains and rules: what is wanted, or what a dump found.
 
+use super::compare::Difference;
 use super::expr::{Expr, Verdict};
 
 /// One table of family `inet` with everything in it.
@@ -12,6 +13,8 @@ pub struct Ruleset {
     /// In the order in which they must be created: a map that jumps comes after its chains all the same.
     pub sets: Vec<Set>,
     pub chains: Vec<Chain>,
+    /// Only in dumps: what is there that this crate never writes, and that can change a verdict.
+    pub foreign: Vec<Difference>,
 }
 
 /// A chain. Without a hook it is only reached by jumps.

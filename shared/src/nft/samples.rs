@@ -160,6 +160,7 @@ pub(super) fn everything() -> Ruleset {
         flags: 0,
     };
     Ruleset {
+        foreign: Vec::new(),
         table: "sluice".into(),
         comment: Some("made by a test digest=0123456789abcdef".into()),
         sets: sets(),

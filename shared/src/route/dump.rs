@@ -1,12 +1,13 @@
 //! Whether a change is in effect: read from the kernel's own lists.
 
-use std::time::Instant;
-
-use nix::errno::Errno;
+use std::collections::BTreeSet;
+use std::net::Ipv6Addr;
 
 use super::message::Change;
-use super::{Fault, PREFERENCE, TABLE};
-use crate::net::netlink::{self, Socket, answer, messages};
+use super::talk::{self, Read};
+use super::{Fault, PREFERENCE, RouteError, TABLE};
+use crate::deadline::Deadline;
+use crate::net::netlink::{Socket, messages};
 use crate::nft::attr::attrs;
 use crate::nft::build::Family;
 
@@ -16,80 +17,85 @@ const RULE: [u16; 3] = [6, 10, 15];
 const ROUTE_TABLE: u16 = 15;
 /// `IFA_ADDRESS`
 const ADDRESS: u16 = 1;
+/// lo's index.
+const LO: u32 = 1;
 /// `RTN_LOCAL`, the byte of a route's header that says so, and the header's length.
 const LOCAL: (u8, usize, usize) = (2, 7, 12);
 
-/// Whether the list holds what `change` makes.
-pub(super) fn holds(socket: &mut Socket, change: Change, deadline: Instant) -> Result<bool, Fault> {
-    let mut found = false;
-    each(socket, change, deadline, |body| found |= is(change, body))?;
-    Ok(found)
+/// The first of the changes that is not in effect. Each list is read once, however many changes it holds.
+pub(super) fn missing(
+    socket: &mut Socket,
+    changes: &[Change],
+    deadline: Deadline,
+) -> Result<Option<Change>, RouteError> {
+    let (mut there, mut read) = (BTreeSet::new(), BTreeSet::new());
+    for &change in changes {
+        if read.insert(kind(change)) {
+            let found = talk::list(socket, change.dump_request(), deadline, |body| shown(change, body));
+            there.extend(found.map_err(|fault| RouteError { what: change.to_string(), fault })?);
+        }
+        if !there.contains(&change) {
+            return Ok(Some(change));
+        }
+    }
+    Ok(None)
+}
+
+/// One change for all that are in the same list.
+fn kind(change: Change) -> Change {
+    match change {
+        Change::LoUp | Change::Route(_) => change,
+        Change::Rule(family, _) => Change::Rule(family, 0),
+        Change::Address(_) => Change::Address(Ipv6Addr::UNSPECIFIED),
+    }
 }
 
 /// The marks of every rule of ours.
-pub(super) fn marks(socket: &mut Socket, family: Family, deadline: Instant) -> Result<Vec<u32>, Fault> {
-    let mut marks = Vec::new();
-    each(socket, Change::Rule(family, 0), deadline, |body| {
-        let [priority, fwmark, table] = RULE.map(|kind| number(body, 12, kind));
-        if (priority, table) == (Some(PREFERENCE), Some(TABLE)) {
-            marks.extend(fwmark);
-        }
-    })?;
-    Ok(marks)
-}
-
-/// Everything of the kind that `like` is.
-fn each(
-    socket: &mut Socket,
-    like: Change,
-    deadline: Instant,
-    mut see: impl FnMut(&[u8]),
-) -> Result<(), Fault> {
-    let (request, answers) = like.dump_request();
-    socket.send(&[&request])?;
-    while !read(answers, socket.receive_list(deadline)?, &mut see)? {}
-    Ok(())
-}
-
-/// Shows the answers in one datagram of a list; whether the list ends there.
-fn read(answers: u16, datagram: &[u8], mut see: impl FnMut(&[u8])) -> Result<bool, Errno> {
-    for message in messages(datagram) {
-        if message.kind == answers {
-            see(message.body);
-        } else if message.kind == netlink::DONE {
-            return Ok(true);
-        } else if message.kind == netlink::ERROR {
-            let errno = answer(&message).and_then(|answer| answer.errno);
-            return errno.map_or(Ok(true), Err);
-        }
-    }
-    Ok(false)
+pub(super) fn marks(socket: &mut Socket, family: Family, deadline: Deadline) -> Result<Vec<u32>, Fault> {
+    let like = Change::Rule(family, 0);
+    talk::list(socket, like.dump_request(), deadline, |body| match shown(like, body)? {
+        Change::Rule(_, mark) => Some(mark),
+        _ => None,
+    })
 }
 
 /// Whether one datagram of the list holds what `change` makes.
-pub(super) fn datagram_holds(change: Change, datagram: &[u8]) -> Result<bool, Errno> {
+pub(super) fn datagram_holds(change: Change, datagram: &[u8]) -> bool {
     let (_, answers) = change.dump_request();
-    let mut found = false;
-    read(answers, datagram, |body| found |= is(change, body))?;
-    Ok(found)
+    messages(datagram).any(|message| match talk::read(answers, &message) {
+        Ok(Read::Item(body)) => shown(change, body) == Some(change),
+        _ => false,
+    })
 }
 
-fn is(change: Change, body: &[u8]) -> bool {
-    match change {
+/// The change, of the same list as `like`, that one item shows in effect.
+fn shown(like: Change, body: &[u8]) -> Option<Change> {
+    match like {
         // The second word is the index, the third the flags, of which the first is IFF_UP.
         Change::LoUp => {
-            body.get(4..8) == Some(&1_u32.to_ne_bytes()) && body.get(8).is_some_and(|flags| flags & 1 == 1)
+            let up = body.get(8).is_some_and(|flags| flags & 1 == 1);
+            (index(body) == Some(LO) && up).then_some(Change::LoUp)
         }
-        Change::Address(wanted) => value(body, 8, ADDRESS) == Some(wanted.octets().as_slice()),
+        Change::Address(_) => {
+            let octets: [u8; 16] = value(body, 8, ADDRESS)?.try_into().ok()?;
+            (index(body) == Some(LO)).then_some(Change::Address(octets.into()))
+        }
         Change::Route(_) => {
             let (local, at, header) = LOCAL;
-            body.get(at) == Some(&local) && number(body, header, ROUTE_TABLE) == Some(TABLE)
+            let ours = body.get(at) == Some(&local) && number(body, header, ROUTE_TABLE) == Some(TABLE);
+            ours.then_some(like)
         }
-        Change::Rule(_, mark) => {
+        Change::Rule(family, _) => {
             let [priority, fwmark, table] = RULE.map(|kind| number(body, 12, kind));
-            (priority, fwmark, table) == (Some(PREFERENCE), Some(mark), Some(TABLE))
+            let ours = (priority, table) == (Some(PREFERENCE), Some(TABLE));
+            fwmark.filter(|_| ours).map(|mark| Change::Rule(family, mark))
         }
     }
+}
+
+/// The interface's, which is the second word of links and addresses alike.
+fn index(body: &[u8]) -> Option<u32> {
+    body.get(4..8)?.try_into().ok().map(u32::from_ne_bytes)
 }
 
 fn value(body: &[u8], header: usize, kind: u16) -> Option<&[u8]> {

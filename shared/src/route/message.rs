@@ -18,7 +18,7 @@ use crate::nft::build::Family;
 const LO: u32 = 1;
 
 /// One thing that is there or not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Change {
     /// `ip link set lo up`: runtimes do it too, but some not before this plugin runs.
     LoUp,

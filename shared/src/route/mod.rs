@@ -1,20 +1,19 @@
 //! What TPROXY and passthrough addresses need beside rules: a policy route to this host, and
 //! addresses on lo.
 //!
-//! Messages are made of netlink-packet-route's types and sent over our own socket. What ADD makes goes in
-//! one datagram: the kernel does the messages in their order, answers each that it refuses, and the last one,
-//! which asks for it, always. All of it is harmless without the rules, so it goes in before them and
-//! comes out after them.
+//! Messages are made of netlink-packet-route's types and sent over our own socket. All of it is harmless
+//! without the rules, so it goes in before them and comes out after them.
 
 mod dump;
 mod message;
+mod talk;
 
 use std::net::Ipv6Addr;
-use std::time::Instant;
 
 use nix::errno::Errno;
 
-use crate::net::netlink::{self, Socket, answer, messages};
+use crate::deadline::Deadline;
+use crate::net::netlink::{self, Socket};
 use crate::nft::build::Family;
 use message::{Change, Verb};
 
@@ -51,6 +50,9 @@ enum Fault {
     /// There was none.
     #[error("{0}")]
     Netlink(#[from] netlink::Error),
+    /// It was another one each time.
+    #[error("what is there kept changing while it was read")]
+    Unsteady,
 }
 
 impl Routing {
@@ -70,14 +72,8 @@ impl Routing {
     ///
     /// # Errors
     /// Where the kernel does not answer.
-    pub fn missing(&self, socket: &mut Socket, deadline: Instant) -> Result<Option<String>, RouteError> {
-        for change in self.changes() {
-            let there = dump::holds(socket, change, deadline);
-            if !there.map_err(|fault| RouteError { what: change.to_string(), fault })? {
-                return Ok(Some(change.to_string()));
-            }
-        }
-        Ok(None)
+    pub fn missing(&self, socket: &mut Socket, deadline: Deadline) -> Result<Option<String>, RouteError> {
+        Ok(dump::missing(socket, &self.changes(), deadline)?.map(|change| change.to_string()))
     }
 
     /// Whether a datagram of the kernel's lists holds any of it. Pure: [`missing`](Self::missing) without a
@@ -85,7 +81,7 @@ impl Routing {
     #[must_use]
     pub fn any_in(&self, datagram: &[u8]) -> bool {
         let mut changes = self.changes().into_iter();
-        changes.any(|change| dump::datagram_holds(change, datagram) == Ok(true))
+        changes.any(|change| dump::datagram_holds(change, datagram))
     }
 
     /// Makes what is missing. What is there already stays as it is.
@@ -93,48 +89,22 @@ impl Routing {
     /// # Errors
     /// The first change that the kernel refuses. An IPv6 change is passed over where the
     /// namespace has no IPv6: there are no packets for it then either.
-    pub fn ensure(&self, socket: &mut Socket, deadline: Instant) -> Result<(), RouteError> {
-        let changes = self.changes();
-        let Some(last) = changes.len().checked_sub(1) else { return Ok(()) };
-        let requests: Vec<_> = (0..)
-            .zip(&changes)
-            .map(|(seq, change)| change.encode(Verb::Add, seq, seq as usize == last))
-            .collect();
-        let requests: Vec<_> = requests.iter().map(Vec::as_slice).collect();
-        let failed = |at: usize, fault: Fault| {
-            let what = changes.get(at).map(Change::to_string).unwrap_or_default();
-            RouteError { what, fault }
-        };
-        socket.send(&requests).map_err(|error| failed(0, error.into()))?;
+    pub fn ensure(&self, socket: &mut Socket, deadline: Deadline) -> Result<(), RouteError> {
         let mut first = Ok(());
-        loop {
-            let datagram = socket.receive(deadline).map_err(|error| failed(last, error.into()))?;
-            for message in messages(datagram).filter(|message| message.kind == netlink::ERROR) {
-                let Some(answer) = answer(&message) else { continue };
-                let at = message.seq as usize;
-                match (answer.errno, changes.get(at)) {
-                    (None | Some(Errno::EEXIST), _) => {}
-                    (Some(errno), Some(change)) if change.is_ipv6() && lacks_ipv6(errno) => {}
-                    (Some(errno), _) => first = first.and(Err(failed(at, errno.into()))),
-                }
-                if at == last {
-                    return first;
-                }
-            }
-        }
+        talk::make(socket, &self.changes(), Verb::Add, deadline, |change, errno| match errno {
+            Errno::EEXIST => {}
+            errno if change.is_ipv6() && lacks_ipv6(errno) => {}
+            errno => keep(&mut first, change, errno),
+        })?;
+        first
     }
 
     /// Removes everything, going on past what is not there.
     ///
     /// # Errors
     /// The first change that the kernel refuses for another reason.
-    pub fn remove(&self, socket: &mut Socket, deadline: Instant) -> Result<(), RouteError> {
-        let mut first = Ok(());
-        for change in self.changes() {
-            let removed = remove(socket, change, Verb::Delete, deadline);
-            first = first.and(removed);
-        }
-        first
+    pub fn remove(&self, socket: &mut Socket, deadline: Deadline) -> Result<(), RouteError> {
+        remove(socket, &self.changes(), Verb::Delete, deadline)
     }
 
     /// Removes the policy routes that an earlier redirect of this namespace needed and this one does not:
@@ -142,7 +112,7 @@ impl Routing {
     ///
     /// # Errors
     /// The first change that the kernel refuses.
-    pub fn remove_others(&self, socket: &mut Socket, deadline: Instant) -> Result<(), RouteError> {
+    pub fn remove_others(&self, socket: &mut Socket, deadline: Deadline) -> Result<(), RouteError> {
         for family in [Family::V4, Family::V6] {
             let wanted = self.mark.filter(|_| self.families.contains(&family));
             let marks = match dump::marks(socket, family, deadline) {
@@ -153,10 +123,10 @@ impl Routing {
                 }
             };
             for mark in marks.iter().copied().filter(|mark| Some(*mark) != wanted) {
-                remove(socket, Change::Rule(family, mark), Verb::DeleteExactly, deadline)?;
+                remove(socket, &[Change::Rule(family, mark)], Verb::DeleteExactly, deadline)?;
             }
             if wanted.is_none() && !marks.is_empty() {
-                remove(socket, Change::Route(family), Verb::Delete, deadline)?;
+                remove(socket, &[Change::Route(family)], Verb::Delete, deadline)?;
             }
         }
         Ok(())
@@ -179,25 +149,21 @@ impl Routing {
     }
 }
 
-/// Removes one thing, if it is there.
-fn remove(socket: &mut Socket, change: Change, verb: Verb, deadline: Instant) -> Result<(), RouteError> {
-    match ask(socket, &change.encode(verb, 1, true), deadline) {
-        Ok(()) | Err(Fault::Kernel(Errno::ENOENT | Errno::ESRCH | Errno::EADDRNOTAVAIL)) => Ok(()),
-        Err(Fault::Kernel(errno)) if change.is_ipv6() && lacks_ipv6(errno) => Ok(()),
-        Err(fault) => Err(RouteError { what: change.to_string(), fault }),
-    }
+/// Removes what is there of it.
+fn remove(socket: &mut Socket, changes: &[Change], verb: Verb, deadline: Deadline) -> Result<(), RouteError> {
+    let mut first = Ok(());
+    talk::make(socket, changes, verb, deadline, |change, errno| match errno {
+        Errno::ENOENT | Errno::ESRCH | Errno::EADDRNOTAVAIL => {}
+        errno if change.is_ipv6() && lacks_ipv6(errno) => {}
+        errno => keep(&mut first, change, errno),
+    })?;
+    first
 }
 
-/// Sends one message and waits for its acknowledgement.
-fn ask(socket: &mut Socket, message: &[u8], deadline: Instant) -> Result<(), Fault> {
-    socket.send(&[message])?;
-    loop {
-        let datagram = socket.receive(deadline)?;
-        if let Some(answer) =
-            messages(datagram).filter(|message| message.kind == netlink::ERROR).find_map(|m| answer(&m))
-        {
-            return answer.errno.map_or(Ok(()), |errno| Err(errno.into()));
-        }
+/// Keeps the first refusal.
+fn keep(first: &mut Result<(), RouteError>, change: Change, errno: Errno) {
+    if first.is_ok() {
+        *first = Err(RouteError { what: change.to_string(), fault: errno.into() });
     }
 }
 
@@ -205,3 +171,6 @@ fn ask(socket: &mut Socket, message: &[u8], deadline: Instant) -> Result<(), Fau
 fn lacks_ipv6(errno: Errno) -> bool {
     matches!(errno, Errno::EAFNOSUPPORT | Errno::EOPNOTSUPP | Errno::EACCES | Errno::ENODEV | Errno::EPERM)
 }
+
+#[cfg(test)]
+mod kernel_tests;

@@ -55,6 +55,7 @@ pub fn build(redirect: &Redirect) -> Ruleset {
         comment: None,
         sets: draft.sets.finish(),
         chains: in_reading_order(draft.chains),
+        ..Ruleset::default()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
+use sluice_shared::deadline::Deadline;
 use sluice_shared::net::netns::{self, Netns};
 use sluice_shared::nft::Connection;
 
@@ -31,7 +32,7 @@ pub fn find(netns: &Netns) -> Result<Option<String>, String> {
         // /proc/net is the view of the process' first thread, which is not in here.
         let names = |file| fs::read_to_string(format!("/proc/thread-self/net/{file}")).unwrap_or_default();
         let legacy = names("ip_tables_names") + &names("ip6_tables_names");
-        (Connection::open(PATIENCE), legacy)
+        (Connection::open(Deadline::after(PATIENCE)), legacy)
     });
     let (nft, legacy) = seen.map_err(|error| error.to_string())?;
     let chains = nft.and_then(|mut nft| nft.chains()).map_err(|error| error.to_string())?;

@@ -3,9 +3,10 @@
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sluice_shared::cni::Code;
+use sluice_shared::deadline::Deadline;
 use sluice_shared::net::netns::{self, Identity, Netns};
 use sluice_shared::program;
 use sluice_shared::state::State;
@@ -92,7 +93,7 @@ pub fn look(target: &Target, last: Option<u32>, nodes_own: &[Identity]) -> Found
         Err(found) => return found,
     };
     let (redirect, made) = (&target.wanted.redirect, target.wanted.digest.as_deref());
-    match program::check_since(last, made, redirect, &netns, Instant::now() + PATIENCE) {
+    match program::check_since(last, made, redirect, &netns, Deadline::after(PATIENCE)) {
         Ok(generation) => Found::Good(generation),
         Err(error) if error.code == Code::Differs => match foreign::find(&netns) {
             Ok(Some(whose)) => Found::Foreign(whose),

@@ -4,8 +4,9 @@
 //! time. The first makes the namespace go, and whatever is in it; the second creates what is created here, and the kernel
 //! lets one of both.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use sluice_shared::deadline::Deadline;
 use sluice_shared::net::netns::Identity;
 use sluice_shared::program::{self, Plan, Programmed};
 use sluice_shared::state::{State, Store};
@@ -35,7 +36,7 @@ pub fn mend(target: &Target, store: &Store, nodes_own: &[Identity]) -> Mended {
         Err(_) => return Mended::Overtaken,
     };
     let plan = Plan::new(&target.wanted.redirect);
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Deadline::after(PATIENCE);
     let done = match program::create(&plan, &netns, &target.ifname, deadline) {
         // There is a table, but it is another, or its route is not there.
         Ok(None) => program::replace(&plan, &netns, deadline),

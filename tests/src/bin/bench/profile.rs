@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use sluice_shared::cni::Request;
 use sluice_shared::cni::result::PrevResult;
+use sluice_shared::deadline::Deadline;
 use sluice_shared::dialect::{self, Decision};
 use sluice_shared::entry::Entry;
 use sluice_shared::net::netns;
@@ -106,8 +107,9 @@ fn add(ground: &Ground, plugin: &Plugin, kind: Kind, place: &Pod, clock: &mut Cl
     let netns = netns::Netns::open(&path).expect("a namespace");
     let _ = netns::Netns::current().expect("a namespace").identity();
     clock.lap("opening the namespace");
-    let mut connection =
-        netns::within(&netns, || Connection::open(TIMEOUT)).expect("inside").expect("a socket");
+    let mut connection = netns::within(&netns, || Connection::open(Deadline::after(TIMEOUT)))
+        .expect("inside")
+        .expect("a socket");
     clock.lap("entering it, a socket");
     connection.commit(&batch).expect("a commit");
     clock.lap("commit");

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sluice_shared::deadline::Deadline;
 use sluice_shared::nft::{Batch, Connection, Error, Expr, Rule, Ruleset};
 use sluice_tests::Netns;
 
@@ -15,7 +16,7 @@ fn work<T: Send>(
     ns: &Netns,
     work: impl FnOnce(&mut Connection) -> Result<T, Error> + Send,
 ) -> Result<T, Stop> {
-    ns.run(|| work(&mut Connection::open(PATIENCE)?))
+    ns.run(|| work(&mut Connection::open(Deadline::after(PATIENCE))?))
         .map_err(|error| Stop::Otherwise(format!("nf_tables: {error}")))
 }
 
