@@ -22,6 +22,15 @@ impl RuleBuilder {
         ])
     }
 
+    /// `ct mark set`
+    #[must_use]
+    pub fn set_ct_mark(self, mark: u32) -> Self {
+        self.with([
+            Expr::Immediate { dreg: R0, data: mark.to_ne_bytes().to_vec() },
+            Expr::CtSet { key: CtKey::Mark, dir: None, sreg: R0 },
+        ])
+    }
+
     /// `meta mark set ct mark`
     #[must_use]
     pub fn restore_mark(self) -> Self {
