@@ -170,17 +170,22 @@ impl Open {
             SockRef::from(&*first).set_linger(Some(Duration::ZERO)).expect("SO_LINGER");
         }
         match how {
-            End::NearReset => drop(near),
-            End::FarReset => drop(far),
+            // The other end learns of it before it goes.
+            End::NearReset => {
+                drop(near);
+                let _ = far.read(&mut [0; 8]);
+            }
+            End::FarReset => {
+                drop(far);
+                let _ = near.read(&mut [0; 8]);
+            }
             End::NearFin | End::FarFin => {
                 first.shutdown(Shutdown::Write).expect("shutdown");
                 let _ = second.read(&mut [0; 8]);
                 second.shutdown(Shutdown::Write).expect("shutdown");
                 let _ = first.read(&mut [0; 8]);
-                return;
             }
         }
-        // The other end learns of it before it goes.
     }
 }
 
@@ -222,11 +227,25 @@ impl Mesh {
     }
 }
 
-/// Connects again from and to where a connection was; the socket, if it came about.
-#[must_use]
-pub fn again(ns: &Netns, (from, to): (SocketAddr, SocketAddr)) -> Option<Socket> {
+/// Connects again from and to where a connection was, as soon as its end lets go of the port; the error if it does not come about.
+pub fn again(ns: &Netns, (from, to): (SocketAddr, SocketAddr)) -> std::io::Result<Socket> {
+    // Its own TIME_WAIT is in the way for a second.
+    ns.sysctl("ipv4/tcp_tw_reuse", "1");
     let probe = Probe::tcp(Who::APP, &to.to_string()).from(&from.to_string()).briefly();
-    let socket = probe.open(ns).ok()?;
-    ns.run_as(Who::APP, || socket.connect_timeout(&to.into(), probe.patience)).ok()?;
-    Some(socket)
+    let end = Instant::now() + patience(Duration::from_secs(10));
+    loop {
+        let socket = probe.open(ns);
+        let connected = socket.and_then(|socket| {
+            ns.run_as(Who::APP, || socket.connect_timeout(&to.into(), probe.patience)).map(|()| socket)
+        });
+        match connected {
+            Err(error)
+                if matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::AddrNotAvailable)
+                    && Instant::now() < end =>
+            {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            other => return other,
+        }
+    }
 }
