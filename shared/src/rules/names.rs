@@ -72,30 +72,3 @@ pub const DNS: u16 = 53;
 
 /// NAT gives a flow from one of these ports no port but another of these (`nf_nat_l4proto_unique_tuple`).
 pub const LOW_PORTS: (u16, u16) = (0, 511);
-
-/// The conntrack mark of connections that were open when the rules came, where the proxy has another.
-const ADOPTED: u32 = 0x511c_e001;
-
-/// The conntrack mark of connections that were open when the rules came. Never the proxy's, which connection
-/// tracking keeps too.
-#[must_use]
-pub fn adopted_mark(redirect: &Redirect) -> u32 {
-    other_than(redirect.proxy_mark)
-}
-
-fn other_than(proxy_mark: Option<u32>) -> u32 {
-    if proxy_mark == Some(ADOPTED) { ADOPTED + 1 } else { ADOPTED }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_mark_of_adopted_connections_is_never_the_proxys() {
-        assert_eq!(other_than(None), ADOPTED);
-        for proxy_mark in [1337, ADOPTED, ADOPTED + 1] {
-            assert_ne!(other_than(Some(proxy_mark)), proxy_mark);
-        }
-    }
-}

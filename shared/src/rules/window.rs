@@ -10,7 +10,7 @@ use crate::nft::{Chain, Hook, RuleBuilder, Ruleset};
 #[must_use]
 pub fn window(mark: u32) -> Ruleset {
     let chain = |name: &str, point| {
-        let unmarked = RuleBuilder::new().protocol(Is::In, TCP).ct_mark(0);
+        let unmarked = RuleBuilder::new().protocol(Is::In, TCP).ct_mark(Is::In, 0);
         Chain {
             name: name.to_owned(),
             hook: Some(Hook {
