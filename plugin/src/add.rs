@@ -75,7 +75,8 @@ impl Pod<'_> {
         // The pod has a table. If another interface of it was first, its address decided then, and does now.
         let first_address = self.sibling().map_or(first_address, |sibling| sibling.first_address);
         let Some(asked) = self.asked(first_address)? else { return Ok(()) };
-        let done = program::replace(&Plan::new(&asked.redirect), self.netns, deadline)?;
+        let ifname = &self.context.call.ifname;
+        let done = program::enter_running(&Plan::new(&asked.redirect), self.netns, ifname, deadline)?;
         self.remember(&asked, first_address, done);
         Ok(())
     }

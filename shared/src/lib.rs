@@ -16,6 +16,7 @@
 //!
 //! An ADD passes through once: request, annotations, dialect, redirect, ruleset, batch, commit.
 
+pub mod adopt;
 pub mod cni;
 pub mod deadline;
 pub mod dialect;

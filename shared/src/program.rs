@@ -3,6 +3,7 @@
 //! Everything that can be known beforehand is known before the namespace is entered: the batch is
 //! encoded, its size fits. The commit is the single point at which a pod becomes diverted.
 
+use crate::adopt::{self, Adopter};
 use crate::cni::{Code, Error};
 use crate::deadline::Deadline;
 use crate::net::netlink::{Protocol, Socket};
@@ -17,6 +18,10 @@ use crate::rules;
 pub struct Plan {
     ruleset: Ruleset,
     routing: Routing,
+    /// Tells the connections that were open before these rules.
+    adopted_mark: u32,
+    /// The proxy's mark, which connections over lo keep.
+    proxy_mark: Option<u32>,
 }
 
 /// A plan's ruleset in netlink messages. A long list is long to encode: it is done once.
@@ -42,7 +47,12 @@ impl Plan {
     /// Pure.
     #[must_use]
     pub fn new(redirect: &Redirect) -> Self {
-        Self { ruleset: rules::build(redirect), routing: rules::routing(redirect) }
+        Self {
+            ruleset: rules::build(redirect),
+            routing: rules::routing(redirect),
+            adopted_mark: rules::names::adopted_mark(redirect),
+            proxy_mark: redirect.proxy_mark,
+        }
     }
 
     /// The digest that the table carries.
@@ -61,7 +71,8 @@ impl Plan {
     }
 }
 
-/// Programs a namespace that holds no table of ours; `None` if it holds one: nothing is done then.
+/// Programs the namespace of a pod in which nothing runs yet, and which holds no table of ours; `None` if it holds
+/// one: nothing is done then. A running pod's connections would break: see [`enter_running`].
 ///
 /// # Errors
 /// Code 4 if the interface is not there, 8 if the namespace cannot be entered, 102 if the kernel refuses.
@@ -82,22 +93,50 @@ pub fn create(
     }
 }
 
-/// Brings the table that is there to what is wanted: leaves it if it is that already, else puts
-/// the new one in its place.
+/// Why a running pod was left as it is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotEntered {
+    /// The kernel cannot keep its open connections alive, or could not this time. Nothing changed.
+    #[error("nothing is changed in a running pod whose open connections cannot be kept: {0}")]
+    Connections(#[from] adopt::Error),
+    /// Any other reason.
+    #[error(transparent)]
+    Other(#[from] Error),
+}
+
+impl From<NotEntered> for Error {
+    fn from(error: NotEntered) -> Self {
+        match error {
+            NotEntered::Other(error) => error,
+            NotEntered::Connections(_) => Self::new(Code::KernelRefused, error.to_string()),
+        }
+    }
+}
+
+/// Brings a running pod to what is wanted, whatever table of ours is there: leaves it if it is that already, else
+/// puts the new one in its place. Open connections go on.
 ///
 /// # Errors
-/// As [`create`].
-pub fn replace(plan: &Plan, netns: &Netns, deadline: Deadline) -> Result<Programmed, Error> {
+/// [`NotEntered::Connections`] where those could not; else as [`create`].
+pub fn enter_running(
+    plan: &Plan,
+    netns: &Netns,
+    ifname: &str,
+    deadline: Deadline,
+) -> Result<Programmed, NotEntered> {
     let Encoded { body, digest, comment } = plan.encode()?;
     let batch = body.replace(Some(&comment)).map_err(refused)?;
     // There may be the policy route of an earlier redirect.
-    let mut sockets = enter(netns, true, deadline, None)?;
-    sockets.route(plan, deadline)?;
+    let mut sockets = enter(netns, true, deadline, Some(ifname))?;
     let found = sockets.nft.dump_for(&plan.ruleset).map_err(refused)?;
-    let same = found.is_some_and(|found| {
+    let same = found.as_ref().is_some_and(|found| {
         let comment = found.comment.as_deref().unwrap_or_default();
-        comment.ends_with(&digest) && compare(&plan.ruleset, &found).is_empty()
+        comment.ends_with(&digest) && compare(&plan.ruleset, found).is_empty()
     });
+    if !same {
+        sockets.keep_connections(plan, netns, found.as_ref(), deadline)?;
+    }
+    sockets.route(plan, deadline)?;
     if !same {
         sockets.nft.commit(&batch).map_err(refused)?;
     }
@@ -153,7 +192,6 @@ pub fn check_since(
 pub fn clean(netns: &Netns, asked: Option<&Redirect>, deadline: Deadline) -> Result<(), Error> {
     // Without state nobody knows whether there is a policy route; asking to remove it does no harm.
     let routing = asked.map_or_else(Routing::any, rules::routing);
-    let plan = Plan { ruleset: Ruleset::default(), routing };
     let mut sockets = enter(netns, true, deadline, None)?;
     let batch = Batch::delete(rules::names::TABLE).map_err(refused)?;
     match sockets.nft.commit(&batch) {
@@ -161,7 +199,7 @@ pub fn clean(netns: &Netns, asked: Option<&Redirect>, deadline: Deadline) -> Res
         Err(error) => return Err(refused(error)),
     }
     match &mut sockets.route {
-        Some(route) => plan.routing.remove(route, deadline).map_err(not_routed),
+        Some(route) => routing.remove(route, deadline).map_err(not_routed),
         None => Ok(()),
     }
 }
@@ -189,10 +227,42 @@ fn enter(netns: &Netns, routes: bool, deadline: Deadline, ifname: Option<&str>) 
         let route = routes.then(|| Socket::open(Protocol::Route)).transpose().map_err(not_routed)?;
         Ok(Sockets { nft, route })
     });
-    sockets.map_err(|error| Error::new(Code::InvalidNetns, format!("CNI_NETNS {error}")))?
+    sockets.map_err(not_entered)?
+}
+
+/// Whether a table of ours is at work.
+fn is_live(table: &Ruleset) -> bool {
+    table.chains.iter().any(|chain| chain.hook.is_some())
 }
 
 impl Sockets {
+    /// Enters the open connections of a running pod into connection tracking, just before its table is replaced.
+    ///
+    /// Connection tracking must be at work first, and mark what opens meanwhile. A table that diverts has seen to the
+    /// first; it stays, so that nothing passes the proxy, and what opens under it is judged by it.
+    fn keep_connections(
+        &mut self,
+        plan: &Plan,
+        netns: &Netns,
+        found: Option<&Ruleset>,
+        deadline: Deadline,
+    ) -> Result<(), NotEntered> {
+        let opened = netns::within(netns, Adopter::open).map_err(not_entered)?;
+        let mut adopter = opened?;
+        adopter.probe(deadline)?;
+        if !found.is_some_and(is_live) {
+            let window = rules::window(plan.adopted_mark);
+            self.nft.commit(&Batch::replace(&window).map_err(refused)?).map_err(refused)?;
+        }
+        let adopted = adopter.adopt(plan.adopted_mark, plan.proxy_mark, deadline);
+        if let (Err(_), None) = (&adopted, found) {
+            // As it was found.
+            let _ = Batch::delete(rules::names::TABLE).map(|batch| self.nft.commit(&batch));
+        }
+        adopted?;
+        Ok(())
+    }
+
     /// The policy route goes in before the rules, which need it.
     fn route(&mut self, plan: &Plan, deadline: Deadline) -> Result<(), Error> {
         match &mut self.route {
@@ -244,6 +314,10 @@ impl Sockets {
         }
         refused(error)
     }
+}
+
+fn not_entered(error: netns::Error) -> Error {
+    Error::new(Code::InvalidNetns, format!("CNI_NETNS {error}"))
 }
 
 fn missing() -> Error {

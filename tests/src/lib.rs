@@ -24,6 +24,7 @@ pub mod ns;
 pub mod plugin;
 pub mod probe;
 pub mod rules;
+pub mod running;
 pub mod runtime;
 pub mod serve;
 pub mod table;

@@ -133,6 +133,42 @@ fn nft_ct() {
     refused(&[("mode", "tproxy"), ("proxy-mark", "1337")], "nft_ct", "CONFIG_NFT_CT");
 }
 
+/// Pods start and stay; what would break the open connections of a running one is refused, and its table stays.
+#[track_caller]
+fn nothing_replaced(module: &str, config: &str) {
+    status_is_well();
+    diverted(&[]);
+    let (plugin, ns) = (Plugin::new(), Netns::pod());
+    let open = ns.run(|| {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        (std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap(), listener)
+    });
+    let request = plugin.request(&ns).native(&[]);
+    plugin.add(&request);
+    let before = everything(&ns);
+    let changed = plugin.request(&ns).native(&[("exclude-inbound-ports", "22")]);
+    fails(&plugin.call("ADD", &changed), 102, &["open connections", module, config]);
+    assert_eq!(everything(&ns), before);
+    plugin.add(&request);
+    plugin.check(&request);
+    drop(open);
+}
+
+#[test]
+fn inet_diag() {
+    nothing_replaced("inet_diag", "CONFIG_INET_TCP_DIAG");
+}
+
+#[test]
+fn tcp_diag() {
+    nothing_replaced("tcp_diag", "CONFIG_INET_TCP_DIAG");
+}
+
+#[test]
+fn nf_conntrack_netlink() {
+    nothing_replaced("nf_conntrack_netlink", "CONFIG_NF_CT_NETLINK");
+}
+
 #[test]
 fn nft_tproxy() {
     status_is_well();

@@ -61,6 +61,8 @@ pub enum Protocol {
     Netfilter,
     /// Links, addresses, routes and rules.
     Route,
+    /// Lists of sockets.
+    SockDiag,
 }
 
 /// One netlink socket.
@@ -81,6 +83,7 @@ impl Socket {
         let protocol = match protocol {
             Protocol::Netfilter => SockProtocol::NetlinkNetFilter,
             Protocol::Route => SockProtocol::NetlinkRoute,
+            Protocol::SockDiag => SockProtocol::NetlinkSockDiag,
         };
         let fd = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol)
             .map_err(Error::Open)?;

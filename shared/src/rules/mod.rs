@@ -22,6 +22,7 @@ mod output;
 mod senders;
 mod sets;
 mod tproxy;
+mod window;
 
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ use crate::nft::{Chain, Expr, Hook, Rule, RuleBuilder, Ruleset, Verdict};
 use crate::redirect::{Field, Ipv6, Mode, Redirect};
 use crate::route::Routing;
 use sets::Sets;
+pub use window::window;
 
 /// The loopback interface.
 const LO: &str = "lo";

@@ -7,6 +7,8 @@ pub const TABLE: &str = "sluice";
 
 /// Before connection tracking: where zones are given.
 pub const RAW: i32 = -300;
+/// Just after connection tracking.
+pub const TRACKED: i32 = -190;
 /// After connection tracking, before NAT: TPROXY and marks.
 pub const MANGLE: i32 = -150;
 /// Where destinations change: just before the usual -100, so that no nat chain which stands there, made before

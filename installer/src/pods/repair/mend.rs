@@ -1,8 +1,7 @@
 //! Puts a running pod's rules in place, as its ADD would have, and remembers it as that would have.
 //!
-//! Open connections go on: rules judge only packets that open one. A DEL or an ADD of the same pod may run at the same
-//! time. The first makes the namespace go, and whatever is in it; the second creates what is created here, and the kernel
-//! lets one of both.
+//! Open connections go on: they are adopted first. A DEL or an ADD of the same pod may run at the same time. The first
+//! makes the namespace go, and whatever is in it; the second puts there what is put there here.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -37,16 +36,10 @@ pub fn mend(target: &Target, store: &Store, nodes_own: &[Identity]) -> Mended {
     };
     let plan = Plan::new(&target.wanted.redirect);
     let deadline = Deadline::after(PATIENCE);
-    let done = match program::create(&plan, &netns, &target.ifname, deadline) {
-        // There is a table, but it is another, or its route is not there.
-        Ok(None) => program::replace(&plan, &netns, deadline),
-        Ok(Some(done)) => Ok(done),
-        Err(error) => Err(error),
-    };
-    match done {
+    match program::enter_running(&plan, &netns, &target.ifname, deadline) {
         Ok(done) => Mended::Yes(remember(target, &done, store)),
         Err(_) if matches!(open(&target.netns, nodes_own), Err(Found::Gone)) => Mended::Overtaken,
-        Err(error) => Mended::No(error.msg),
+        Err(error) => Mended::No(error.to_string()),
     }
 }
 

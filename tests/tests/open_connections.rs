@@ -1,0 +1,190 @@
+//! Connections that are open when rules come into a running pod: they go on.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use sluice_tests::running::{Ends, Open, PASTS, Past, WAYS, Way, accept};
+use sluice_tests::{Mesh, Probe, Who, need, patience};
+
+const TPROXY: &[(&str, &str)] = &[("mode", "tproxy"), ("proxy-mark", "1337"), ("self-calls", "inbound")];
+const MODES: [&[(&str, &str)]; 2] = [&[], TPROXY];
+
+/// Rules of somebody else that have connection tracking begin.
+const TRACKING: &str = "table inet tracking {
+    chain output { type filter hook output priority 0; ct state new counter; }
+    chain prerouting { type filter hook prerouting priority 0; ct state new counter; }
+}";
+
+/// A connection each way, in both families, with each past; and who listened.
+struct Connections {
+    listeners: Vec<TcpListener>,
+    open: Vec<(Ends, Past, Open)>,
+}
+
+impl Connections {
+    fn open(mesh: &Mesh) -> Self {
+        let (mut listeners, mut open) = (Vec::new(), Vec::new());
+        for ends in WAYS {
+            let listener = ends.listen(mesh);
+            for past in PASTS {
+                let mut connection = ends.open(mesh, &listener);
+                connection.live_through(past);
+                open.push((ends, past, connection));
+            }
+            listeners.push(listener);
+        }
+        Self { listeners, open }
+    }
+
+    #[track_caller]
+    fn live(&mut self, when: &str) {
+        for (ends, past, open) in &mut self.open {
+            assert!(open.is_alive(*past), "{when}: {ends:?}, {past:?}");
+        }
+    }
+}
+
+/// New connections are diverted.
+#[track_caller]
+fn diverted(mesh: &Mesh) {
+    for to in ["192.0.2.10:443", "[2001:db8::10]:443"] {
+        assert_eq!(mesh.out(Who::APP, to), "O");
+    }
+    for to in ["10.1.0.2:8080", "[fd00:1::2]:8080"] {
+        assert_eq!(mesh.enters(to), "I");
+    }
+}
+
+#[test]
+fn they_survive_a_repair_whether_they_were_tracked_before_or_not() {
+    need!(need::ids(), need::program("nft"));
+    for fields in MODES {
+        for tracked in [false, true] {
+            let mesh = Mesh::unprogrammed(fields);
+            if tracked {
+                mesh.pod.nft(TRACKING);
+            }
+            let mut before = Connections::open(&mesh);
+            assert!(mesh.repair().unwrap().new);
+            before.live(&format!("{fields:?}, tracked before: {tracked}"));
+            diverted(&mesh);
+            before.live("once more");
+            assert!(!mesh.repair().unwrap().new, "the second finds nothing to do");
+            for listener in &before.listeners {
+                assert!(listener.accept().is_err(), "nobody else came to them");
+            }
+        }
+    }
+}
+
+#[test]
+fn they_survive_an_add_that_replaces_what_is_there() {
+    need!(need::ids());
+    for fields in MODES {
+        let mesh = Mesh::unprogrammed(fields);
+        let mut before = Connections::open(&mesh);
+        mesh.repair().unwrap();
+        let diverted_out = Probe::tcp(Who::APP, "192.0.2.10:443").connect(&mesh.pod).unwrap();
+        let diverted_in = Probe::tcp(Who::ROOT, "10.1.0.2:8080").connect(&mesh.peer).unwrap();
+        let request = mesh.request.clone().annotate("sluice-cni.dev/exclude-outbound-ports", "9999");
+        mesh.plugin.add(&request);
+        mesh.plugin.check(&request);
+        before.live("another ADD");
+        for (answer, socket) in [diverted_out, diverted_in] {
+            assert!(echoes(socket), "what {} has goes on", answer.by);
+        }
+        diverted(&mesh);
+    }
+}
+
+/// Whether what is sent to a server of the lab comes back.
+fn echoes(socket: socket2::Socket) -> bool {
+    let mut stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(patience(Duration::from_secs(4)))).unwrap();
+    let mut buffer = [0; 5];
+    stream.write_all(b"still").is_ok() && stream.read_exact(&mut buffer).is_ok() && &buffer == b"still"
+}
+
+#[test]
+fn what_the_proxy_hands_to_the_app_goes_on_over_lo() {
+    need!(need::ids());
+    let mesh = Mesh::native(TPROXY);
+    let proxy = Probe::tcp(Who::ROOT, "10.1.0.2:8080").from("10.1.0.1:0").mark(1337).transparent();
+    let (answer, socket) = proxy.connect(&mesh.pod).unwrap();
+    assert_eq!(answer.by, "A");
+    mesh.plugin.add(&mesh.request.clone().annotate("sluice-cni.dev/exclude-outbound-ports", "9999"));
+    assert!(echoes(socket), "the app's answers find the proxy");
+}
+
+#[test]
+fn hundreds_survive_while_they_are_busy() {
+    need!(need::ids());
+    for fields in MODES {
+        let mesh = Mesh::unprogrammed(fields);
+        let listeners = WAYS.map(|ends| ends.listen(&mesh));
+        let mut open: Vec<Open> = WAYS
+            .iter()
+            .zip(&listeners)
+            .flat_map(|(ends, listener)| (0..100).map(|_| ends.open(&mesh, listener)).collect::<Vec<_>>())
+            .collect();
+        let (done, broken) = (AtomicBool::new(false), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            for chunk in open.chunks_mut(100) {
+                scope.spawn(|| {
+                    // Once more after the rules are in.
+                    let mut last = false;
+                    while !last {
+                        last = done.load(Ordering::Acquire);
+                        if !chunk.iter_mut().all(|open| open.is_alive(Past::Used)) {
+                            broken.store(true, Ordering::Release);
+                            return;
+                        }
+                    }
+                });
+            }
+            let repaired = mesh.repair();
+            done.store(true, Ordering::Release);
+            assert!(repaired.unwrap().new);
+        });
+        assert!(!broken.into_inner(), "{fields:?}");
+        diverted(&mesh);
+    }
+}
+
+/// The SYN came, its answer is lost until the rules are in.
+#[test]
+fn connections_that_are_being_made_are_made() {
+    need!(need::ids(), need::program("nft"));
+    for fields in MODES {
+        for ends in WAYS.iter().filter(|ends| ends.way != Way::Within) {
+            let mesh = Mesh::unprogrammed(fields);
+            let listener = ends.listen(&mesh);
+            let hook = if ends.way == Way::In { "input" } else { "output" };
+            mesh.peer.nft(&format!(
+                "table inet lost {{ chain lost {{ type filter hook {hook} priority 0; tcp flags & (syn|ack) == syn|ack drop; }} }}"
+            ));
+            let (begin, _) = ends.places(&mesh);
+            let to = listener.local_addr().unwrap();
+            let near = Probe::tcp(Who::APP, &to.to_string()).open(begin).unwrap();
+            near.set_nonblocking(true).unwrap();
+            begin.run_as(Who::APP, || near.connect(&to.into())).unwrap_err();
+            mesh.repair().unwrap();
+            mesh.peer.nft("delete table inet lost");
+            near.set_nonblocking(false).unwrap();
+            let mut near = TcpStream::from(near);
+            near.set_read_timeout(Some(patience(Duration::from_secs(4)))).unwrap();
+            // A machine so slow that the SYN went out a second time has it diverted, which is as good.
+            let Some(far) = accept(&listener) else {
+                let mut by = [0];
+                near.read_exact(&mut by).unwrap();
+                assert_eq!((ends.way, &by), (Way::Out, b"O"), "{fields:?}, {ends:?}");
+                continue;
+            };
+            far.set_read_timeout(Some(patience(Duration::from_secs(4)))).unwrap();
+            assert!(Open { near, far }.is_alive(Past::Used), "{fields:?}, {ends:?}");
+        }
+    }
+}
