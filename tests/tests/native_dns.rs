@@ -118,3 +118,15 @@ fn a_port_that_the_proxy_takes_over_from_the_app_is_not_haunted() {
     let call = |who| Probe::tcp(who, "10.96.0.10:53").send(&mesh.pod).by().to_owned();
     assert_eq!((call(APP).as_str(), call(PROXY).as_str()), ("D", "W"));
 }
+
+/// As of a server that is down: the app does not wait for its time-out.
+#[test]
+fn a_resolver_that_does_not_listen_is_refused_at_once() {
+    need!(need::ids());
+    let mesh = Mesh::native(&[("dns-port", "16053")]);
+    for server in ["10.96.0.10:53", "[fd00:96::10]:53"] {
+        let asked = Probe::udp(APP, server).send(&mesh.pod);
+        assert_eq!(asked.by(), "REFUSED", "{server}");
+        assert_eq!(mesh.ask(PROXY, server), "W", "{server}");
+    }
+}

@@ -14,6 +14,8 @@ pub const TCP: u8 = 6;
 /// `IPPROTO_UDP`
 pub const UDP: u8 = 17;
 
+const ICMP: u8 = 1;
+const ICMPV6: u8 = 58;
 const SYN: u8 = 0x02;
 const RST: u8 = 0x04;
 const SYN_ACK: u8 = 0x02 | 0x10;
@@ -136,6 +138,20 @@ impl RuleBuilder {
     #[must_use]
     pub fn sport(self, is: Is, of: Of) -> Self {
         self.with([Expr::Payload { base: PayloadBase::Transport, offset: 0, len: 2, dreg: R0 }]).test(is, of)
+    }
+
+    /// An ICMP error (destination unreachable) about a UDP packet to this port. IPv4 without options, IPv6 without
+    /// extension headers: it quotes the packet behind eight bytes of its own.
+    #[must_use]
+    pub fn unreachable(self, family: Family, port: u16) -> Self {
+        let (protocol, kind, quoted) = match family {
+            Family::V4 => (ICMP, 3, 20),
+            Family::V6 => (ICMPV6, 1, 40),
+        };
+        let load = |offset, len| Expr::Payload { base: PayloadBase::Transport, offset, len, dreg: R0 };
+        self.protocol(Is::In, protocol)
+            .with([load(0, 1), cmp(Is::In, vec![kind])])
+            .with([load(8 + quoted + 2, 2), cmp(Is::In, port.to_be_bytes().to_vec())])
     }
 
     /// `ip saddr` or `ip6 saddr`, with the family's own match in front.

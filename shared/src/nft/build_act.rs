@@ -1,7 +1,7 @@
 //! What a rule does with a packet that it matches, in nft's vocabulary.
 
-use super::build::RuleBuilder;
-use super::expr::{CtKey, Expr, MetaKey, R0, RejectKind, Verdict};
+use super::build::{Family, RuleBuilder};
+use super::expr::{CtKey, Expr, MetaKey, PayloadBase, R0, RejectKind, Verdict};
 
 impl RuleBuilder {
     /// `meta mark set`
@@ -62,6 +62,21 @@ impl RuleBuilder {
         self.with([
             Expr::Immediate { dreg: R0, data: port.to_be_bytes().to_vec() },
             Expr::Redir { port: Some(R0), flags: 2 },
+        ])
+    }
+
+    /// `dnat ip to ip daddr`, or IPv6: the destination stays as it is, and no nat chain behind this one is asked.
+    #[must_use]
+    pub fn keep_destination(self, family: Family) -> Self {
+        let (nfproto, offset, len) = match family {
+            Family::V4 => (2, 16, 4),
+            Family::V6 => (10, 24, 16),
+        };
+        let (source, flags) = (false, 1); // NF_NAT_RANGE_MAP_IPS
+        let (addr, addr_max, port, port_max) = (Some(R0), None, None, None);
+        self.family(family).with([
+            Expr::Payload { base: PayloadBase::Network, offset, len, dreg: R0 },
+            Expr::Nat { source, family: nfproto, addr, addr_max, port, port_max, flags },
         ])
     }
 

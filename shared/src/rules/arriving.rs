@@ -25,11 +25,12 @@ impl Draft<'_> {
         } else if !nat.is_empty() {
             mangle.extend(self.guarded(names::ENTERING));
         }
+        let mut base = if tproxy { self.keeps_destinations() } else { Vec::new() };
         if !nat.is_empty() {
-            let mut base = vec![jump(tcp(), names::ENTERING, LEFT_ALONE)];
+            base.push(jump(tcp(), names::ENTERING, LEFT_ALONE));
             base.extend(nat);
-            self.base(names::PREROUTING, ChainKind::Nat, HookPoint::Prerouting, names::DSTNAT, base);
         }
+        self.base(names::PREROUTING, ChainKind::Nat, HookPoint::Prerouting, names::DSTNAT, base);
         self.base(names::MANGLE_PREROUTING, ChainKind::Filter, HookPoint::Prerouting, names::MANGLE, mangle);
     }
 

@@ -90,6 +90,12 @@ impl Draft<'_> {
         let to_low = answer.clone().dport(Is::In, low_ports());
         base.push(leave(to_low, "answers of the resolver to servers"));
         base.push(answer.set_zone(names::ZONE).comment("answers of the resolver"));
+        // Where nobody listens, the kernel says so in the flow's zone, and the app hears of it at once.
+        let families = if self.redirect.ipv6 == Ipv6::Capture { self.families() } else { &[Family::V4] };
+        for family in families {
+            let error = RuleBuilder::new().unreachable(*family, port).out_of(Is::In, LO);
+            base.push(error.set_zone(names::ZONE).comment("no resolver listens"));
+        }
         let query = dns_over_udp(RuleBuilder::new()).sport(Is::Out, low_ports());
         base.push(goto(query, names::DNS_ZONE, comment));
         self.base(names::RAW_OUTPUT, ChainKind::Filter, HookPoint::Output, names::RAW, base);

@@ -56,6 +56,17 @@ impl Draft<'_> {
         rules
     }
 
+    /// What the proxy takes keeps its destination: a nat chain of others would change it behind TPROXY's back, and the
+    /// connection would be reset.
+    pub(super) fn keeps_destinations(&self) -> Vec<Rule> {
+        let Some(mark) = routed_mark(self.redirect) else {
+            return Vec::new();
+        };
+        let families = if self.redirect.ipv6 == Ipv6::Capture { self.families() } else { &[Family::V4] };
+        let keep = |family: &Family| RuleBuilder::new().mark(Is::In, mark).keep_destination(*family);
+        families.iter().map(|family| keep(family).comment("taken by the proxy as it is")).collect()
+    }
+
     /// A bridge with br_netfilter asks the hooks for the packet, then delivers it without the socket
     /// that tproxy chose. What is marked and would meet another socket must not: it is the app's. Over lo
     /// the mark is the proxy's own, handing over.

@@ -15,6 +15,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod add;
+mod data_path;
 mod flows;
 mod ground;
 mod growth;
@@ -28,6 +29,7 @@ mod report;
 mod run;
 mod stats;
 mod watching;
+mod worst;
 
 use std::process::ExitCode;
 
@@ -51,11 +53,13 @@ fn main() -> ExitCode {
     };
 
     let mut report = Report::default();
-    let sections: [(&str, Section); 8] = [
+    let sections: [(&str, Section); 10] = [
         ("add", add::measure),
         ("others", others::measure),
         ("growth", growth::measure),
+        ("worst", worst::measure),
         ("flows", flows::measure),
+        ("path", data_path::measure),
         ("many", many::measure),
         ("profile", profile::measure),
         ("ladder", ladder::measure),

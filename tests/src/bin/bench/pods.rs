@@ -11,12 +11,16 @@ use sluice_tests::plugin::ANNOTATIONS;
 use sluice_tests::{Netns, Plugin, Request};
 
 use crate::ground::Pod;
+use crate::worst;
+
+const TPROXY: (&str, &str) = ("sidecar.istio.io/interceptionMode", "TPROXY");
 
 /// A kind of pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Linkerd,
     Istio,
+    IstioTproxy,
     /// TPROXY, DNS, both families, drop-invalid.
     IstioFull,
     /// No annotations.
@@ -25,6 +29,8 @@ pub(crate) enum Kind {
     Foreign,
     /// Ours, with so many excluded CIDRs.
     Cidrs(usize),
+    /// Ours, with one of the worst annotations.
+    Worst(usize),
 }
 
 impl Kind {
@@ -32,10 +38,12 @@ impl Kind {
         match self {
             Kind::Linkerd => "Linkerd".to_owned(),
             Kind::Istio => "Istio".to_owned(),
+            Kind::IstioTproxy => "Istio, TPROXY".to_owned(),
             Kind::IstioFull => "Istio, everything on".to_owned(),
             Kind::Bare => "not ours: no annotations".to_owned(),
             Kind::Foreign => "not ours: ten annotations".to_owned(),
             Kind::Cidrs(count) => format!("{count} excluded CIDRs"),
+            Kind::Worst(at) => worst::WORST[at].0.to_owned(),
         }
     }
 
@@ -50,14 +58,16 @@ impl Kind {
         match self {
             Kind::Linkerd => request.linkerd(&[]),
             Kind::Istio => request.istio(&[]),
+            Kind::IstioTproxy => request.istio(&[TPROXY]),
             Kind::IstioFull => request.istio(&[
-                ("sidecar.istio.io/interceptionMode", "TPROXY"),
+                TPROXY,
                 (
                     "proxy.istio.io/config",
                     r#"{"proxyMetadata":{"ISTIO_META_DNS_CAPTURE":"true","ISTIO_DUAL_STACK":"true","INVALID_DROP":"true"}}"#,
                 ),
             ]),
             Kind::Bare => request,
+            Kind::Worst(at) => worst::request(at, request),
             Kind::Foreign => (0..10).fold(request, |request, at| {
                 request.annotate(&format!("team{at}.example.com/setting"), &format!("value-{at} of some length"))
             }),

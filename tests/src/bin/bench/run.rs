@@ -84,6 +84,19 @@ impl Call {
         took
     }
 
+    /// Runs it: `done`, the code of its error, or how else it ended.
+    pub(crate) fn answer(&self) -> String {
+        let mut child = self.command().spawn().expect("a process");
+        let _ = child.stdin.take().expect("its stdin").write_all(&self.stdin);
+        let done = child.wait_with_output().expect("its end");
+        let error: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap_or_default();
+        match (done.status.success(), &error["code"]) {
+            (true, _) => "done".to_owned(),
+            (false, serde_json::Value::Number(code)) => format!("code {code}"),
+            (false, _) => done.status.to_string(),
+        }
+    }
+
     /// Runs it, and looks at its memory in the moment it ends. (`ru_maxrss` counts from before exec: it
     /// would be this program's memory.) None for one that does not wait for its stdin.
     pub(crate) fn footprint(&self) -> Option<Footprint> {
