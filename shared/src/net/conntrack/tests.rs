@@ -4,8 +4,8 @@ use nix::sched::{CloneFlags, unshare};
 
 use super::*;
 
-fn deadline() -> Instant {
-    Instant::now() + Duration::from_secs(20)
+fn deadline() -> Deadline {
+    Deadline::after(Duration::from_secs(20))
 }
 
 /// In a namespace of its own, where this process may make one.
