@@ -20,6 +20,19 @@ pub struct Cidrs {
     pub v6: Intervals<u128>,
 }
 
+/// Network interfaces of the pod: names, and beginnings of names. None lies within another.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Interfaces(pub(super) BTreeSet<Interface>);
+
+/// An item of [`Interfaces`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Interface {
+    /// The interface of exactly this name.
+    Name(String),
+    /// Every interface whose name begins like this: `tun*`.
+    Prefix(String),
+}
+
 /// `*`, or only these.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Only<T> {
@@ -103,9 +116,9 @@ pub struct Redirect {
     /// Empty: everyone's.
     pub include_gids: Ids,
     /// Interfaces in and out of which nothing is touched.
-    pub exclude_interfaces: BTreeSet<String>,
+    pub exclude_interfaces: Interfaces,
     /// Interfaces whose incoming traffic is outbound: bridges to machines behind the pod.
-    pub outbound_interfaces: BTreeSet<String>,
+    pub outbound_interfaces: Interfaces,
     /// Inbound ports on which the proxy itself listens.
     pub tunnel_ports: Ports,
     /// What becomes of the proxy's calls to the pod's own address.

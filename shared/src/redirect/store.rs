@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::value::ValueError;
 use super::{
-    Cidrs, Field, Forwarded, Ids, Intervals, Ipv6, Mode, Only, Ports, Redirect, SelfCalls, spelling::nearest,
+    Cidrs, Field, Forwarded, Ids, Interfaces, Intervals, Ipv6, Mode, Only, Ports, Redirect, SelfCalls,
+    spelling::nearest,
 };
 
 /// A rule's comment has no more room than this for where a value came from.
@@ -41,8 +42,8 @@ impl Redirect {
             exclude_uids: Ids::default(),
             exclude_gids: Ids::default(),
             include_gids: Ids::default(),
-            exclude_interfaces: BTreeSet::new(),
-            outbound_interfaces: BTreeSet::new(),
+            exclude_interfaces: Interfaces::default(),
+            outbound_interfaces: Interfaces::default(),
             tunnel_ports: Ports::default(),
             self_calls: SelfCalls::Bypass,
             passthrough_sources: BTreeSet::new(),

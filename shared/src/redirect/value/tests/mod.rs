@@ -199,6 +199,34 @@ fn interface_names_are_what_the_kernel_takes() {
 }
 
 #[test]
+fn the_beginning_of_interface_names_ends_in_a_star_or_a_plus() {
+    for (text, canonical) in [
+        ("tun+", "tun*"),
+        ("br-*, eth0", "eth0,br-*"),
+        ("tun*,tun+,tun0,tunnel*", "tun*"),
+        ("eth0.100,eth0.*,eth1", "eth1,eth0.*"),
+        ("abcdefghijklmn+", "abcdefghijklmn*"),
+    ] {
+        assert_eq!(taken(Field::ExcludeInterfaces, text), canonical);
+        assert_eq!(taken(Field::OutboundInterfaces, text), canonical);
+    }
+    for (item, why) in [
+        ("*", "cannot be an item"),
+        ("+", "means every interface"),
+        ("eth0,*", "cannot be an item"),
+        ("eth*0", "has a wildcard that is not its one last letter"),
+        ("+eth", "has a wildcard"),
+        ("tun++", "has a wildcard"),
+        ("tun**", "has a wildcard"),
+        ("a/*", "is not an interface"),
+        ("abcdefghijklmno*", "is longer"),
+    ] {
+        let error = refused(Field::ExcludeInterfaces, item);
+        assert!(error.contains(why) && error.contains("prefixes like tun* or tun+"), "{item}: {error}");
+    }
+}
+
+#[test]
 fn the_proxy_mark_is_decimal_or_hex_and_not_zero() {
     for (text, canonical) in
         [("1337", "1337"), ("0x539", "1337"), ("0XFFFFFFFF", "4294967295"), ("none", "none")]

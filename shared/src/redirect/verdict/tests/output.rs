@@ -11,6 +11,17 @@ fn output_1_excluded_interfaces_come_first() {
 }
 
 #[test]
+fn output_1_a_prefix_excludes_every_name_that_begins_so() {
+    let redirect = redirect(&[(Field::ExcludeInterfaces, "tun+, br-*")]);
+    for name in ["tun0", "tun", "br-1a2b"] {
+        check(&redirect, &out(OUTSIDE, 80).by(name), RuleId::OutputExcludedInterface, Leave);
+    }
+    for name in ["tu", "br", "eth0", "xtun0"] {
+        check(&redirect, &out(OUTSIDE, 80).by(name), RuleId::OutputIncluded, To(15001));
+    }
+}
+
+#[test]
 fn output_2_excluded_ports_are_left_and_so_is_dns_to_them() {
     let redirect = redirect(&[(Field::ExcludeOutboundPorts, "25,53"), (Field::DnsPort, "15053")]);
     check(&redirect, &out(OUTSIDE, 25), RuleId::OutputExcludedPort, Leave);
