@@ -91,7 +91,7 @@ pub struct Redirect {
     pub mode: Mode,
     /// The proxy's own users: their traffic is not diverted to the proxy again.
     pub proxy_uids: Ids,
-    /// The proxy's own groups, likewise. One of the two must hold something.
+    /// The proxy's own groups, likewise. One of these and `proxy_out_mark` must say something.
     pub proxy_gids: Ids,
     /// Inbound ports that are diverted.
     pub include_inbound_ports: Only<Ports>,
@@ -127,6 +127,9 @@ pub struct Redirect {
     pub passthrough_sources: BTreeSet<IpAddr>,
     /// SO_MARK of the sockets by which the proxy hands traffic to the app under the client's address.
     pub proxy_mark: Option<u32>,
+    /// SO_MARK of the proxy's own outbound sockets: asked together with uids and groups where there are any, else
+    /// alone.
+    pub proxy_out_mark: Option<u32>,
     /// What counts as loopback, for self-calls and outbound.
     pub loopback_cidrs: Cidrs,
     /// What becomes of packets that only pass through the pod.

@@ -6,6 +6,7 @@
 //! which asks for it, always. All of it is harmless without the rules, so it goes in before them and
 //! comes out after them.
 
+mod address_list;
 mod dump;
 mod message;
 
@@ -16,6 +17,7 @@ use nix::errno::Errno;
 
 use crate::net::netlink::{self, Socket, answer, messages};
 use crate::nft::build::Family;
+pub use address_list::{AddressesError, has_ipv4};
 use message::{Change, Verb};
 
 /// The preference of the rule: before the main table's 32766.

@@ -36,9 +36,7 @@ pub(super) fn judge(
         return (RuleId::OutputPassthrough, Action::Leave);
     }
     // 4
-    let by_uid = uid.is_some_and(|uid| redirect.proxy_uids.contains(uid));
-    let by_gid = gid.is_some_and(|gid| redirect.proxy_gids.contains(gid));
-    if by_uid || by_gid {
+    if sent_by_the_proxy(redirect, uid, gid, mark) {
         let self_call = redirect.self_calls == SelfCalls::Inbound
             && packet.is_tcp()
             && on_lo
@@ -71,6 +69,17 @@ pub(super) fn judge(
     }
     // 8 to 11
     by_destination(redirect, packet).unwrap_or((RuleId::OutputOther, Action::Leave))
+}
+
+/// Output rule 4: by user or group, and by mark too where one is known.
+fn sent_by_the_proxy(redirect: &Redirect, uid: Option<u32>, gid: Option<u32>, mark: u32) -> bool {
+    let by_uid = uid.is_some_and(|uid| redirect.proxy_uids.contains(uid));
+    let by_gid = gid.is_some_and(|gid| redirect.proxy_gids.contains(gid));
+    let no_ids = redirect.proxy_uids.is_empty() && redirect.proxy_gids.is_empty();
+    match redirect.proxy_out_mark {
+        None => by_uid || by_gid,
+        Some(ours) => ours == mark && (by_uid || by_gid || no_ids),
+    }
 }
 
 /// Output rules 8 to 11, which hold for what machines behind the pod send too; `None` if none matches.

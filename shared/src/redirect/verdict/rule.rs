@@ -41,7 +41,7 @@ rules! {
     OutputExcludedPort "output 2" "its destination port is left alone (exclude-outbound-ports)"
     OutputPassthrough "output 3" "the proxy hands it to the application (passthrough-sources, proxy-mark)"
     OutputSelfCall "output 4" "the proxy calls the pod's own address (self-calls)"
-    OutputProxy "output 4" "the proxy itself sends it (proxy-uid, proxy-gid)"
+    OutputProxy "output 4" "the proxy itself sends it (proxy-uid, proxy-gid, proxy-out-mark)"
     OutputExcludedSender "output 5" "its sender is left alone (exclude-uids, exclude-gids, include-gids)"
     OutputLoopbackInterface "output 6" "it stays within the pod, on lo"
     OutputDns "output 7" "it is a DNS query (dns-port, dns-servers)"

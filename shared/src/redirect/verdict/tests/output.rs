@@ -60,6 +60,21 @@ fn output_4_the_proxy_is_left_by_uid_or_gid() {
 }
 
 #[test]
+fn output_4_a_mark_is_asked_together_with_ids_or_alone() {
+    let alone = redirect(&[(Field::ProxyUid, ""), (Field::ProxyOutMark, "77")]);
+    let packet = out(OUTSIDE, 80);
+    check(&alone, &packet.clone().mark(77), RuleId::OutputProxy, Leave);
+    check(&alone, &packet.clone().mark(78), RuleId::OutputIncluded, To(15001));
+    check(&alone, &packet, RuleId::OutputIncluded, To(15001));
+    check(&alone, &packet.clone().ids(None, None).mark(77), RuleId::OutputProxy, Leave);
+    let both = redirect(&[(Field::ProxyGid, "1338"), (Field::ProxyOutMark, "77")]);
+    check(&both, &packet.clone().proxy().mark(77), RuleId::OutputProxy, Leave);
+    check(&both, &packet.clone().ids(Some(0), Some(1338)).mark(77), RuleId::OutputProxy, Leave);
+    check(&both, &packet.clone().proxy(), RuleId::OutputIncluded, To(15001));
+    check(&both, &packet.mark(77), RuleId::OutputIncluded, To(15001));
+}
+
+#[test]
 fn output_4_self_calls_go_inbound_where_asked() {
     let own = out("10.1.0.2", 8080).proxy().by("lo");
     check(&redirect(&[]), &own, RuleId::OutputProxy, Leave);
