@@ -75,6 +75,7 @@ fn config(record: &[u8]) -> (Config, bool) {
             b'4' => has_ipv4 = true,
             b'6' => has_ipv4 = false,
             b'R' => config.locked.push(Lock::Redirect),
+            b'*' => config.locked.push(Lock::All),
             b'{' => {
                 let json = serde_json::from_slice(record.get(at..).unwrap_or_default());
                 match json.map(|json| Defaults::parse(&json)) {

@@ -20,6 +20,7 @@ pub mod cni;
 pub mod dialect;
 pub mod entry;
 pub mod failure;
+pub mod namespace;
 pub mod net;
 pub mod nft;
 pub mod program;

@@ -8,6 +8,7 @@ use super::keys::linkerd as keys;
 use super::layer::LayerOf;
 use super::setting::Setting;
 use super::{Annotations, Dialect, Pod, Reason, Refusal};
+use crate::namespace;
 use crate::redirect::value::{parse_port, parse_ports};
 use crate::redirect::{Field, Ipv6, Ports, Redirect, ValueError};
 
@@ -137,12 +138,8 @@ pub(super) fn default_ids(text: &str) -> String {
 }
 
 pub(super) fn check_namespaces(text: &str) -> Result<(), ValueError> {
-    let good =
-        |name: &str| name.bytes().all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || it == b'-');
-    let wrong = text.split(',').map(str::trim).find(|name| !good(name));
-    wrong.map_or(Ok(()), |name| {
-        Err(ValueError::new(name, "is not a namespace", "names of namespaces, separated by commas"))
-    })
+    let wrong = text.split(',').map(str::trim).find(|name| !name.is_empty() && !namespace::is_name(name));
+    wrong.map_or(Ok(()), |name| Err(ValueError::new(name, "is not a namespace's name", namespace::ALLOWED)))
 }
 
 pub(super) fn check_direction(text: &str) -> Result<(), ValueError> {

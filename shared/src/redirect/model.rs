@@ -33,6 +33,15 @@ pub enum Interface {
     Prefix(String),
 }
 
+/// The destinations to divert.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destinations {
+    /// `*`, or these.
+    pub cidrs: Only<Cidrs>,
+    /// Whether an item, as it was written, lies inside 127.0.0.0/8 or ::1: then lo counts too. Merging hides it.
+    pub loopback: bool,
+}
+
 /// `*`, or only these.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Only<T> {
@@ -105,8 +114,8 @@ pub struct Redirect {
     pub also_outbound_ports: Ports,
     /// Outbound ports that are left alone, of TCP, and of UDP where DNS is diverted.
     pub exclude_outbound_ports: Ports,
-    /// Destinations that are diverted. One inside 127.0.0.0/8 or ::1 makes lo count too.
-    pub include_outbound_cidrs: Only<Cidrs>,
+    /// Destinations that are diverted.
+    pub include_outbound_cidrs: Destinations,
     /// Destinations that are left alone; DNS is diverted before they count.
     pub exclude_outbound_cidrs: Cidrs,
     /// Senders that are left alone, by user.

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::value::ValueError;
 use super::{
-    Cidrs, Field, Forwarded, Ids, Interfaces, Intervals, Ipv6, Mode, Only, Ports, Redirect, SelfCalls,
-    spelling::nearest,
+    Cidrs, Destinations, Field, Forwarded, Ids, Interfaces, Intervals, Ipv6, Mode, Only, Ports, Redirect,
+    SelfCalls, spelling::nearest,
 };
 
 /// A rule's comment has no more room than this for where a value came from.
@@ -37,7 +37,7 @@ impl Redirect {
             include_outbound_ports: Only::Any,
             also_outbound_ports: Ports::default(),
             exclude_outbound_ports: Ports::default(),
-            include_outbound_cidrs: Only::Any,
+            include_outbound_cidrs: Destinations { cidrs: Only::Any, loopback: false },
             exclude_outbound_cidrs: Cidrs::default(),
             exclude_uids: Ids::default(),
             exclude_gids: Ids::default(),
@@ -93,8 +93,8 @@ impl Redirect {
         }
         let lists_none = |ports: &Only<Ports>| *ports == Only::These(Ports::default());
         let inbound = self.inbound_port.is_some() && !lists_none(&self.include_inbound_ports);
-        let included =
-            !lists_none(&self.include_outbound_ports) && !lists_no_address(&self.include_outbound_cidrs);
+        let included = !lists_none(&self.include_outbound_ports)
+            && !lists_no_address(&self.include_outbound_cidrs.cidrs);
         let outbound = self.outbound_port.is_some() && (included || !self.also_outbound_ports.is_empty());
         let dns = self.dns_port.is_some() && !lists_no_address(&self.dns_servers);
         (!inbound && !outbound && !dns)

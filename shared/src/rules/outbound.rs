@@ -37,7 +37,7 @@ impl Draft<'_> {
                 Some(of)
             }
         };
-        let destinations = match &redirect.include_outbound_cidrs {
+        let destinations = match &redirect.include_outbound_cidrs.cidrs {
             Only::Any => vec![(None, RuleBuilder::new())],
             Only::These(cidrs) => self.destinations(Field::IncludeOutboundCidrs, cidrs),
         };

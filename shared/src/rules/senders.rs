@@ -1,7 +1,5 @@
 //! Who sends (contract 2.1, output rules 1 to 6).
 
-use std::net::IpAddr;
-
 use ipnetwork::IpNetwork;
 
 use super::addresses::Addresses;
@@ -9,7 +7,7 @@ use super::dns::one_port;
 use super::{Draft, LO, exempt, leave, names, tcp};
 use crate::nft::build::Is;
 use crate::nft::{Rule, RuleBuilder, Verdict};
-use crate::redirect::{Cidrs, Field, Only, SelfCalls};
+use crate::redirect::{Cidrs, Field, SelfCalls};
 
 impl Draft<'_> {
     /// Rules 1 to 3.
@@ -101,15 +99,6 @@ impl Draft<'_> {
             Some(_) => leave(lo.dport(Is::Out, one_port(names::DNS)), "over lo, and not DNS"),
             None => leave(lo, "over lo"),
         };
-        (!includes_loopback(&redirect.include_outbound_cidrs)).then_some(rule)
+        (!redirect.include_outbound_cidrs.loopback).then_some(rule)
     }
-}
-
-/// Whether somebody asked for loopback destinations by name; `*` does not.
-fn includes_loopback(include: &Only<Cidrs>) -> bool {
-    let Only::These(cidrs) = include else { return false };
-    cidrs.prefixes().any(|(address, bits)| match address {
-        IpAddr::V4(address) => address.is_loopback() && bits >= 8,
-        IpAddr::V6(address) => address.is_loopback() && bits == 128,
-    })
 }

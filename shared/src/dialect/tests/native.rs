@@ -265,8 +265,8 @@ fn a_wrong_default_is_named_by_key_and_value() {
             json!({"sluice": {"proxy-uid": null}}),
             "defaults.sluice.proxy-uid: null is no value; leave the key out",
         ),
-        (json!({"sluice": {"proxy-uid": {"a": 1}}}), "cannot be a value here"),
-        (json!({"sluice": {"proxy-uid": [[1]]}}), "cannot be a value here"),
+        (json!({"sluice": {"proxy-uid": {"a": 1}}}), "an object is no value here"),
+        (json!({"sluice": {"proxy-uid": [[1]]}}), "is no value here"),
         (json!({"sluice": {"proxy-uid": 1.5}}), "\"1.5\" is not an id"),
         (json!({"sluice": {"redirect": true}}), "use enabled or disabled"),
         (

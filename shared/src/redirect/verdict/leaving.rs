@@ -1,6 +1,6 @@
 //! What leaves the pod's sockets: the output rules 1 to 11.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use super::Action;
 use super::packet::Packet;
@@ -57,7 +57,7 @@ pub(super) fn judge(
         return (RuleId::OutputExcludedSender, Action::Leave);
     }
     // 6
-    if on_lo && !dns && !includes_loopback(&redirect.include_outbound_cidrs) {
+    if on_lo && !dns && !redirect.include_outbound_cidrs.loopback {
         return (RuleId::OutputLoopbackInterface, Action::Leave);
     }
     // 7
@@ -102,7 +102,7 @@ pub(super) fn by_destination(redirect: &Redirect, packet: &Packet) -> Option<(Ru
         Only::Any => true,
         Only::These(ports) => ports.contains(packet.dport),
     };
-    let included = included_port && holds(&redirect.include_outbound_cidrs, packet.dst);
+    let included = included_port && holds(&redirect.include_outbound_cidrs.cidrs, packet.dst);
     included.then_some((RuleId::OutputIncluded, Action::Redirect(port)))
 }
 
@@ -110,16 +110,5 @@ fn holds(cidrs: &Only<Cidrs>, address: IpAddr) -> bool {
     match cidrs {
         Only::Any => true,
         Only::These(cidrs) => cidrs.contains(address),
-    }
-}
-
-/// Whether a CIDR inside 127.0.0.0/8 or ::1 is among those to divert. `*` and 0.0.0.0/0 are not inside.
-fn includes_loopback(cidrs: &Only<Cidrs>) -> bool {
-    match cidrs {
-        Only::Any => false,
-        Only::These(cidrs) => cidrs.prefixes().any(|(address, length)| match address {
-            IpAddr::V4(address) => length >= 8 && address.is_loopback(),
-            IpAddr::V6(address) => length == 128 && address == Ipv6Addr::LOCALHOST,
-        }),
     }
 }

@@ -264,3 +264,66 @@ fn ten_thousand_cidrs_are_one_sort() {
     let list: Vec<String> = (0..10_000u32).rev().map(|n| format!("10.{}.{}.0/25", n >> 8, n & 255)).collect();
     assert_eq!(taken(Field::ExcludeOutboundCidrs, &list.join(",")).split(',').count(), 10_000);
 }
+
+#[test]
+fn ipv4_written_as_ipv6_is_refused_wherever_an_address_stands() {
+    for field in [
+        Field::ExcludeInboundCidrs,
+        Field::IncludeOutboundCidrs,
+        Field::ExcludeOutboundCidrs,
+        Field::LoopbackCidrs,
+        Field::DnsServers,
+    ] {
+        for item in ["::ffff:10.0.0.0/104", "::ffff:0:0/96", "::ffff:10.0.0.1", "::FFFF:a00:1/128"] {
+            assert!(
+                refused(field, &format!("fd00::/8,{item}")).contains("write it as IPv4"),
+                "{field} {item}"
+            );
+        }
+        assert_eq!(taken(field, "::/0"), "::/0", "more than those");
+    }
+    assert!(refused(Field::PassthroughSources, "::ffff:127.0.0.6").contains("write it as IPv4"));
+    assert_eq!(taken(Field::PassthroughSources, "::6"), "::6");
+}
+
+#[test]
+fn loopback_among_the_destinations_outlives_the_merge() {
+    for (text, canonical) in [
+        ("0.0.0.0/0, 127.0.0.0/8", "0.0.0.0/0,127.0.0.0/8"),
+        ("127.0.0.1,0.0.0.0/0", "0.0.0.0/0,127.0.0.0/8"),
+        ("126.0.0.0/8,127.0.0.0/8", "126.0.0.0/7,127.0.0.0/8"),
+        ("::/0,::1", "::/0,::1"),
+        ("::/0,::1,127.0.0.0/8", "127.0.0.0/8,::/0"),
+        ("0.0.0.0/0,::1", "0.0.0.0/0,::1"),
+        ("0.0.0.0/0,::/0,::1", "0.0.0.0/0,::/0,127.0.0.0/8"),
+        ("127.0.0.0/9,127.128.0.0/9", "127.0.0.0/8"),
+        ("0.0.0.0/0", "0.0.0.0/0"),
+        ("127.0.0.1/7", "126.0.0.0/7"),
+        ("*", "*"),
+        ("", ""),
+    ] {
+        assert_eq!(taken(Field::IncludeOutboundCidrs, text), canonical);
+        let mut redirect = Redirect::new("");
+        redirect.set(Field::IncludeOutboundCidrs, text, "").unwrap();
+        let loopback = text.contains("::1") || text.replace("127.0.0.1/7", "").contains("127.");
+        assert_eq!(redirect.include_outbound_cidrs.loopback, loopback, "{text}");
+        let stored = redirect.get(Field::IncludeOutboundCidrs);
+        let read = Redirect::from_fields([("include-outbound-cidrs", stored.as_str(), "")]).unwrap();
+        assert_eq!(read.include_outbound_cidrs, redirect.include_outbound_cidrs, "{text}");
+    }
+}
+
+#[test]
+fn a_list_that_takes_a_star_says_so() {
+    for field in [
+        Field::IncludeInboundPorts,
+        Field::IncludeOutboundPorts,
+        Field::IncludeOutboundCidrs,
+        Field::DnsServers,
+    ] {
+        for text in ["80,*x", "x", "10.0.0.0/8,*"] {
+            assert!(refused(field, text).contains("; use * alone, or "), "{field} {text}");
+        }
+    }
+    assert!(!refused(Field::ExcludeInboundPorts, "*").contains("alone"));
+}

@@ -56,7 +56,10 @@ fn text_for(field: Field) -> BoxedStrategy<String> {
         Field::ExcludeInboundCidrs | Field::ExcludeOutboundCidrs | Field::LoopbackCidrs => {
             list(cidr()).boxed()
         }
-        Field::PassthroughSources => list(any::<std::net::IpAddr>().prop_map(|it| it.to_string())).boxed(),
+        Field::PassthroughSources => {
+            let own = |address: &std::net::IpAddr| address.to_canonical() == *address;
+            list(any::<std::net::IpAddr>().prop_filter("mapped", own).prop_map(|it| it.to_string())).boxed()
+        },
         Field::ExcludeInterfaces | Field::OutboundInterfaces => list("[a-z][a-z0-9._@-]{0,13}[*+]?").boxed(),
     }
 }

@@ -162,6 +162,22 @@ fn output_6_a_loopback_include_of_either_family_lifts_it_for_both() {
 }
 
 #[test]
+fn output_6_loopback_that_was_merged_away_lifts_it_too() {
+    let over_lo = out("127.0.0.2", 80).by("lo");
+    for (included, left) in
+        [("0.0.0.0/0", true), ("0.0.0.0/0,127.0.0.0/8", false), ("::/0,::1,0.0.0.0/0", false)]
+    {
+        let redirect =
+            redirect(&[(Field::IncludeOutboundCidrs, included), (Field::LoopbackCidrs, "127.0.0.1")]);
+        let (rule, action) = match left {
+            true => (RuleId::OutputLoopbackInterface, Leave),
+            false => (RuleId::OutputIncluded, To(15001)),
+        };
+        check(&redirect, &over_lo, rule, action);
+    }
+}
+
+#[test]
 fn output_7_dns_goes_to_the_dns_port_before_cidrs_count() {
     let all = redirect(&[(Field::DnsPort, "15053"), (Field::ExcludeOutboundCidrs, "192.0.2.0/24")]);
     check(&all, &out(OUTSIDE, 53).udp(), RuleId::OutputDns, Dns(15053));
