@@ -59,7 +59,7 @@ fn text_for(field: Field) -> BoxedStrategy<String> {
         Field::PassthroughSources => {
             let own = |address: &std::net::IpAddr| address.to_canonical() == *address;
             list(any::<std::net::IpAddr>().prop_filter("mapped", own).prop_map(|it| it.to_string())).boxed()
-        },
+        }
         Field::ExcludeInterfaces | Field::OutboundInterfaces => list("[a-z][a-z0-9._@-]{0,13}[*+]?").boxed(),
     }
 }
