@@ -45,36 +45,37 @@ const YAML: [u8; 2] = [b'y', b'Y'];
 /// Decides, and goes on to the bytes for the kernel.
 pub fn annotations(bytes: &[u8]) {
     let mut records = bytes.split(|byte| *byte == 0xff);
-    let (config, first_address) = config(records.next().unwrap_or_default());
+    let (config, has_ipv4) = config(records.next().unwrap_or_default());
     let annotations: Annotations = records.filter_map(annotation).collect();
-    let pod = Pod { annotations: &annotations, namespace: "shop", first_address };
+    let pod = Pod { annotations: &annotations, namespace: "shop", has_ipv4, proxy_ids: None };
     match dialect::decide(&pod, &config) {
         Err(refusal) => claims::refusal(&refusal),
         Ok(Decision::Leave(reason)) => claims::one_line(&reason.to_string()),
-        Ok(Decision::Divert { dialect, redirect, notes }) => {
+        Ok(Decision::Divert { dialect, redirect, notes, warnings }) => {
             assert!(config.dialects.contains(&dialect));
-            assert!(!redirect.proxy_uids.is_empty() || !redirect.proxy_gids.is_empty());
+            assert!(redirect.knows_the_proxy());
             assert_eq!(redirect.sources.len(), Field::ALL.len());
             assert!(redirect.sources.values().all(|source| !source.is_empty() && source.len() <= 100));
-            notes.iter().for_each(|note| claims::one_line(note));
+            notes.iter().chain(&warnings).for_each(|note| claims::one_line(note));
             diversion::check(&redirect);
         }
     }
 }
 
 /// Letters: `s`, `l`, `i` a dialect (none: all), `4` and `6` an address, `R` and digits locks; from `{` on, `defaults`.
-fn config(record: &[u8]) -> (Config, Option<IpAddr>) {
+fn config(record: &[u8]) -> (Config, bool) {
     let mut config = Config::default();
     let mut dialects = Vec::new();
-    let mut first_address = None;
+    let mut has_ipv4 = false;
     for (at, letter) in record.iter().enumerate() {
         match letter {
             b's' => dialects.push(Dialect::Sluice),
             b'l' => dialects.push(Dialect::Linkerd),
             b'i' => dialects.push(Dialect::Istio),
-            b'4' => first_address = Some(IpAddr::from([10, 0, 0, 1])),
-            b'6' => first_address = Some(IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, 1])),
+            b'4' => has_ipv4 = true,
+            b'6' => has_ipv4 = false,
             b'R' => config.locked.push(Lock::Redirect),
+            b'*' => config.locked.push(Lock::All),
             b'{' => {
                 let json = serde_json::from_slice(record.get(at..).unwrap_or_default());
                 match json.map(|json| Defaults::parse(&json)) {
@@ -93,7 +94,7 @@ fn config(record: &[u8]) -> (Config, Option<IpAddr>) {
     if !dialects.is_empty() {
         config.dialects = dialects;
     }
-    (config, first_address)
+    (config, has_ipv4)
 }
 
 fn annotation(record: &[u8]) -> Option<(String, String)> {

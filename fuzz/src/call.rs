@@ -1,7 +1,6 @@
 //! What a runtime sends: variables, and one JSON object on stdin.
 
 use std::ffi::OsStr;
-use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 
 use serde_json::value::RawValue;
@@ -12,8 +11,6 @@ use sluice_shared::dialect::{self, Decision, Pod};
 use sluice_shared::entry::Entry;
 
 use crate::{claims, diversion};
-
-const IFNAME: &str = "eth0";
 
 /// stdin of an ADD, up to the bytes for the kernel.
 pub fn request(stdin: &[u8]) {
@@ -35,12 +32,12 @@ fn add(stdin: &[u8]) -> Result<(), Error> {
     let version = request.cni_version().and_then(|text| Version::parse(&text))?;
     let entry = Entry::parse(&request)?;
     request.network()?;
-    let first_address = match request.prev_result() {
+    let has_ipv4 = match request.prev_result() {
         Some(raw) => result(raw, version)?,
-        None => None,
+        None => false,
     };
     let annotations = request.annotations()?.unwrap_or_default();
-    let pod = Pod { annotations: &annotations, namespace: "shop", first_address };
+    let pod = Pod { annotations: &annotations, namespace: "shop", has_ipv4, proxy_ids: None };
     match dialect::decide(&pod, &entry.config) {
         Err(refusal) => claims::refusal(&refusal),
         Ok(Decision::Leave(reason)) => claims::one_line(&reason.to_string()),
@@ -72,7 +69,8 @@ pub fn conflist_entry(json: &[u8]) {
                 ("sidecar.istio.io/status", r#"{"containers":["istio-proxy"]}"#),
             ] {
                 let annotations = [(key.to_owned(), text.to_owned())].into();
-                let pod = Pod { annotations: &annotations, namespace: "shop", first_address: None };
+                let pod =
+                    Pod { annotations: &annotations, namespace: "shop", has_ipv4: false, proxy_ids: None };
                 match dialect::decide(&pod, &entry.config) {
                     Err(refusal) => claims::refusal(&refusal),
                     Ok(Decision::Leave(_)) => {}
@@ -115,8 +113,8 @@ pub fn prev_result(json: &[u8]) {
     }
 }
 
-fn result(raw: &RawValue, version: Version) -> Result<Option<IpAddr>, Error> {
-    let parsed = PrevResult::parse(raw, IFNAME)?;
+fn result(raw: &RawValue, version: Version) -> Result<bool, Error> {
+    let parsed = PrevResult::parse(raw)?;
     let printed = parsed.to_json(version);
     let object = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
     // Not every JSON is within the reach of a `Value`: numbers end at 1e308.
@@ -130,5 +128,5 @@ fn result(raw: &RawValue, version: Version) -> Result<Option<IpAddr>, Error> {
         assert_eq!(answer, given);
         assert!(answer.is_object(), "{printed}");
     }
-    Ok(parsed.first_address)
+    Ok(parsed.has_ipv4)
 }

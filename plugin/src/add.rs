@@ -1,7 +1,6 @@
 //! ADD: decide, program, remember, pass the result on.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use sluice_shared::cni::result::PrevResult;
@@ -27,14 +26,14 @@ pub(crate) fn add(context: &Context<'_>) -> Result<String, Error> {
         tracing::info!(keys = ?entry.ignored, "keys of the conflist entry that are not ours");
     }
     let network = context.request.network()?;
-    let prev_result = prev_result(context.request, &context.call.ifname)?;
+    let prev_result = prev_result(context.request)?;
     let netns = netns::open(context.call)?;
 
     match source::annotations(context, &entry)? {
         Annotations::Known(annotations) => {
             let pod =
                 Pod { context, entry: &entry, network: &network, netns: &netns, annotations: &annotations };
-            pod.divert(prev_result.first_address)?;
+            pod.divert(prev_result.has_ipv4)?;
         }
         Annotations::Passed(reason) => passed_over(context, &reason),
         Annotations::Missing => {
@@ -59,34 +58,41 @@ struct Asked {
     dialect: Dialect,
     redirect: Box<Redirect>,
     notes: Vec<String>,
+    warnings: Vec<String>,
+    /// By which it was decided.
+    has_ipv4: bool,
 }
 
 impl Pod<'_> {
     /// Programs the pod, unless it is not ours.
-    fn divert(&self, first_address: Option<IpAddr>) -> Result<(), Error> {
-        let Some(asked) = self.asked(first_address)? else { return Ok(()) };
+    fn divert(&self, told: bool) -> Result<(), Error> {
+        let decision = source::decide_in(self.netns, self.annotations, self.context, self.entry, told)?;
+        let Some(asked) = self.asked(decision) else { return Ok(()) };
         let deadline = self.context.deadline;
         let plan = Plan::new(&asked.redirect);
         if let Some(done) = program::create(&plan, self.netns, &self.context.call.ifname, deadline)? {
-            self.remember(&asked, first_address, done);
+            self.remember(&asked, done);
             return Ok(());
         }
 
-        // The pod has a table. If another interface of it was first, its address decided then, and does now.
-        let first_address = self.sibling().map_or(first_address, |sibling| sibling.first_address);
-        let Some(asked) = self.asked(first_address)? else { return Ok(()) };
+        // The pod has a table. If another interface of it was first, its addresses decided then, and do now.
+        let has_ipv4 = self.sibling().map_or(asked.has_ipv4, |sibling| sibling.has_ipv4);
+        let decision = source::decide(self.annotations, self.context, self.entry, has_ipv4)?;
+        let Some(asked) = self.asked((decision, has_ipv4)) else { return Ok(()) };
         let ifname = &self.context.call.ifname;
         let done = program::enter_running(&Plan::new(&asked.redirect), self.netns, ifname, deadline)?;
-        self.remember(&asked, first_address, done);
+        self.remember(&asked, done);
         Ok(())
     }
 
-    fn asked(&self, first_address: Option<IpAddr>) -> Result<Option<Asked>, Error> {
-        match source::decide(self.annotations, self.context, self.entry, first_address)? {
-            Decision::Divert { dialect, redirect, notes } => Ok(Some(Asked { dialect, redirect, notes })),
+    fn asked(&self, (decision, has_ipv4): (Decision, bool)) -> Option<Asked> {
+        match decision {
+            Decision::Divert { dialect, redirect, notes, warnings } => {
+                Some(Asked { dialect, redirect, notes, warnings, has_ipv4 })
+            }
             Decision::Leave(reason) => {
                 passed_over(self.context, &reason);
-                Ok(None)
+                None
             }
         }
     }
@@ -103,15 +109,22 @@ impl Pod<'_> {
     }
 
     /// Says what was done, and keeps it. Neither can fail the call any more.
-    fn remember(&self, asked: &Asked, first_address: Option<IpAddr>, done: Programmed) {
+    fn remember(&self, asked: &Asked, done: Programmed) {
         let call = self.context.call;
         let pod = log::pod(call);
         for note in asked.notes.iter().filter(|_| done.new) {
             tracing::info!(pod, "{note}");
         }
+        for warning in asked.warnings.iter().filter(|_| done.new) {
+            tracing::warn!(pod, "{warning}");
+        }
         // Never 0, which says that no ADD wrote the state.
         let took = self.context.deadline.elapsed().as_micros().max(1).try_into().unwrap_or(u64::MAX);
-        tracing::info!(pod, dialect = asked.dialect.name(), took, "{}", done.what);
+        let dialect = asked.dialect.name();
+        match asked.redirect.diverts_nothing(asked.has_ipv4) {
+            None => tracing::info!(pod, dialect, took, "{}", done.what),
+            Some(why) => tracing::warn!(pod, dialect, took, "nothing of this pod is diverted: {why}"),
+        }
         let state = State {
             network: self.network.to_owned(),
             container_id: call.container_id.clone(),
@@ -122,7 +135,7 @@ impl Pod<'_> {
             uid: call.pod.uid.clone(),
             dialect: asked.dialect.name().to_owned(),
             redirect: State::keep(&asked.redirect),
-            first_address,
+            has_ipv4: asked.has_ipv4,
             digest: done.digest,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             added: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
@@ -138,12 +151,12 @@ fn passed_over(context: &Context<'_>, reason: &dyn std::fmt::Display) {
     tracing::debug!(pod = crate::log::pod(context.call), "passed over: {reason}");
 }
 
-fn prev_result<'a>(request: &Request<'a>, ifname: &str) -> Result<PrevResult<'a>, Error> {
+fn prev_result<'a>(request: &Request<'a>) -> Result<PrevResult<'a>, Error> {
     let raw = request.prev_result().ok_or_else(|| {
         Error::new(
             Code::InvalidConfig,
             "prevResult is missing: sluice must be chained after the plugin that makes the pod's network",
         )
     })?;
-    PrevResult::parse(raw, ifname)
+    PrevResult::parse(raw)
 }

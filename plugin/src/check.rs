@@ -23,7 +23,7 @@ pub(crate) fn check(context: &Context<'_>) -> Result<(), Error> {
     let raw = context.request.prev_result().ok_or_else(|| {
         Error::new(Code::InvalidConfig, "prevResult is missing: CHECK needs the result of ADD")
     })?;
-    let prev_result = PrevResult::parse(raw, &call.ifname)?;
+    let prev_result = PrevResult::parse(raw)?;
     let netns = netns::open(call)?;
 
     let store = Store::new(&entry.state_dir);
@@ -32,8 +32,11 @@ pub(crate) fn check(context: &Context<'_>) -> Result<(), Error> {
         Annotations::Passed(_) => None,
         Annotations::Known(annotations) => {
             let remembered = own.or_else(|| store.of_container(&call.container_id).next());
-            let first_address = remembered.map_or(prev_result.first_address, |state| state.first_address);
-            match source::decide(&annotations, context, &entry, first_address)? {
+            let decision = match remembered {
+                Some(state) => source::decide(&annotations, context, &entry, state.has_ipv4)?,
+                None => source::decide_in(&netns, &annotations, context, &entry, prev_result.has_ipv4)?.0,
+            };
+            match decision {
                 Decision::Leave(_) => None,
                 Decision::Divert { redirect, .. } => Some(*redirect),
             }

@@ -11,7 +11,8 @@ use sluice_shared::failure::{Failure, Failures};
 pub(crate) fn remember(call: &Call, request: &Request<'_>, error: &Error) {
     let entry = Entry::parse_leniently(request);
     let annotations = request.annotations().ok().flatten().unwrap_or_default();
-    let pod = Pod { annotations: &annotations, namespace: &call.pod.namespace, first_address: None };
+    let pod =
+        Pod { annotations: &annotations, namespace: &call.pod.namespace, has_ipv4: false, proxy_ids: None };
     let failure = Failure {
         container_id: call.container_id.clone(),
         ifname: call.ifname.clone(),

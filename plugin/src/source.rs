@@ -1,11 +1,12 @@
 //! Where a pod's annotations come from, and what they decide.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use sluice_shared::cni::{Code, Error};
 use sluice_shared::dialect::{self, Decision, Pod, Refusal};
 use sluice_shared::entry::{Entry, OnMissing};
+use sluice_shared::net::netns::Netns;
+use sluice_shared::route::{self, AddressesError};
 
 use crate::agent;
 use crate::context::Context;
@@ -49,6 +50,32 @@ pub(crate) fn annotations(context: &Context<'_>, entry: &Entry) -> Result<Annota
     }
 }
 
+/// What the annotations ask for, and whether the pod has IPv4: in prevResult (`told`), or else in its namespace, where
+/// another interface may have it.
+///
+/// # Errors
+/// As [`decide`]; codes 8 and 102 where the namespace does not tell.
+pub(crate) fn decide_in(
+    netns: &Netns,
+    annotations: &BTreeMap<String, String>,
+    context: &Context<'_>,
+    entry: &Entry,
+    told: bool,
+) -> Result<(Decision, bool), Error> {
+    let decision = decide(annotations, context, entry, told)?;
+    if told || matches!(decision, Decision::Leave(_)) {
+        return Ok((decision, told));
+    }
+    let stands = route::has_ipv4(netns, context.deadline).map_err(|error| match error {
+        AddressesError::Namespace(error) => Error::new(Code::InvalidNetns, format!("CNI_NETNS {error}")),
+        AddressesError::List(error) => {
+            Error::new(Code::KernelRefused, format!("the pod's addresses cannot be listed: {error}"))
+        }
+    })?;
+    let decision = if stands { decide(annotations, context, entry, true)? } else { decision };
+    Ok((decision, stands))
+}
+
 /// What the annotations ask for.
 ///
 /// # Errors
@@ -57,9 +84,9 @@ pub(crate) fn decide(
     annotations: &BTreeMap<String, String>,
     context: &Context<'_>,
     entry: &Entry,
-    first_address: Option<IpAddr>,
+    has_ipv4: bool,
 ) -> Result<Decision, Error> {
-    let pod = Pod { annotations, namespace: &context.call.pod.namespace, first_address };
+    let pod = Pod { annotations, namespace: &context.call.pod.namespace, has_ipv4, proxy_ids: None };
     dialect::decide(&pod, &entry.config).map_err(refused)
 }
 

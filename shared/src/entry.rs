@@ -7,7 +7,9 @@ use serde_json::value::RawValue;
 
 use crate::cni::{Code, Error, Request};
 use crate::dialect::{Config, ConfigError, Defaults, Dialect, Lock};
+use crate::namespace;
 use crate::redirect::spelling::{distance, nearest};
+use crate::redirect::value::quoted;
 
 /// The keys that are ours.
 const KEYS: [&str; 7] =
@@ -151,7 +153,7 @@ impl Entry {
         match key {
             "dialects" => self.config.dialects = words(key, value, Dialect::parse)?,
             "onMissingAnnotations" => self.on_missing = read(key, value, "\"skip\", \"fail\" or \"agent\"")?,
-            "excludeNamespaces" => self.exclude_namespaces = read(key, value, "a list of namespaces")?,
+            "excludeNamespaces" => self.exclude_namespaces = namespaces(key, value)?,
             "defaults" => {
                 self.config.defaults = Defaults::parse(&read::<serde_json::Value>(key, value, "an object")?)
                     .map_err(|error| invalid(error.to_string()))?;
@@ -203,6 +205,18 @@ fn path(key: &str, value: &RawValue) -> Result<PathBuf, Error> {
     }
 }
 
+/// Namespaces by name. One that no namespace can have would exclude none, and nobody would notice.
+fn namespaces(key: &str, value: &RawValue) -> Result<Vec<String>, Error> {
+    let names: Vec<String> = read(key, value, "a list of namespaces")?;
+    match names.iter().find(|name| !namespace::is_name(name)) {
+        None => Ok(names),
+        Some(name) => {
+            let allowed = namespace::ALLOWED;
+            Err(invalid(format!("{key}: {} is not a namespace's name; use {allowed}", quoted(name))))
+        }
+    }
+}
+
 /// A list of names, each of which `parse` must know.
 fn words<T>(
     key: &str,
@@ -222,4 +236,31 @@ fn short(value: &RawValue) -> String {
 
 fn invalid(reason: String) -> Error {
     Error::new(Code::InvalidConfig, format!("conflist entry of sluice: {reason}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_that_cannot_be_is_refused_by_add_and_passed_over_by_del() {
+        for name in ["openshift-*", "kube-system ", "KUBE-SYSTEM", "", "a,b"] {
+            let text = serde_json::json!({"excludeNamespaces": ["kube-system", name]}).to_string();
+            let request = Request::parse(text.as_bytes()).unwrap();
+            let error = Entry::parse(&request).unwrap_err();
+            assert_eq!(error.code, Code::InvalidConfig);
+            assert!(
+                error.msg.contains("is not a namespace's name") && error.msg.contains(name),
+                "{}",
+                error.msg
+            );
+            assert!(Entry::parse_leniently(&request).exclude_namespaces.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_star_locks_everything() {
+        let request = Request::parse(br#"{"locked": ["*"]}"#).unwrap();
+        assert_eq!(Entry::parse(&request).unwrap().config.locked, [Lock::All]);
+    }
 }

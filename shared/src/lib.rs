@@ -23,6 +23,7 @@ pub mod dialect;
 pub mod entry;
 pub mod failure;
 pub mod file;
+pub mod namespace;
 pub mod net;
 pub mod nft;
 pub mod program;

@@ -10,7 +10,7 @@ use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::file;
 use crate::redirect::{FieldsError, Redirect};
@@ -40,8 +40,9 @@ pub struct State {
     pub dialect: String,
     /// The redirect: field, value, and where it comes from. [`State::redirect`] reads it.
     pub redirect: Vec<(String, String, String)>,
-    /// The first address of the pod in the result of its ADD.
-    pub first_address: Option<IpAddr>,
+    /// Whether the pod had IPv4 when its ADD decided.
+    #[serde(default, alias = "firstAddress", deserialize_with = "has_ipv4")]
+    pub has_ipv4: bool,
     /// The ruleset's digest.
     pub digest: String,
     /// The version of the plugin that wrote this.
@@ -184,6 +185,20 @@ impl Store {
 #[must_use]
 pub fn folder(state_dir: &Path) -> PathBuf {
     state_dir.join("attachments")
+}
+
+/// Before 0.2 a state kept the first address itself, by which that version decided.
+fn has_ipv4<'de, D: Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Known {
+        Whether(bool),
+        First(Option<IpAddr>),
+    }
+    Ok(match Known::deserialize(value)? {
+        Known::Whether(has_ipv4) => has_ipv4,
+        Known::First(address) => address.is_some_and(|address| address.is_ipv4()),
+    })
 }
 
 fn read(path: &Path) -> Option<State> {

@@ -29,6 +29,34 @@ fn traffic_of_a_vm_behind_a_bridge_counts_as_outbound() {
     assert_eq!(mesh.out(APP, "192.0.2.10:443"), "O");
 }
 
+/// `tun+` alone is one short compare, among others an element of a set of ranges; each in both modes. CHECK reads
+/// both back.
+#[test]
+fn a_prefix_stands_for_every_interface_whose_name_begins_so() {
+    need!(need::ids());
+    for mode in ["redirect", "tproxy"] {
+        for excluded in ["net+", "net*", "absent0,ne*,nett*", "tun+, net*"] {
+            let mesh =
+                Mesh::native(&[("exclude-interfaces", excluded), ("dns-port", "15053"), ("mode", mode)]);
+            assert_eq!(mesh.enters("10.2.0.2:8080"), "A", "{mode} {excluded}");
+            assert_eq!(mesh.out(APP, "10.2.0.1:80"), "W", "{mode} {excluded}");
+            assert_eq!(mesh.enters("10.1.0.2:8080"), "I", "{mode} {excluded}");
+            assert_eq!(mesh.out(APP, "10.1.0.1:80"), "O", "{mode} {excluded}");
+            mesh.plugin.check(&mesh.request);
+        }
+        for behind in ["k6t+", "br-*,k6*"] {
+            let mesh = Mesh::native(&[("outbound-interfaces", behind), ("mode", mode)]);
+            assert_eq!(mesh.vm("192.0.2.10:443"), "O", "{mode} {behind}");
+            assert_eq!(mesh.enters("10.1.0.2:8080"), "I", "{mode} {behind}");
+            mesh.plugin.check(&mesh.request);
+        }
+        let mesh = Mesh::native(&[("exclude-interfaces", "eth0.*, nett*"), ("mode", mode)]);
+        assert_eq!(mesh.enters("10.2.0.2:8080"), "I", "{mode}");
+        assert_eq!(mesh.out(APP, "10.2.0.1:80"), "O", "{mode}");
+        assert_eq!(mesh.enters("10.1.0.2:8080"), "I", "{mode}");
+    }
+}
+
 #[test]
 fn the_vms_traffic_obeys_the_outbound_lists() {
     need!(need::ids());

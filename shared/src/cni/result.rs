@@ -1,4 +1,4 @@
-//! The result of the plugins before ours: passed on as it came, and asked for the pod's first address.
+//! The result of the plugins before ours: passed on as it came, and asked whether the pod has IPv4.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -22,8 +22,6 @@ struct Shape<'a> {
 #[derive(Deserialize)]
 struct Interface {
     #[serde(default)]
-    name: Option<String>,
-    #[serde(default)]
     sandbox: Option<String>,
 }
 
@@ -46,8 +44,8 @@ pub struct PrevResult<'a> {
     raw: &'a RawValue,
     /// What `cniVersion` says.
     version: Option<&'a RawValue>,
-    /// The first address of the pod's interface.
-    pub first_address: Option<IpAddr>,
+    /// Whether an IPv4 address is among those of the sandbox's interfaces, loopback and link-local ones left out.
+    pub has_ipv4: bool,
 }
 
 impl<'a> PrevResult<'a> {
@@ -55,7 +53,7 @@ impl<'a> PrevResult<'a> {
     ///
     /// # Errors
     /// Code 7 if it is no result.
-    pub fn parse(raw: &'a RawValue, ifname: &str) -> Result<Self, Error> {
+    pub fn parse(raw: &'a RawValue) -> Result<Self, Error> {
         let refused = |reason: &dyn std::fmt::Display| {
             Error::new(Code::InvalidConfig, format!("prevResult is not a CNI result: {reason}"))
         };
@@ -69,19 +67,16 @@ impl<'a> PrevResult<'a> {
                 .map_err(|_| refused(&"cniVersion is not a string"))?;
         }
         let interfaces = shape.interfaces.unwrap_or_default();
-        // An address of another interface is not the pod's on this one; no interface means this one.
-        let of_this = |ip: &&Ip| {
+        // The host's ends have no sandbox; an address without an interface is the pod's.
+        let of_the_pod = |ip: &&Ip| {
             let interface =
                 ip.interface.and_then(|at| usize::try_from(at).ok()).and_then(|at| interfaces.get(at));
-            interface.is_none_or(|interface| {
-                interface.name.as_deref() == Some(ifname)
-                    && interface.sandbox.as_deref().is_some_and(|s| !s.is_empty())
-            })
+            interface.is_none_or(|interface| interface.sandbox.as_deref().is_some_and(|it| !it.is_empty()))
         };
         let ips = shape.ips.unwrap_or_default();
         let address = |ip: &Ip| ip.address.as_deref()?.split('/').next()?.parse().ok();
-        let first_address = ips.iter().filter(of_this).find_map(address);
-        Ok(Self { raw, version: shape.cni_version, first_address })
+        let has_ipv4 = ips.iter().filter(of_the_pod).filter_map(address).any(is_pods_own);
+        Ok(Self { raw, version: shape.cni_version, has_ipv4 })
     }
 
     /// What ADD prints: every byte as it came, and a version where it had none.
@@ -105,14 +100,23 @@ impl<'a> PrevResult<'a> {
     }
 }
 
+/// Whether it is IPv4 by which others reach the pod: neither loopback nor link-local.
+#[must_use]
+pub fn is_pods_own(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => !address.is_loopback() && !address.is_link_local(),
+        IpAddr::V6(_) => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn parse(text: &str) -> (Option<IpAddr>, String) {
+    fn parse(text: &str) -> (bool, String) {
         let raw: &RawValue = serde_json::from_str(text).unwrap();
-        let result = PrevResult::parse(raw, "eth0").unwrap();
-        (result.first_address, result.to_json(Version::V1_0_0))
+        let result = PrevResult::parse(raw).unwrap();
+        (result.has_ipv4, result.to_json(Version::V1_0_0))
     }
 
     #[test]
@@ -133,7 +137,7 @@ mod tests {
     fn what_is_no_result_is_refused() {
         for text in ["[]", "7", "null", r#"["1.0.0",[],[]]"#, r#"{"cniVersion":1}"#, r#"{"ips":{}}"#] {
             let raw: &RawValue = serde_json::from_str(text).unwrap();
-            let error = PrevResult::parse(raw, "eth0").unwrap_err();
+            let error = PrevResult::parse(raw).unwrap_err();
             assert_eq!(error.code, Code::InvalidConfig, "{text}");
         }
     }
@@ -141,13 +145,31 @@ mod tests {
     #[test]
     fn lists_may_be_null_and_indices_missing_or_negative() {
         let text = r#"{"cniVersion":"0.3.1","interfaces":null,"ips":[{"version":"4","address":"10.0.0.1/24","interface":-1}]}"#;
-        assert_eq!(parse(text), (Some(IpAddr::from([10, 0, 0, 1])), text.to_owned()));
+        assert_eq!(parse(text), (true, text.to_owned()));
     }
 
     #[test]
     fn the_host_ends_address_is_not_the_pods() {
         let text = r#"{"cniVersion":"1.0.0","interfaces":[{"name":"cni0"},{"name":"eth0","sandbox":"/run/netns/x"}],
             "ips":[{"address":"10.0.0.1/24","interface":0},{"address":"fd00::2/64","interface":1}]}"#;
-        assert_eq!(parse(text).0, Some("fd00::2".parse().unwrap()));
+        assert!(!parse(text).0);
+    }
+
+    #[test]
+    fn ipv4_counts_in_whatever_order_and_on_whatever_interface_of_the_sandbox() {
+        let result = |addresses: &[(&str, usize)]| {
+            let ips: Vec<_> = addresses
+                .iter()
+                .map(|(address, interface)| serde_json::json!({"address": address, "interface": interface}))
+                .collect();
+            let interfaces = serde_json::json!([{"name":"cni0"},{"name":"eth0","sandbox":"/x"},{"name":"net1","sandbox":"/x"}]);
+            parse(&serde_json::json!({"cniVersion":"1.0.0","interfaces":interfaces,"ips":ips}).to_string()).0
+        };
+        assert!(result(&[("fd00::2/64", 1), ("10.0.0.2/24", 1)]), "Cilium's order");
+        assert!(result(&[("fd00::2/64", 1), ("10.2.0.2/24", 2)]));
+        assert!(!result(&[("fd00::2/64", 1), ("169.254.172.2/22", 1)]), "EKS' egress address");
+        assert!(!result(&[("127.0.0.1/8", 1), ("fd00::2/64", 1)]));
+        assert!(!result(&[("10.0.0.1/24", 0), ("fd00::2/64", 1)]), "the host's end");
+        assert!(!result(&[]));
     }
 }

@@ -21,6 +21,16 @@ impl ConfigError {
         Self(format!("{place}: {} is not known{}", quoted(name), suggestion(name, known)))
     }
 
+    /// A value that is no text at all.
+    fn shape(place: &str, key: &str, json: &Json) -> Self {
+        let what = match json {
+            Json::Null => "null is no value; leave the key out, or",
+            Json::Object(_) => "an object is no value here;",
+            _ => "an array that holds an array, an object or null is no value here;",
+        };
+        Self(format!("{place}.{key}: {what} use a string, a number, true, false, or an array of these"))
+    }
+
     fn value(place: &str, key: &str, error: &ValueError) -> Self {
         Self(format!("{place}.{key}: {error}"))
     }
@@ -108,11 +118,14 @@ fn layer(dialect: Dialect, json: &Json) -> Result<Layer, ConfigError> {
     let mut fields: BTreeMap<Field, &str> = BTreeMap::new();
     for (key, json) in values {
         let wrong = |error: &ValueError| ConfigError::value(place, key, error);
-        let text = text(json).map_err(|error| wrong(&error))?;
+        let text = text(json).ok_or_else(|| ConfigError::shape(place, key, json))?;
         let (name, field, text) = if let Some(field) = Field::from_name(key) {
             let ids = dialect == Dialect::Linkerd && matches!(field, Field::ProxyUid | Field::ProxyGid);
             let text = if ids { linkerd::default_ids(&text) } else { text };
-            Redirect::new("").set(field, &text, "").map_err(|error| wrong(&error))?;
+            let asked = dialect == Dialect::Istio && field == Field::ProxyUid && text == istio::ids::AGENT;
+            if !asked {
+                Redirect::new("").set(field, &text, "").map_err(|error| wrong(&error))?;
+            }
             (field.name(), Some(field), text)
         } else {
             let extra = extras.iter().find(|extra| extra.names.contains(&key.as_str()));
@@ -130,19 +143,15 @@ fn layer(dialect: Dialect, json: &Json) -> Result<Layer, ConfigError> {
     Ok(Layer(layer))
 }
 
-/// A JSON value as an annotation's text.
-fn text(json: &Json) -> Result<String, ValueError> {
+/// A JSON value as an annotation's text; `None` for what has none.
+fn text(json: &Json) -> Option<String> {
     match json {
-        Json::String(text) => Ok(text.trim().to_owned()),
-        Json::Number(number) => Ok(number.to_string()),
-        Json::Bool(yes) => Ok(yes.to_string()),
+        Json::String(text) => Some(text.trim().to_owned()),
+        Json::Number(number) => Some(number.to_string()),
+        Json::Bool(yes) => Some(yes.to_string()),
         Json::Array(items) if items.iter().all(|item| !matches!(item, Json::Array(_))) => {
-            Ok(items.iter().map(text).collect::<Result<Vec<_>, _>>()?.join(","))
+            Some(items.iter().map(text).collect::<Option<Vec<_>>>()?.join(","))
         }
-        other => Err(ValueError::new(
-            &other.to_string(),
-            "cannot be a value here",
-            "a string, a number, true, false, or an array of these",
-        )),
+        Json::Null | Json::Object(_) | Json::Array(_) => None,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::istio::ids::AGENT;
 use super::setting::Setting;
 use super::{Dialect, Refusal};
 use crate::redirect::{Field, Redirect, ValueError};
@@ -40,10 +41,15 @@ impl<'a> LayerOf<'a> {
         self.get(key).map(|text| Setting::default(self.dialect, key, text))
     }
 
+    /// Whether this value is to be asked of the node program, pod by pod.
+    fn asks_agent(self, key: &str, text: &str) -> bool {
+        self.dialect == Dialect::Istio && key == Field::ProxyUid.name() && text == AGENT
+    }
+
     /// Sets every field that is given by its own name.
     pub(super) fn apply_fields(self, redirect: &mut Redirect) -> Result<(), Refusal> {
         for (key, text) in &self.layer.0 {
-            if let Some(field) = Field::from_name(key) {
+            if let Some(field) = Field::from_name(key).filter(|_| !self.asks_agent(key, text)) {
                 Setting::default(self.dialect, key, text).set(redirect, field)?;
             }
         }

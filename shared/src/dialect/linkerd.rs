@@ -3,10 +3,12 @@
 //! Unlike linkerd-cni it honours the four port annotations, refuses what it cannot read, takes v4 and v6
 //! CIDRs side by side, and leaves forwarded traffic alone.
 
+use super::claim::Claim;
 use super::keys::linkerd as keys;
 use super::layer::LayerOf;
 use super::setting::Setting;
 use super::{Annotations, Dialect, Pod, Reason, Refusal};
+use crate::namespace;
 use crate::redirect::value::{parse_port, parse_ports};
 use crate::redirect::{Field, Ipv6, Ports, Redirect, ValueError};
 
@@ -19,18 +21,21 @@ pub(super) const CONTROL_PORT: &str = "control-port";
 pub(super) const ADMIN_PORT: &str = "admin-port";
 
 /// A pod that Linkerd's injector has given a proxy.
-pub(super) fn claims(annotations: &Annotations) -> Result<(), Reason> {
+pub(super) fn claims(annotations: &Annotations) -> Claim {
     let injected = annotations.get(keys::PROXY_VERSION).is_some_and(|version| !version.trim().is_empty());
     match annotations.get(keys::INJECT) {
-        _ if !injected => Err(Reason::NoMesh),
-        Some(inject) if inject.trim() == "disabled" => Err(Reason::LinkerdDisabled),
-        _ => Ok(()),
+        _ if !injected => Claim::No(Reason::NoMesh),
+        Some(inject) if inject.trim() == "disabled" => {
+            Claim::TakenBack(Reason::LinkerdDisabled, keys::INJECT.to_owned())
+        }
+        _ => Claim::Yes,
     }
 }
 
 /// Start values, `defaults.linkerd`, Linkerd's annotations.
-pub(super) fn redirect(annotations: &Annotations, layer: LayerOf<'_>) -> Result<Redirect, Refusal> {
-    let mut redirect = start();
+pub(super) fn redirect(pod: &Pod<'_>, layer: LayerOf<'_>) -> Result<Redirect, Refusal> {
+    let annotations = pod.annotations;
+    let mut redirect = start(pod.has_ipv4);
     layer.apply_fields(&mut redirect)?;
     // An empty list is how linkerd-cni spells "all ports".
     if let Some(ports) = layer.setting(PORTS_TO_REDIRECT).filter(|it| !it.text.trim().is_empty()) {
@@ -65,16 +70,11 @@ pub(super) fn redirect(annotations: &Annotations, layer: LayerOf<'_>) -> Result<
 
 /// What holds whatever else is said: the proxy's own two ports are never diverted, and a pod of the control
 /// plane reaches the API server.
-pub(super) fn always(
-    redirect: &mut Redirect,
-    annotations: &Annotations,
-    pod: &Pod<'_>,
-    layer: LayerOf<'_>,
-) -> Result<(), Refusal> {
+pub(super) fn always(redirect: &mut Redirect, pod: &Pod<'_>, layer: LayerOf<'_>) -> Result<(), Refusal> {
     for (key, default_key, start) in
         [(keys::CONTROL_PORT, CONTROL_PORT, 4190), (keys::ADMIN_PORT, ADMIN_PORT, 4191)]
     {
-        let setting = written(annotations, key).or_else(|| layer.setting(default_key));
+        let setting = written(pod.annotations, key).or_else(|| layer.setting(default_key));
         let (port, source) = match setting {
             Some(setting) => (setting.read(parse_port)?, setting.source),
             None => (start, Dialect::Linkerd.name().to_owned()),
@@ -98,14 +98,14 @@ pub(super) fn always(
     Ok(())
 }
 
-fn start() -> Redirect {
+fn start(has_ipv4: bool) -> Redirect {
     let source = Dialect::Linkerd.name();
     let mut redirect = Redirect {
         inbound_port: Some(4143),
         outbound_port: Some(4140),
         proxy_uids: [(2102, 2102)].into_iter().collect(),
-        // As Linkerd's own default, `disableIPv6: true`.
-        ipv6: Ipv6::Bypass,
+        // As Linkerd's own default, `disableIPv6: true`. Of a pod without IPv4 nothing would be diverted then.
+        ipv6: if has_ipv4 { Ipv6::Bypass } else { Ipv6::Capture },
         ..Redirect::new(source)
     };
     redirect.came_from(Field::InboundPort, source);
@@ -138,12 +138,8 @@ pub(super) fn default_ids(text: &str) -> String {
 }
 
 pub(super) fn check_namespaces(text: &str) -> Result<(), ValueError> {
-    let good =
-        |name: &str| name.bytes().all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || it == b'-');
-    let wrong = text.split(',').map(str::trim).find(|name| !good(name));
-    wrong.map_or(Ok(()), |name| {
-        Err(ValueError::new(name, "is not a namespace", "names of namespaces, separated by commas"))
-    })
+    let wrong = text.split(',').map(str::trim).find(|name| !name.is_empty() && !namespace::is_name(name));
+    wrong.map_or(Ok(()), |name| Err(ValueError::new(name, "is not a namespace's name", namespace::ALLOWED)))
 }
 
 pub(super) fn check_direction(text: &str) -> Result<(), ValueError> {

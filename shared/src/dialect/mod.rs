@@ -2,8 +2,9 @@
 //!
 //! [`decide`] is the way in. What counts, weakest first: the dialect's start values, `defaults.<dialect>` of
 //! the conflist entry, the dialect's annotations, our own field annotations. Nothing here talks to anyone:
-//! the annotations, the namespace and the pod's first address are all it knows.
+//! what [`Pod`] holds is all it knows.
 
+mod claim;
 mod decide;
 mod defaults;
 mod istio;
@@ -20,9 +21,8 @@ mod setting;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
-pub use decide::{claimant, decide};
+pub use decide::{asks_agent, claimant, decide};
 pub use defaults::{ConfigError, Defaults};
 pub use lock::Lock;
 pub use outcome::{Decision, Reason, Refusal};
@@ -89,8 +89,19 @@ pub struct Pod<'a> {
     pub annotations: &'a Annotations,
     /// Its namespace.
     pub namespace: &'a str,
-    /// The first address of prevResult.
-    pub first_address: Option<IpAddr>,
+    /// Whether it has an IPv4 address that is neither loopback nor link-local.
+    pub has_ipv4: bool,
+    /// What the node program says of its proxy container; `None` where nobody was asked ([`asks_agent`]).
+    pub proxy_ids: Option<ProxyIds>,
+}
+
+/// The ids of a pod's proxy container, as its spec says them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProxyIds {
+    /// `runAsUser`.
+    pub uid: Option<u32>,
+    /// `runAsGroup`.
+    pub gid: Option<u32>,
 }
 
 /// What the conflist entry says about dialects.

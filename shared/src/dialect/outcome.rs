@@ -17,6 +17,8 @@ pub enum Decision {
         redirect: Box<Redirect>,
         /// What the log should say, such as that IPv6 is bypassed.
         notes: Vec<String>,
+        /// The same, of what a person should look at.
+        warnings: Vec<String>,
     },
 }
 
@@ -29,8 +31,6 @@ pub enum Reason {
     Disabled,
     /// `linkerd.io/inject: disabled` on a pod that has a proxy version.
     LinkerdDisabled,
-    /// `sidecar.istio.io/inject: false`.
-    IstioInjectFalse,
     /// `inject.istio.io/templates` names a gateway or a proxyless gRPC template.
     IstioTemplate,
     /// `sidecar.istio.io/status` names no `istio-proxy`.
@@ -47,7 +47,6 @@ impl std::fmt::Display for Reason {
             Reason::NoMesh => "no mesh annotations",
             Reason::Disabled => "sluice-cni.dev/redirect is disabled",
             Reason::LinkerdDisabled => "linkerd.io/inject is disabled",
-            Reason::IstioInjectFalse => "sidecar.istio.io/inject is false",
             Reason::IstioTemplate => "inject.istio.io/templates names a gateway or gRPC template",
             Reason::IstioNoProxy => "sidecar.istio.io/status names no istio-proxy container",
             Reason::IstioInit => "sidecar.istio.io/status names istio-init, which programs the pod itself",
@@ -85,7 +84,16 @@ impl Refusal {
         Self { code: Self::LOCKED, message }
     }
 
-    /// Neither a proxy uid nor a gid is known.
+    /// The entry has the proxy's ids asked for, and whoever decides did not.
+    pub(super) fn nobody_asked() -> Self {
+        Self::bad(format!(
+            "defaults.istio.proxy-uid is agent, and sluice-node was not asked for the ids of this pod's proxy; set \
+             annotation {}proxy-uid to the uid that it runs as",
+            keys::PREFIX
+        ))
+    }
+
+    /// Neither a proxy uid nor a gid nor a mark is known.
     pub(super) fn loops(dialect: Dialect) -> Self {
         let prefix = keys::PREFIX;
         let set = match dialect {
@@ -93,7 +101,7 @@ impl Refusal {
             Dialect::Sluice | Dialect::Istio => format!("{prefix}proxy-uid or {prefix}proxy-gid"),
         };
         Self::bad(format!(
-            "no proxy-uid and no proxy-gid is left, so the proxy's own traffic would be diverted to the proxy: \
+            "no proxy-uid, proxy-gid or proxy-out-mark is left, so the proxy's own traffic would be diverted to the proxy: \
              it would loop; set annotation {set} to the ids that the proxy runs as"
         ))
     }

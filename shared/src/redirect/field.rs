@@ -64,6 +64,7 @@ fields! {
     SelfCalls "self-calls" self_calls
     PassthroughSources "passthrough-sources" passthrough_sources
     ProxyMark "proxy-mark" proxy_mark
+    ProxyOutMark "proxy-out-mark" proxy_out_mark
     LoopbackCidrs "loopback-cidrs" loopback_cidrs
     Forwarded "forwarded" forwarded
     DnsPort "dns-port" dns_port
@@ -101,7 +102,7 @@ mod tests {
         for field in Field::ALL {
             assert_eq!(Field::from_name(field.name()), Some(*field));
         }
-        assert_eq!(Field::ALL.len(), 28);
+        assert_eq!(Field::ALL.len(), 29);
     }
 
     #[test]

@@ -14,7 +14,9 @@ pub mod verdict;
 
 pub use field::Field;
 pub use intervals::Intervals;
-pub use model::{Cidrs, Forwarded, Ids, Ipv6, Mode, Only, Ports, Redirect, SelfCalls};
+pub use model::{
+    Cidrs, Destinations, Forwarded, Ids, Interface, Interfaces, Ipv6, Mode, Only, Ports, Redirect, SelfCalls,
+};
 pub use store::FieldsError;
 pub use value::ValueError;
 pub use verdict::{Action, Hook, Judgement, Packet, Protocol, RuleId, judge, judge_known};

@@ -20,6 +20,28 @@ pub struct Cidrs {
     pub v6: Intervals<u128>,
 }
 
+/// Network interfaces of the pod: names, and beginnings of names. None lies within another.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Interfaces(pub(super) BTreeSet<Interface>);
+
+/// An item of [`Interfaces`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Interface {
+    /// The interface of exactly this name.
+    Name(String),
+    /// Every interface whose name begins like this: `tun*`.
+    Prefix(String),
+}
+
+/// The destinations to divert.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destinations {
+    /// `*`, or these.
+    pub cidrs: Only<Cidrs>,
+    /// Whether an item, as it was written, lies inside 127.0.0.0/8 or ::1: then lo counts too. Merging hides it.
+    pub loopback: bool,
+}
+
 /// `*`, or only these.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Only<T> {
@@ -78,7 +100,7 @@ pub struct Redirect {
     pub mode: Mode,
     /// The proxy's own users: their traffic is not diverted to the proxy again.
     pub proxy_uids: Ids,
-    /// The proxy's own groups, likewise. One of the two must hold something.
+    /// The proxy's own groups, likewise. One of these and `proxy_out_mark` must say something.
     pub proxy_gids: Ids,
     /// Inbound ports that are diverted.
     pub include_inbound_ports: Only<Ports>,
@@ -92,8 +114,8 @@ pub struct Redirect {
     pub also_outbound_ports: Ports,
     /// Outbound ports that are left alone, of TCP, and of UDP where DNS is diverted.
     pub exclude_outbound_ports: Ports,
-    /// Destinations that are diverted. One inside 127.0.0.0/8 or ::1 makes lo count too.
-    pub include_outbound_cidrs: Only<Cidrs>,
+    /// Destinations that are diverted.
+    pub include_outbound_cidrs: Destinations,
     /// Destinations that are left alone; DNS is diverted before they count.
     pub exclude_outbound_cidrs: Cidrs,
     /// Senders that are left alone, by user.
@@ -103,9 +125,9 @@ pub struct Redirect {
     /// Empty: everyone's.
     pub include_gids: Ids,
     /// Interfaces in and out of which nothing is touched.
-    pub exclude_interfaces: BTreeSet<String>,
+    pub exclude_interfaces: Interfaces,
     /// Interfaces whose incoming traffic is outbound: bridges to machines behind the pod.
-    pub outbound_interfaces: BTreeSet<String>,
+    pub outbound_interfaces: Interfaces,
     /// Inbound ports on which the proxy itself listens.
     pub tunnel_ports: Ports,
     /// What becomes of the proxy's calls to the pod's own address.
@@ -114,6 +136,9 @@ pub struct Redirect {
     pub passthrough_sources: BTreeSet<IpAddr>,
     /// SO_MARK of the sockets by which the proxy hands traffic to the app under the client's address.
     pub proxy_mark: Option<u32>,
+    /// SO_MARK of the proxy's own outbound sockets: asked together with uids and groups where there are any, else
+    /// alone.
+    pub proxy_out_mark: Option<u32>,
     /// What counts as loopback, for self-calls and outbound.
     pub loopback_cidrs: Cidrs,
     /// What becomes of packets that only pass through the pod.

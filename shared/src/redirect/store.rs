@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::value::ValueError;
 use super::{
-    Cidrs, Field, Forwarded, Ids, Intervals, Ipv6, Mode, Only, Ports, Redirect, SelfCalls, spelling::nearest,
+    Cidrs, Destinations, Field, Forwarded, Ids, Interfaces, Intervals, Ipv6, Mode, Only, Ports, Redirect,
+    SelfCalls, spelling::nearest,
 };
 
 /// A rule's comment has no more room than this for where a value came from.
@@ -36,17 +37,18 @@ impl Redirect {
             include_outbound_ports: Only::Any,
             also_outbound_ports: Ports::default(),
             exclude_outbound_ports: Ports::default(),
-            include_outbound_cidrs: Only::Any,
+            include_outbound_cidrs: Destinations { cidrs: Only::Any, loopback: false },
             exclude_outbound_cidrs: Cidrs::default(),
             exclude_uids: Ids::default(),
             exclude_gids: Ids::default(),
             include_gids: Ids::default(),
-            exclude_interfaces: BTreeSet::new(),
-            outbound_interfaces: BTreeSet::new(),
+            exclude_interfaces: Interfaces::default(),
+            outbound_interfaces: Interfaces::default(),
             tunnel_ports: Ports::default(),
             self_calls: SelfCalls::Bypass,
             passthrough_sources: BTreeSet::new(),
             proxy_mark: None,
+            proxy_out_mark: None,
             loopback_cidrs: loopback,
             forwarded: Forwarded::Leave,
             dns_port: None,
@@ -74,6 +76,29 @@ impl Redirect {
     #[must_use]
     pub fn source(&self, field: Field) -> &str {
         self.sources.get(&field).map_or("", String::as_str)
+    }
+
+    /// Whether the proxy's own sockets can be told: without that its traffic would be diverted to itself.
+    #[must_use]
+    pub fn knows_the_proxy(&self) -> bool {
+        !self.proxy_uids.is_empty() || !self.proxy_gids.is_empty() || self.proxy_out_mark.is_some()
+    }
+
+    /// Why nothing of a pod is diverted, whatever it sends and receives; `None` where something may be.
+    #[must_use]
+    pub fn diverts_nothing(&self, has_ipv4: bool) -> Option<String> {
+        if !has_ipv4 && self.ipv6 != Ipv6::Capture {
+            let (ipv6, source) = (self.get(Field::Ipv6), self.source(Field::Ipv6));
+            return Some(format!("it has no IPv4 address of its own, and ipv6 is {ipv6}, from {source}"));
+        }
+        let lists_none = |ports: &Only<Ports>| *ports == Only::These(Ports::default());
+        let inbound = self.inbound_port.is_some() && !lists_none(&self.include_inbound_ports);
+        let included = !lists_none(&self.include_outbound_ports)
+            && !lists_no_address(&self.include_outbound_cidrs.cidrs);
+        let outbound = self.outbound_port.is_some() && (included || !self.also_outbound_ports.is_empty());
+        let dns = self.dns_port.is_some() && !lists_no_address(&self.dns_servers);
+        (!inbound && !outbound && !dns)
+            .then(|| "ports and lists leave neither inbound nor outbound nor DNS".to_owned())
     }
 
     /// Notes where the field's value comes from: `source` alone.
@@ -146,6 +171,10 @@ pub enum FieldsError {
         /// What is wrong with it.
         error: ValueError,
     },
+}
+
+fn lists_no_address(cidrs: &Only<Cidrs>) -> bool {
+    matches!(cidrs, Only::These(cidrs) if cidrs.is_empty())
 }
 
 /// A source as a rule's comment can hold it: a state file may be damaged, and the kernel takes no zero byte.

@@ -4,6 +4,7 @@
 //! Messages are made of netlink-packet-route's types and sent over our own socket. All of it is harmless
 //! without the rules, so it goes in before them and comes out after them.
 
+mod address_list;
 mod dump;
 mod message;
 mod talk;
@@ -15,6 +16,7 @@ use nix::errno::Errno;
 use crate::deadline::Deadline;
 use crate::net::netlink::{self, Socket};
 use crate::nft::build::Family;
+pub use address_list::{AddressesError, has_ipv4};
 use message::{Change, Verb};
 
 /// The preference of the rule: before the main table's 32766.

@@ -15,8 +15,8 @@ impl Draft<'_> {
         for (_, rule) in self.destinations(Field::ExcludeOutboundCidrs, &redirect.exclude_outbound_cidrs) {
             rules.push(exempt(rule, self.source(Field::ExcludeOutboundCidrs)));
         }
-        let all =
-            redirect.include_outbound_ports == Only::Any && redirect.include_outbound_cidrs == Only::Any;
+        let all = redirect.include_outbound_ports == Only::Any
+            && redirect.include_outbound_cidrs.cidrs == Only::Any;
         if all && redirect.outbound_port.is_some() {
             return rules;
         }
@@ -32,7 +32,7 @@ impl Draft<'_> {
             Only::Any => true,
             Only::These(ports) => !ports.is_empty(),
         };
-        let addresses = match &redirect.include_outbound_cidrs {
+        let addresses = match &redirect.include_outbound_cidrs.cidrs {
             Only::Any => true,
             Only::These(cidrs) => {
                 let v6 = self.families().contains(&Family::V6);
@@ -62,7 +62,7 @@ impl Draft<'_> {
                 ports => (ports, Field::IncludeOutboundPorts),
             },
         };
-        let destinations = match &redirect.include_outbound_cidrs {
+        let destinations = match &redirect.include_outbound_cidrs.cidrs {
             Only::Any => vec![(None, RuleBuilder::new())],
             Only::These(cidrs) => self.destinations(Field::IncludeOutboundCidrs, cidrs),
         };

@@ -1,7 +1,5 @@
 //! Who sends (contract 2.1, output rules 1 to 6).
 
-use std::net::IpAddr;
-
 use ipnetwork::IpNetwork;
 
 use super::addresses::Addresses;
@@ -9,7 +7,7 @@ use super::dns::one_port;
 use super::{Draft, LO, exempt, goto, jump, leave, names, source};
 use crate::nft::build::Is;
 use crate::nft::{Rule, RuleBuilder, Verdict};
-use crate::redirect::{Cidrs, Field, Only};
+use crate::redirect::{Cidrs, Field};
 
 impl<'a> Draft<'a> {
     /// Rules 1 to 3.
@@ -75,14 +73,22 @@ impl<'a> Draft<'a> {
         rules
     }
 
-    /// One match for each way to know the proxy's sockets.
+    /// One match for each way to know the proxy's sockets: by user, by group, with its mark where that is known too.
     pub(super) fn proxy_sockets(&mut self) -> Vec<(RuleBuilder, &'a str)> {
         let redirect = self.redirect;
         let uids = self.sets.ids(redirect, Field::ProxyUid, &redirect.proxy_uids);
         let gids = self.sets.ids(redirect, Field::ProxyGid, &redirect.proxy_gids);
-        let uids = uids.map(|of| (RuleBuilder::new().skuid(of), source(redirect, Field::ProxyUid)));
-        let gids = gids.map(|of| (RuleBuilder::new().skgid(of), source(redirect, Field::ProxyGid)));
-        uids.into_iter().chain(gids).collect()
+        let marked = || match redirect.proxy_out_mark {
+            Some(mark) => RuleBuilder::new().mark(Is::In, mark),
+            None => RuleBuilder::new(),
+        };
+        let uids = uids.map(|of| (marked().skuid(of), source(redirect, Field::ProxyUid)));
+        let gids = gids.map(|of| (marked().skgid(of), source(redirect, Field::ProxyGid)));
+        let by_id: Vec<_> = uids.into_iter().chain(gids).collect();
+        match redirect.proxy_out_mark {
+            Some(_) if by_id.is_empty() => vec![(marked(), source(redirect, Field::ProxyOutMark))],
+            _ => by_id,
+        }
     }
 
     /// Rule 5. Whatever goes on behind it is somebody's whose traffic is diverted. Who is in `include-gids` returns
@@ -122,15 +128,6 @@ impl<'a> Draft<'a> {
             Some(_) => leave(lo.dport(Is::Out, one_port(names::DNS)), "over lo, and not DNS"),
             None => leave(lo, "over lo"),
         };
-        (!includes_loopback(&redirect.include_outbound_cidrs)).then_some(rule)
+        (!redirect.include_outbound_cidrs.loopback).then_some(rule)
     }
-}
-
-/// Whether somebody asked for loopback destinations by name; `*` does not.
-fn includes_loopback(include: &Only<Cidrs>) -> bool {
-    let Only::These(cidrs) = include else { return false };
-    cidrs.prefixes().any(|(address, bits)| match address {
-        IpAddr::V4(address) => address.is_loopback() && bits >= 8,
-        IpAddr::V6(address) => address.is_loopback() && bits == 128,
-    })
 }

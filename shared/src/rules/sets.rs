@@ -3,11 +3,9 @@
 //! One value stands in the rule because a set costs more to make than to search; from two on it is a
 //! set, so that the number of values never changes what a packet costs.
 
-use std::collections::BTreeSet;
-
 use crate::nft::build::{Of, interface_key};
 use crate::nft::{DataType, Element, Set};
-use crate::redirect::{Field, Intervals, Ports, Redirect};
+use crate::redirect::{Field, Interface, Interfaces, Intervals, Ports, Redirect};
 
 /// The sets of one ruleset, gathered while its rules are written.
 #[derive(Debug, Default)]
@@ -35,20 +33,24 @@ impl Sets {
         self.ranges(redirect, field.name(), field, kind, ids, |id| id.to_be_bytes().to_vec())
     }
 
-    /// Interface names.
+    /// Interface names and prefixes of names. The kernel compares names as 16 bytes with zeros behind: a prefix
+    /// alone is a shorter compare, one among several a range of names.
     pub(super) fn interfaces(
         &mut self,
         redirect: &Redirect,
         field: Field,
-        names: &BTreeSet<String>,
+        interfaces: &Interfaces,
     ) -> Option<Of> {
-        let keys: Vec<Vec<u8>> = names.iter().map(|name| interface_key(name)).collect();
-        match keys.as_slice() {
+        let elements: Vec<Element> = interfaces.iter().map(element).collect();
+        match elements.as_slice() {
             [] => None,
-            [one] => Some(Of::One(one.clone())),
+            [Element { key, end: None, .. }] => Some(Of::One(key.clone())),
+            [Element { key, .. }] => {
+                Some(Of::One(key.iter().copied().take_while(|byte| *byte != 0).collect()))
+            }
             _ => {
-                let elements = keys.into_iter().map(|key| Element { key, end: None, data: None }).collect();
-                Some(self.add(redirect, field.name(), field, DataType::IfName, false, elements))
+                let interval = elements.iter().any(|element| element.end.is_some());
+                Some(self.add(redirect, field.name(), field, DataType::IfName, interval, elements))
             }
         }
     }
@@ -107,4 +109,17 @@ impl Sets {
         });
         Of::Set(name.to_owned())
     }
+}
+
+/// An interface as an element of a set.
+fn element(interface: &Interface) -> Element {
+    let (key, end) = match interface {
+        Interface::Name(name) => (interface_key(name), None),
+        Interface::Prefix(prefix) => {
+            let mut last = prefix.as_bytes().to_vec();
+            last.resize(16, 0xff);
+            (interface_key(prefix), Some(last))
+        }
+    };
+    Element { key, end, data: None }
 }

@@ -32,7 +32,7 @@ const ISTIO: &[(&str, &str)] = &[
 fn redirect(annotations: &[(&str, &str)], defaults: &serde_json::Value) -> Redirect {
     let annotations: BTreeMap<String, String> =
         annotations.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    let pod = Pod { annotations: &annotations, namespace: "shop", first_address: Some([10, 1, 0, 2].into()) };
+    let pod = Pod { annotations: &annotations, namespace: "shop", has_ipv4: true, proxy_ids: None };
     let config = Config { defaults: Defaults::parse(defaults).unwrap(), ..Config::default() };
     match decide(&pod, &config).unwrap() {
         Decision::Divert { redirect, .. } => *redirect,

@@ -118,7 +118,7 @@ impl Census {
                 netns: state.netns.clone(),
                 network: state.network.clone(),
                 ifname: state.ifname.clone(),
-                first_address: state.first_address,
+                has_ipv4: state.has_ipv4,
                 wanted: *wanted,
                 state: Some(state),
             }),
@@ -166,7 +166,7 @@ impl Census {
                     netns,
                     network,
                     ifname: details.ifname,
-                    first_address: details.first_address,
+                    has_ipv4: details.has_ipv4,
                     state: None,
                     wanted: *wanted,
                 });

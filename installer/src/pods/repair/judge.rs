@@ -95,7 +95,8 @@ pub fn by_annotations(sandbox: &Sandbox, details: Option<&Details>, entry: &Entr
     let pod = dialect::Pod {
         annotations: &sandbox.annotations,
         namespace,
-        first_address: details.and_then(|details| details.first_address),
+        has_ipv4: details.is_some_and(|details| details.has_ipv4),
+        proxy_ids: None,
     };
     match dialect::decide(&pod, &entry.config) {
         Ok(Decision::Leave(reason)) => Judged::Passed(reason.to_string()),

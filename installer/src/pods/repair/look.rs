@@ -1,7 +1,6 @@
 //! Looks into a pod's namespace. Nothing is changed, and no socket stays behind: it would keep a dead pod's
 //! namespace alive.
 
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -32,8 +31,8 @@ pub struct Target {
     pub network: String,
     /// The interface.
     pub ifname: String,
-    /// The first address that it got.
-    pub first_address: Option<IpAddr>,
+    /// Whether it has IPv4.
+    pub has_ipv4: bool,
     /// What its ADD left, if there was one.
     pub state: Option<State>,
     /// The rules.

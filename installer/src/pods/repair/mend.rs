@@ -77,7 +77,7 @@ fn remember(target: &Target, done: &Programmed, store: &Store) -> Result<(), Str
             uid: target.pod.uid.clone(),
             dialect: target.wanted.dialect.clone(),
             redirect: State::keep(&target.wanted.redirect),
-            first_address: target.first_address,
+            has_ipv4: target.has_ipv4,
             digest,
             version,
             added: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),

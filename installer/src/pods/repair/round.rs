@@ -280,7 +280,7 @@ mod tests {
             netns: folder.join("netns"),
             network: "pods".to_owned(),
             ifname: "eth0".to_owned(),
-            first_address: None,
+            has_ipv4: false,
             state: None,
             wanted: *wanted,
         }

@@ -5,11 +5,11 @@
 //! read here. It is asked for once per pod, and only for pods that it matters for.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
+use sluice_shared::cni::result::is_pods_own;
 
 use crate::event::PodName;
 use crate::runtime::cri::Client;
@@ -48,8 +48,8 @@ pub struct Details {
     pub netns: Option<PathBuf>,
     /// The interface that CNI gave it.
     pub ifname: String,
-    /// The first address of that.
-    pub first_address: Option<IpAddr>,
+    /// Whether an IPv4 address is among the pod's that is neither loopback nor link-local.
+    pub has_ipv4: bool,
 }
 
 /// A runtime that answered.
@@ -121,20 +121,22 @@ impl From<&PodSandboxStatusResponse> for Details {
         let namespaces = info.runtime_spec.unwrap_or_default().linux.unwrap_or_default().namespaces;
         let network = namespaces.unwrap_or_default().into_iter().find(|found| found.r#type == "network");
         let netns = network.and_then(|found| found.path).filter(|path| path.is_absolute());
-        // containerd keeps the addresses in the order of the result, as ADD saw them; `ip` is its favourite.
+        // containerd keeps the addresses of every interface of the result; `ip` is its favourite.
         let interfaces = info.cni_result.unwrap_or_default().interfaces.unwrap_or_default();
         let inside = interfaces.into_iter().filter(|(name, found)| name != "lo" && !found.sandbox.is_empty());
-        let (ifname, interface) = inside.min_by(|a, b| a.0.cmp(&b.0)).unwrap_or_default();
-        let addresses = interface.ip_configs.unwrap_or_default().into_iter().map(|config| config.ip);
+        let inside: BTreeMap<_, _> = inside.collect();
+        let ifname = inside.keys().next().cloned().unwrap_or_else(|| "eth0".to_owned());
+        let configs = inside.into_values().flat_map(|interface| interface.ip_configs.unwrap_or_default());
         let told = status.network.unwrap_or_default();
-        let mut addresses = addresses
+        let mut addresses = configs
+            .map(|config| config.ip)
             .chain(std::iter::once(told.ip))
             .chain(told.additional_ips.into_iter().map(|address| address.ip));
         Self {
             host_network: status.linux.and_then(|linux| linux.namespaces?.options).is_some_and(mode),
             netns,
-            ifname: if ifname.is_empty() { "eth0".to_owned() } else { ifname },
-            first_address: addresses.find_map(|address| address.parse().ok()),
+            ifname,
+            has_ipv4: addresses.any(|address| address.parse().is_ok_and(is_pods_own)),
         }
     }
 }
@@ -198,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_containerd_tells_is_read_the_results_own_order_of_addresses_first() {
+    fn what_containerd_tells_is_read() {
         let details = read(
             r#"{"pid":106,"runtimeSpec":{"linux":{"namespaces":[{"type":"pid"},
                 {"type":"network","path":"/var/run/netns/cni-1"}]}},
@@ -209,7 +211,7 @@ mod tests {
         );
         assert_eq!(details.netns.unwrap(), Path::new("/var/run/netns/cni-1"));
         assert_eq!((details.ifname.as_str(), details.host_network), ("eth0", false));
-        assert_eq!(details.first_address, "fd00::2".parse().ok());
+        assert!(details.has_ipv4);
     }
 
     #[test]
@@ -218,7 +220,7 @@ mod tests {
             r#"{"runtimeSpec":{"linux":{"namespaces":[{"type":"network","path":"/var/run/netns/1"}]}}}"#,
             "10.0.0.3",
         );
-        assert_eq!((details.ifname.as_str(), details.first_address), ("eth0", "10.0.0.3".parse().ok()));
+        assert_eq!((details.ifname.as_str(), details.has_ipv4), ("eth0", true));
     }
 
     #[test]

@@ -1,11 +1,10 @@
 //! `proxyMetadata`: the sidecar's environment, as far as it concerns what is diverted.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use super::super::layer::LayerOf;
 use super::super::setting::Setting;
-use super::super::{Annotations, Refusal};
+use super::super::{Pod, Refusal};
 use super::{keys, proxy_config, start};
 use crate::redirect::{Field, Redirect, ValueError};
 
@@ -15,27 +14,27 @@ const DNS_PORT: &str = "15053";
 /// Sets what `proxy.istio.io/config` says, and else what the defaults say by the same names.
 pub(super) fn apply(
     redirect: &mut Redirect,
-    annotations: &Annotations,
+    pod: &Pod<'_>,
     layer: LayerOf<'_>,
-    first_address: Option<IpAddr>,
+    warnings: &mut Vec<String>,
 ) -> Result<(), Refusal> {
-    let written = match Setting::annotation(annotations, keys::PROXY_CONFIG) {
+    let written = match Setting::annotation(pod.annotations, keys::PROXY_CONFIG) {
         Some(setting) => setting.read(proxy_config::metadata)?,
         None => BTreeMap::new(),
     };
     let setting = |name: &str| from_pod(&written, name).or_else(|| layer.setting(name));
 
     if let Some(setting) = setting(keys::DNS_CAPTURE) {
-        let port = if setting.read(parse_bool)? { DNS_PORT } else { "none" };
+        let port = if is_true(&setting, warnings) { DNS_PORT } else { "none" };
         with(&setting, port).set(redirect, Field::DnsPort)?;
     }
     if let Some(setting) = setting(keys::DUAL_STACK) {
-        let dual = setting.read(parse_bool)?;
-        redirect.ipv6 = if dual { crate::redirect::Ipv6::Capture } else { start::ipv6(first_address) };
+        let dual = is_true(&setting, warnings);
+        redirect.ipv6 = if dual { crate::redirect::Ipv6::Capture } else { start::ipv6(pod.has_ipv4) };
         redirect.came_from(Field::Ipv6, &setting.source);
     }
     if let Some(setting) = setting(keys::INVALID_DROP) {
-        let drop = setting.read(parse_bool)?.to_string();
+        let drop = is_true(&setting, warnings).to_string();
         with(&setting, &drop).set(redirect, Field::DropInvalid)?;
     }
     if let Some(setting) = setting(keys::OWNER_GROUPS) {
@@ -68,6 +67,14 @@ fn from_pod<'a>(written: &'a BTreeMap<String, String>, name: &str) -> Option<Set
 /// The same setting in our words.
 fn with<'a>(setting: &Setting<'_>, text: &'a str) -> Setting<'a> {
     Setting { text: text.into(), place: setting.place.clone(), source: setting.source.clone() }
+}
+
+/// A switch of the sidecar. What Istio cannot read it logs and takes for false, so the sidecar does not do it.
+fn is_true(setting: &Setting<'_>, warnings: &mut Vec<String>) -> bool {
+    parse_bool(&setting.text).unwrap_or_else(|error| {
+        warnings.push(format!("{}: {error}; it counts as false, as Istio takes it", setting.place));
+        false
+    })
 }
 
 /// As Istio's Go reads it.

@@ -4,6 +4,7 @@
 //! the status port) comes from `defaults.istio`, by Istio's names or by ours.
 
 mod extras;
+pub(super) mod ids;
 mod metadata;
 mod proxy_config;
 mod start;
@@ -12,12 +13,10 @@ mod status;
 pub(super) use extras::EXTRAS;
 pub(super) use status::claims;
 
-use std::net::IpAddr;
-
 use super::keys::istio as keys;
 use super::layer::LayerOf;
 use super::setting::Setting;
-use super::{Annotations, Dialect, Reason, Refusal};
+use super::{Annotations, Dialect, Pod, Reason, Refusal};
 use crate::redirect::value::parse_port;
 use crate::redirect::{Field, Mode, Ports, Redirect, ValueError};
 
@@ -49,11 +48,12 @@ enum Interception {
 
 /// Start values, `defaults.istio`, Istio's annotations; a reason if these say that nothing is to be diverted.
 pub(super) fn redirect(
-    annotations: &Annotations,
-    first_address: Option<IpAddr>,
+    pod: &Pod<'_>,
     layer: LayerOf<'_>,
+    warnings: &mut Vec<String>,
 ) -> Result<Result<Redirect, Reason>, Refusal> {
-    let mut redirect = start::redirect(first_address);
+    let annotations = pod.annotations;
+    let mut redirect = start::redirect(pod.has_ipv4);
     let interception = setting(annotations, layer, keys::INTERCEPTION_MODE);
     let interception = match interception {
         Some(setting) => Some((setting.read(parse_interception)?, setting)),
@@ -69,6 +69,7 @@ pub(super) fn redirect(
         _ => {}
     }
     layer.apply_fields(&mut redirect)?;
+    ids::apply(&mut redirect, pod, layer)?;
     if let Some((interception, setting)) = interception {
         redirect.mode = if interception == Interception::Tproxy { Mode::Tproxy } else { Mode::Redirect };
         redirect.came_from(Field::Mode, &setting.source);
@@ -79,7 +80,8 @@ pub(super) fn redirect(
     for (setting, field) in defaults.chain(written) {
         setting.set(&mut redirect, *field)?;
     }
-    metadata::apply(&mut redirect, annotations, layer, first_address)?;
+    warnings.extend(status::contradiction(annotations));
+    metadata::apply(&mut redirect, pod, layer, warnings)?;
     Ok(Ok(redirect))
 }
 
@@ -92,6 +94,12 @@ pub(super) fn always(redirect: &mut Redirect, layer: LayerOf<'_>) -> Result<(), 
         redirect.exclude_inbound(&Ports::from_iter([(port, port)]), &setting.source);
     }
     Ok(())
+}
+
+/// Whether the pod, or else the defaults, ask for nothing at all.
+pub(super) fn intercepts_nothing(annotations: &Annotations, layer: LayerOf<'_>) -> bool {
+    let interception = setting(annotations, layer, keys::INTERCEPTION_MODE);
+    interception.is_some_and(|setting| parse_interception(&setting.text) == Ok(Interception::None))
 }
 
 /// What the pod says under that key, or else the defaults.

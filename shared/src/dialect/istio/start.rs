@@ -1,12 +1,12 @@
 //! Where Istio's sidecars listen, and who they are.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::super::Dialect;
 use crate::redirect::{Cidrs, Field, Forwarded, Intervals, Ipv6, Redirect, SelfCalls};
 
 /// The start values; only IPv6 depends on the pod.
-pub(super) fn redirect(first_address: Option<IpAddr>) -> Redirect {
+pub(super) fn redirect(has_ipv4: bool) -> Redirect {
     let source = Dialect::Istio.name();
     let one = |port: u16| Intervals::from_iter([(port, port)]);
     let localhost = (Ipv4Addr::LOCALHOST.to_bits(), Ipv6Addr::LOCALHOST.to_bits());
@@ -25,7 +25,7 @@ pub(super) fn redirect(first_address: Option<IpAddr>) -> Redirect {
             v6: Intervals::from_iter([(localhost.1, localhost.1)]),
         },
         forwarded: Forwarded::Capture,
-        ipv6: ipv6(first_address),
+        ipv6: ipv6(has_ipv4),
         ..Redirect::new(source)
     };
     redirect.came_from(Field::InboundPort, source);
@@ -33,11 +33,7 @@ pub(super) fn redirect(first_address: Option<IpAddr>) -> Redirect {
     redirect
 }
 
-/// Without dual stack the pod's first address decides. A pod whose addresses nobody told keeps its IPv6
-/// within the mesh, which is the safe side.
-pub(super) fn ipv6(first_address: Option<IpAddr>) -> Ipv6 {
-    match first_address {
-        Some(IpAddr::V4(_)) => Ipv6::Bypass,
-        Some(IpAddr::V6(_)) | None => Ipv6::Capture,
-    }
+/// Without dual stack the pod's addresses decide, in any order: Envoy listens on IPv4 alone where there is IPv4.
+pub(super) fn ipv6(has_ipv4: bool) -> Ipv6 {
+    if has_ipv4 { Ipv6::Bypass } else { Ipv6::Capture }
 }

@@ -2,10 +2,12 @@
 
 use serde::Deserialize;
 
+use super::super::claim::Claim;
 use super::super::setting::Setting;
 use super::super::{Annotations, Reason, Refusal};
 use super::keys;
 use crate::redirect::ValueError;
+use crate::redirect::value::quoted;
 
 /// What the injector did. It writes `null` for an empty list.
 #[derive(Deserialize)]
@@ -36,27 +38,39 @@ impl Status {
 }
 
 /// A pod that Istio's injector has given a sidecar, and nothing else that programs it.
-pub(in crate::dialect) fn claims(annotations: &Annotations) -> Result<Result<(), Reason>, Refusal> {
-    if annotations.get(keys::INJECT).is_some_and(|inject| is_false(inject.trim())) {
-        return Ok(Err(Reason::IstioInjectFalse));
-    }
+pub(in crate::dialect) fn claims(annotations: &Annotations) -> Result<Claim, Refusal> {
     let Some(status) = Setting::annotation(annotations, keys::STATUS) else {
-        return Ok(Err(Reason::NoMesh));
+        return Ok(Claim::No(Reason::NoMesh));
     };
-    if annotations
-        .get(keys::TEMPLATES)
-        .is_some_and(|names| names.split(',').any(|name| no_sidecar(name.trim())))
-    {
-        return Ok(Err(Reason::IstioTemplate));
+    let templates = annotations.get(keys::TEMPLATES).map_or("", String::as_str).split(',').map(str::trim);
+    if templates.clone().any(no_sidecar) {
+        // Beside the sidecar's own template the name changes nothing in the pod, except for those who read it.
+        let takes_back = templates.clone().any(|name| name == "sidecar");
+        return Ok(match takes_back {
+            true => Claim::TakenBack(Reason::IstioTemplate, keys::TEMPLATES.to_owned()),
+            false => Claim::No(Reason::IstioTemplate),
+        });
     }
     let status = status.read(Status::parse)?;
     Ok(if !status.names("istio-proxy") {
-        Err(Reason::IstioNoProxy)
+        Claim::No(Reason::IstioNoProxy)
     } else if status.names("istio-init") {
-        Err(Reason::IstioInit)
+        Claim::No(Reason::IstioInit)
     } else {
-        Ok(())
+        Claim::Yes
     })
+}
+
+/// `sidecar.istio.io/inject: "false"` on a pod with a sidecar: since Istio 1.16 the label of that name wins.
+pub(super) fn contradiction(annotations: &Annotations) -> Option<String> {
+    let inject = annotations.get(keys::INJECT).filter(|inject| is_false(inject.trim()))?;
+    Some(format!(
+        "annotation {} is {}, but {} shows that the pod has a sidecar (a label decides since Istio 1.16); it counts \
+         as a pod of the mesh",
+        keys::INJECT,
+        quoted(inject),
+        keys::STATUS
+    ))
 }
 
 /// As Istio's Go reads it.

@@ -247,3 +247,12 @@ fn bypassed_ipv6_is_said_in_the_log() {
     let captured = injected(&[("sluice-cni.dev/ipv6", "capture")]).decide().unwrap();
     assert!(matches!(captured, crate::dialect::Decision::Divert { notes, .. } if notes.is_empty()));
 }
+
+#[test]
+fn a_pod_without_ipv4_is_diverted_by_ipv6_unless_somebody_said_otherwise() {
+    assert_eq!(injected(&[]).without_ipv4().field(Field::Ipv6), "capture");
+    let defaults = injected(&[]).without_ipv4().defaults(json!({"linkerd": {"ipv6": "bypass"}}));
+    assert_eq!(defaults.field(Field::Ipv6), "bypass");
+    let pod = injected(&[("sluice-cni.dev/ipv6", "reject")]).without_ipv4();
+    assert_eq!(pod.field(Field::Ipv6), "reject");
+}

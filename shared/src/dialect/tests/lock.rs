@@ -119,3 +119,97 @@ fn locked_ports_of_the_native_dialect_are_those_of_its_defaults() {
     assert_eq!(case.clone().defaults(defaults(7)).dialect(), Dialect::Sluice);
     locked(&case.defaults(defaults(8)), &["from \"8\" to \"7\""]);
 }
+
+#[test]
+fn two_dialects_that_claim_one_pod_fail_where_anything_is_locked() {
+    let both = istio(&[("linkerd.io/proxy-version", "x")]);
+    assert_eq!(both.dialect(), Dialect::Linkerd, "nothing is locked");
+    locked(&both.locked(&["drop-invalid"]), &["linkerd.io/proxy-version and sidecar.istio.io/status"]);
+    let ours = [("sluice-cni.dev/redirect", "enabled"), ("sluice-cni.dev/inbound-port", "none")];
+    locked(&linkerd(&ours).locked(&["*"]), &["sluice-cni.dev/redirect and linkerd.io/proxy-version"]);
+    // Taken back or broken, a trigger is there all the same.
+    let back = istio(&[("linkerd.io/proxy-version", "x"), ("linkerd.io/inject", "disabled")]);
+    locked(&back.locked(&["mode"]), &["linkerd.io/proxy-version"]);
+    locked(&linkerd(&[("sidecar.istio.io/status", "{")]).locked(&["mode"]), &["sidecar.istio.io/status"]);
+    let one = istio(&[("linkerd.io/proxy-version", "x")]).dialects(&["istio"]);
+    assert_eq!(
+        one.locked(&["*"]).dialect(),
+        Dialect::Istio,
+        "a dialect that the entry does not know claims nothing"
+    );
+}
+
+#[test]
+fn with_redirect_locked_no_meshs_own_switch_turns_it_off() {
+    let case = linkerd(&[("linkerd.io/inject", "disabled")]);
+    assert_eq!(case.left(), "linkerd.io/inject is disabled");
+    locked(&case.locked(&["redirect"]), &["annotation linkerd.io/inject turns diversion off"]);
+    for templates in ["sidecar,gateway", "grpc-agent, sidecar"] {
+        let case = istio(&[("inject.istio.io/templates", templates)]);
+        assert!(case.left().contains("templates"));
+        locked(&case.locked(&["redirect"]), &["annotation inject.istio.io/templates turns diversion off"]);
+    }
+    for templates in ["gateway", "grpc-agent,gateway"] {
+        let case = istio(&[("inject.istio.io/templates", templates)]);
+        assert!(case.locked(&["*"]).left().contains("templates"), "an ordinary gateway");
+    }
+}
+
+#[test]
+fn where_defaults_alone_give_nothing_what_a_pod_sets_is_changed() {
+    let none = json!({"istio": {"interceptionMode": "NONE"}});
+    let case = istio(&[("sidecar.istio.io/interceptionMode", "TPROXY")]).defaults(none);
+    locked(
+        &case.clone().locked(&["mode"]),
+        &["annotation sidecar.istio.io/interceptionMode sets mode", "interceptionMode is NONE"],
+    );
+    assert_eq!(case.clone().locked(&["ipv6"]).dialect(), Dialect::Istio, "the pod does not set it");
+    locked(&case.locked(&["redirect"]), &["turns diversion on"]);
+    let native = Case::of(&[
+        ("sluice-cni.dev/redirect", "enabled"),
+        ("sluice-cni.dev/inbound-port", "1"),
+        ("sluice-cni.dev/outbound-port", "2"),
+        ("sluice-cni.dev/proxy-uid", "3"),
+        ("sluice-cni.dev/mode", "redirect"),
+    ]);
+    for (defaults, lock, missing) in [
+        (json!({}), "inbound-port", "defaults.sluice has no inbound-port"),
+        (json!({}), "mode", "defaults.sluice has no inbound-port"),
+        (json!({"sluice": {"inbound-port": 1}}), "mode", "defaults.sluice has no outbound-port"),
+        (
+            json!({"sluice": {"inbound-port": 1, "outbound-port": 2}}),
+            "proxy-uid",
+            "defaults.sluice has no proxy-uid, proxy-gid, proxy-out-mark",
+        ),
+    ] {
+        let case = native.clone().defaults(defaults).locked(&[lock]);
+        locked(&case, &[&format!("sets {lock}"), missing]);
+    }
+    assert_eq!(native.locked(&["ipv6", "proxy-gid"]).dialect(), Dialect::Sluice);
+}
+
+#[test]
+fn the_message_names_the_pods_annotations_alone() {
+    let groups = "{proxyMetadata: {ISTIO_OUTBOUND_OWNER_GROUPS: '1000'}}";
+    let case = istio(&[("proxy.istio.io/config", groups)])
+        .defaults(json!({"istio": {"ISTIO_OUTBOUND_OWNER_GROUPS_EXCLUDE": "2000"}}));
+    locked(&case.locked(&["exclude-gids"]), &["annotation proxy.istio.io/config changes exclude-gids"]);
+    let case = linkerd(&[
+        ("config.linkerd.io/skip-inbound-ports", "25"),
+        ("config.linkerd.io/control-port", "5190"),
+    ])
+    .defaults(json!({"linkerd": {"exclude-inbound-ports": 26}}));
+    locked(
+        &case.locked(&["exclude-inbound-ports"]),
+        &["annotation config.linkerd.io/skip-inbound-ports changes exclude-inbound-ports"],
+    );
+}
+
+#[test]
+fn what_is_always_added_takes_no_part() {
+    let case =
+        linkerd(&[("config.linkerd.io/control-port", "5190"), ("config.linkerd.io/admin-port", "5191")]);
+    assert_eq!(case.locked(&["*"]).field(crate::redirect::Field::ExcludeInboundPorts), "5190-5191");
+    let case = istio(&[("sluice-cni.dev/exclude-inbound-ports", "")]).locked(&["*"]);
+    assert_eq!(case.field(crate::redirect::Field::ExcludeInboundPorts), "15020-15021,15090");
+}

@@ -4,9 +4,8 @@ mod anything;
 mod istio;
 mod linkerd;
 mod lock;
+mod lock_all;
 mod native;
-
-use std::net::IpAddr;
 
 use serde_json::json;
 
@@ -18,7 +17,9 @@ use crate::redirect::{Field, Redirect};
 pub(super) struct Case {
     annotations: Annotations,
     namespace: String,
-    first_address: Option<IpAddr>,
+    /// Most pods have it.
+    no_ipv4: bool,
+    proxy_ids: Option<ProxyIds>,
     config: Config,
 }
 
@@ -36,8 +37,25 @@ impl Case {
         Self { namespace: namespace.into(), ..self }
     }
 
-    pub(super) fn address(self, address: &str) -> Self {
-        Self { first_address: Some(address.parse().unwrap()), ..self }
+    pub(super) fn without_ipv4(self) -> Self {
+        Self { no_ipv4: true, ..self }
+    }
+
+    pub(super) fn proxy_ids(self, uid: Option<u32>, gid: Option<u32>) -> Self {
+        Self { proxy_ids: Some(ProxyIds { uid, gid }), ..self }
+    }
+
+    pub(super) fn asks_agent(&self) -> bool {
+        asks_agent(&self.pod(), &self.config)
+    }
+
+    fn pod(&self) -> Pod<'_> {
+        Pod {
+            annotations: &self.annotations,
+            namespace: &self.namespace,
+            has_ipv4: !self.no_ipv4,
+            proxy_ids: self.proxy_ids,
+        }
     }
 
     pub(super) fn defaults(mut self, defaults: serde_json::Value) -> Self {
@@ -56,12 +74,7 @@ impl Case {
     }
 
     pub(super) fn decide(&self) -> Result<Decision, Refusal> {
-        let pod = Pod {
-            annotations: &self.annotations,
-            namespace: &self.namespace,
-            first_address: self.first_address,
-        };
-        decide(&pod, &self.config)
+        decide(&self.pod(), &self.config)
     }
 
     #[track_caller]
@@ -88,6 +101,15 @@ impl Case {
     #[track_caller]
     pub(super) fn source(&self, field: Field) -> String {
         self.redirect().source(field).to_owned()
+    }
+
+    /// What a person should look at.
+    #[track_caller]
+    pub(super) fn warnings(&self) -> Vec<String> {
+        match self.decide() {
+            Ok(Decision::Divert { warnings, .. }) => warnings,
+            other => panic!("{other:?}"),
+        }
     }
 
     /// Why it is passed over.

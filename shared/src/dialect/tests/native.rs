@@ -263,10 +263,10 @@ fn a_wrong_default_is_named_by_key_and_value() {
         ),
         (
             json!({"sluice": {"proxy-uid": null}}),
-            "defaults.sluice.proxy-uid: \"null\" cannot be a value here",
+            "defaults.sluice.proxy-uid: null is no value; leave the key out",
         ),
-        (json!({"sluice": {"proxy-uid": {"a": 1}}}), "cannot be a value here"),
-        (json!({"sluice": {"proxy-uid": [[1]]}}), "cannot be a value here"),
+        (json!({"sluice": {"proxy-uid": {"a": 1}}}), "an object is no value here"),
+        (json!({"sluice": {"proxy-uid": [[1]]}}), "is no value here"),
         (json!({"sluice": {"proxy-uid": 1.5}}), "\"1.5\" is not an id"),
         (json!({"sluice": {"redirect": true}}), "use enabled or disabled"),
         (
@@ -295,4 +295,38 @@ fn sources_are_short_enough_for_a_comment() {
     let source = case.source(Field::ExcludeInboundPorts);
     assert!(source.len() <= 100, "{source}");
     assert!(source.starts_with("defaults.linkerd + config.linkerd.io/skip-inbound-ports"), "{source}");
+}
+
+#[test]
+fn a_mark_alone_tells_the_proxy_with_a_warning_and_beside_ids_without() {
+    let ports = [
+        ("sluice-cni.dev/redirect", "enabled"),
+        ("sluice-cni.dev/inbound-port", "1"),
+        ("sluice-cni.dev/outbound-port", "2"),
+        ("sluice-cni.dev/proxy-out-mark", "0x2a"),
+    ];
+    let alone = Case::of(&ports);
+    assert_eq!(alone.field(Field::ProxyOutMark), "42");
+    assert!(alone.warnings()[0].contains("CAP_NET_RAW"), "{:?}", alone.warnings());
+    for ids in ["sluice-cni.dev/proxy-uid", "sluice-cni.dev/proxy-gid"] {
+        assert_eq!(alone.clone().with(&[(ids, "7")]).warnings(), [""; 0]);
+    }
+    alone
+        .clone()
+        .with(&[("sluice-cni.dev/proxy-out-mark", "none")])
+        .bad(&["proxy-out-mark is left", "it would loop"]);
+    alone.with(&[("sluice-cni.dev/proxy-out-mark", "0")]).bad(&["is not a mark"]);
+}
+
+#[test]
+fn what_is_no_value_in_defaults_is_said_as_such() {
+    let error = config_error(&json!({"sluice": {"proxy-uid": null}}));
+    assert_eq!(
+        error,
+        "defaults.sluice.proxy-uid: null is no value; leave the key out, or use a string, a number, true, false, or an \
+         array of these"
+    );
+    assert!(config_error(&json!({"sluice": {"proxy-uid": {"a": 1}}})).contains("an object is no value here"));
+    assert!(config_error(&json!({"sluice": {"proxy-uid": [[1]]}})).contains("is no value here"));
+    assert!(config_error(&json!({"sluice": {"proxy-uid": [null]}})).contains("is no value here"));
 }

@@ -162,6 +162,11 @@ pub(crate) fn show_range(kind: Kind, from: &[u8], to: &[u8]) -> String {
     if from == to {
         return show(kind, from);
     }
+    if kind == Kind::IfName
+        && let Some(prefix) = name_prefix(from, to)
+    {
+        return show(kind, prefix);
+    }
     let address = matches!(kind, Kind::Ipv4 | Kind::Ipv6);
     let differing: Vec<_> = from.iter().zip(to).map(|(from, to)| from ^ to).collect();
     if address && let Some(host_bits) = trailing_ones(&differing) {
@@ -171,6 +176,14 @@ pub(crate) fn show_range(kind: Kind, from: &[u8], to: &[u8]) -> String {
         }
     }
     format!("{}-{}", show(kind, from), show(kind, to))
+}
+
+/// What all names between these two begin with, if every name that begins so is between them.
+fn name_prefix<'a>(from: &'a [u8], to: &[u8]) -> Option<&'a [u8]> {
+    let len = from.iter().position(|byte| *byte == 0)?;
+    let (prefix, zeros) = from.split_at_checked(len)?;
+    let last = to.strip_prefix(prefix)?;
+    (zeros.iter().all(|byte| *byte == 0) && last.iter().all(|byte| *byte == 0xff)).then_some(prefix)
 }
 
 /// How many ones a big-endian number is, if it is nothing else: 0x00ff is 8.

@@ -9,7 +9,8 @@ use super::list::{items, joined};
 use super::{Value, ValueError};
 use crate::redirect::{Cidrs, Intervals};
 
-const CIDRS: &str = "addresses or CIDRs like 10.0.0.0/8 or fd00::/8, separated by commas";
+pub(super) const CIDRS: &str = "addresses or CIDRs like 10.0.0.0/8 or fd00::/8, separated by commas";
+const MAPPED: &str = "is IPv4 written as IPv6, which no packet carries: write it as IPv4";
 const ADDRESSES: &str = "addresses like 127.0.0.6 or ::6, separated by commas";
 
 impl Value for Cidrs {
@@ -31,7 +32,11 @@ impl Value for Cidrs {
 impl Value for BTreeSet<IpAddr> {
     fn read(&mut self, text: &str) -> Result<(), ValueError> {
         *self = items(text, ADDRESSES, |item| {
-            item.parse().map_err(|_| ValueError::new(item, "is not an address", ADDRESSES))
+            let address = item.parse().map_err(|_| ValueError::new(item, "is not an address", ADDRESSES))?;
+            match address {
+                IpAddr::V6(address) if is_mapped(address) => Err(ValueError::new(item, MAPPED, ADDRESSES)),
+                address => Ok(address),
+            }
         })?;
         Ok(())
     }
@@ -80,11 +85,21 @@ impl FromIterator<IpNetwork> for Cidrs {
     }
 }
 
-fn network(item: &str) -> Result<IpNetwork, ValueError> {
+pub(super) fn network(item: &str) -> Result<IpNetwork, ValueError> {
     // ipnetwork would take 10.0.0.0/255.0.0.0 and 10.0.0.0/+8 too.
     let digits = item.split_once('/').is_none_or(|(_, length)| length.bytes().all(|it| it.is_ascii_digit()));
     let network = if digits { item.parse().ok() } else { None };
-    network.ok_or_else(|| ValueError::new(item, "is not an address or CIDR", CIDRS))
+    match network.ok_or_else(|| ValueError::new(item, "is not an address or CIDR", CIDRS))? {
+        IpNetwork::V6(network) if network.prefix() >= 96 && is_mapped(network.ip()) => {
+            Err(ValueError::new(item, MAPPED, CIDRS))
+        }
+        network => Ok(network),
+    }
+}
+
+/// Whether it is an IPv4 address in IPv6's clothes: a socket may name one, no packet ever carries it.
+fn is_mapped(address: Ipv6Addr) -> bool {
+    address.to_ipv4_mapped().is_some()
 }
 
 /// A range as the fewest prefixes of addresses `width` bits long.

@@ -30,7 +30,7 @@ impl<T: Value + Default> Value for Only<T> {
             return Ok(());
         }
         let mut these = T::default();
-        these.read(text)?;
+        these.read(text).map_err(ValueError::or_any)?;
         *self = Only::These(these);
         Ok(())
     }

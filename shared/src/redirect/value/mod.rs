@@ -1,6 +1,7 @@
 //! The text of a field's value: read, and written so that it reads back to the same.
 
 mod addresses;
+mod destinations;
 mod list;
 mod names;
 mod numbers;
@@ -26,12 +27,19 @@ pub struct ValueError {
     item: String,
     why: &'static str,
     allowed: &'static str,
+    /// Whether `*` alone would do too.
+    or_any: bool,
 }
 
 impl ValueError {
     /// `item` of a value "is not a port" (`why`); `allowed` says what to write instead.
     pub(crate) fn new(item: &str, why: &'static str, allowed: &'static str) -> Self {
-        Self { value: item.to_owned(), item: item.to_owned(), why, allowed }
+        Self { value: item.to_owned(), item: item.to_owned(), why, allowed, or_any: false }
+    }
+
+    /// The same error, of a value that may be `*` too.
+    fn or_any(self) -> Self {
+        Self { or_any: true, ..self }
     }
 
     /// The same error, as found in a list.
@@ -47,11 +55,12 @@ impl std::fmt::Display for ValueError {
         if self.value.trim() != self.item {
             write!(out, "{}: ", quoted(&self.value))?;
         }
-        if self.item.is_empty() {
-            // "an empty value", "an empty item": there is nothing to quote.
-            return write!(out, "{}; use {}", self.why, self.allowed);
+        // "an empty value", "an empty item": there is nothing to quote.
+        if !self.item.is_empty() {
+            write!(out, "{} ", quoted(&self.item))?;
         }
-        write!(out, "{} {}; use {}", quoted(&self.item), self.why, self.allowed)
+        let any = if self.or_any { "* alone, or " } else { "" };
+        write!(out, "{}; use {any}{}", self.why, self.allowed)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What leaves the pod's sockets: the output rules 1 to 11.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use super::packet::Packet;
 use super::rule::RuleId;
@@ -40,9 +40,7 @@ pub(super) fn judge(
         return (RuleId::OutputPassthrough, Action::Leave);
     }
     // 4
-    let by_uid = uid.is_some_and(|uid| redirect.proxy_uids.contains(uid));
-    let by_gid = gid.is_some_and(|gid| redirect.proxy_gids.contains(gid));
-    if by_uid || by_gid {
+    if sent_by_the_proxy(redirect, uid, gid, mark) {
         let self_call = redirect.self_calls == SelfCalls::Inbound
             && packet.is_tcp()
             && on_lo
@@ -63,7 +61,7 @@ pub(super) fn judge(
         return (RuleId::OutputExcludedSender, Action::Leave);
     }
     // 6
-    if on_lo && !dns && !includes_loopback(&redirect.include_outbound_cidrs) {
+    if on_lo && !dns && !redirect.include_outbound_cidrs.loopback {
         return (RuleId::OutputLoopbackInterface, Action::Leave);
     }
     // 7
@@ -75,6 +73,17 @@ pub(super) fn judge(
     }
     // 8 to 11
     by_destination(redirect, packet).unwrap_or((RuleId::OutputOther, Action::Leave))
+}
+
+/// Output rule 4: by user or group, and by mark too where one is known.
+fn sent_by_the_proxy(redirect: &Redirect, uid: Option<u32>, gid: Option<u32>, mark: u32) -> bool {
+    let by_uid = uid.is_some_and(|uid| redirect.proxy_uids.contains(uid));
+    let by_gid = gid.is_some_and(|gid| redirect.proxy_gids.contains(gid));
+    let no_ids = redirect.proxy_uids.is_empty() && redirect.proxy_gids.is_empty();
+    match redirect.proxy_out_mark {
+        None => by_uid || by_gid,
+        Some(ours) => ours == mark && (by_uid || by_gid || no_ids),
+    }
 }
 
 /// Output rules 8 to 11, which hold for what machines behind the pod send too; `None` if none matches.
@@ -100,7 +109,7 @@ pub(super) fn by_destination(redirect: &Redirect, packet: &Packet) -> Option<(Ru
         Only::Any => true,
         Only::These(ports) => ports.contains(packet.dport),
     };
-    let included = included_port && holds(&redirect.include_outbound_cidrs, packet.dst);
+    let included = included_port && holds(&redirect.include_outbound_cidrs.cidrs, packet.dst);
     included.then_some((RuleId::OutputIncluded, Action::Redirect(port)))
 }
 
@@ -108,16 +117,5 @@ fn holds(cidrs: &Only<Cidrs>, address: IpAddr) -> bool {
     match cidrs {
         Only::Any => true,
         Only::These(cidrs) => cidrs.contains(address),
-    }
-}
-
-/// Whether a CIDR inside 127.0.0.0/8 or ::1 is among those to divert. `*` and 0.0.0.0/0 are not inside.
-fn includes_loopback(cidrs: &Only<Cidrs>) -> bool {
-    match cidrs {
-        Only::Any => false,
-        Only::These(cidrs) => cidrs.prefixes().any(|(address, length)| match address {
-            IpAddr::V4(address) => length >= 8 && address.is_loopback(),
-            IpAddr::V6(address) => length == 128 && address == Ipv6Addr::LOCALHOST,
-        }),
     }
 }

@@ -83,11 +83,8 @@ impl Kind {
         let annotations: BTreeMap<String, String> =
             serde_json::from_value(request.config["runtimeConfig"][ANNOTATIONS].clone())
                 .expect("annotations");
-        let pod = dialect::Pod {
-            annotations: &annotations,
-            namespace: "shop",
-            first_address: "10.66.0.10".parse().ok(),
-        };
+        let pod =
+            dialect::Pod { annotations: &annotations, namespace: "shop", has_ipv4: true, proxy_ids: None };
         match dialect::decide(&pod, &Config::default()) {
             Ok(Decision::Divert { redirect, .. }) => *redirect,
             other => panic!("{self:?}: {other:?}"),

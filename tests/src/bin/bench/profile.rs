@@ -88,12 +88,16 @@ fn add(ground: &Ground, plugin: &Plugin, kind: Kind, place: &Pod, clock: &mut Cl
     clock.start();
     let request = Request::parse(&stdin).expect("a request");
     let entry = Entry::parse(&request).expect("an entry");
-    let previous = PrevResult::parse(request.prev_result().expect("prevResult"), "eth0").expect("a result");
+    let previous = PrevResult::parse(request.prev_result().expect("prevResult")).expect("a result");
     let annotations: BTreeMap<String, String> =
         request.annotations().expect("annotations").expect("annotations");
     clock.lap("parsing stdin");
-    let pod =
-        dialect::Pod { annotations: &annotations, namespace: "shop", first_address: previous.first_address };
+    let pod = dialect::Pod {
+        annotations: &annotations,
+        namespace: "shop",
+        has_ipv4: previous.has_ipv4,
+        proxy_ids: None,
+    };
     let decision = dialect::decide(&pod, &entry.config).expect("a decision");
     let Decision::Divert { redirect, .. } = decision else { panic!("{kind:?} is passed over") };
     clock.lap("deciding");
@@ -123,7 +127,7 @@ fn add(ground: &Ground, plugin: &Plugin, kind: Kind, place: &Pod, clock: &mut Cl
         uid: "1-2-3".to_owned(),
         dialect: "linkerd".to_owned(),
         redirect: State::keep(&redirect),
-        first_address: previous.first_address,
+        has_ipv4: previous.has_ipv4,
         digest,
         version: String::new(),
         added: 0,

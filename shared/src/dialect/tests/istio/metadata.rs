@@ -50,8 +50,6 @@ fn of_groups_that_are_listed_none_is_excluded_again() {
 #[test]
 fn bad_proxy_metadata_is_an_error() {
     for (name, value, word) in [
-        ("ISTIO_META_DNS_CAPTURE", "yes", "true or false"),
-        ("ISTIO_DUAL_STACK", "", "empty"),
         ("ISTIO_OUTBOUND_OWNER_GROUPS", "1000,staff", "\"staff\" is a group's name"),
         ("ISTIO_OUTBOUND_OWNER_GROUPS_EXCLUDE", "root", "\"root\" is a group's name"),
         ("ISTIO_OUTBOUND_OWNER_GROUPS_EXCLUDE", "*", "use numbers"),
@@ -72,18 +70,32 @@ fn bad_proxy_metadata_is_an_error() {
 }
 
 #[test]
-fn the_first_address_decides_ipv6_without_dual_stack() {
-    assert_eq!(injected(&[]).address("10.0.0.1").field(Field::Ipv6), "bypass");
-    assert_eq!(injected(&[]).address("fd00::1").field(Field::Ipv6), "capture");
-    let dual = json!({"istio": {"ISTIO_DUAL_STACK": true}});
-    assert_eq!(injected(&[]).address("10.0.0.1").defaults(dual).field(Field::Ipv6), "capture");
-    let ours = json!({"istio": {"ipv6": "reject"}});
-    assert_eq!(injected(&[]).address("10.0.0.1").defaults(ours).field(Field::Ipv6), "reject");
+fn a_switch_that_istio_cannot_read_is_false_with_a_warning_on_a_pod_and_an_error_in_defaults() {
+    for name in ["ISTIO_META_DNS_CAPTURE", "ISTIO_DUAL_STACK", "INVALID_DROP"] {
+        for value in ["yes", "on", "", "2"] {
+            let case = injected(&[(CONFIG, &metadata(name, value))]);
+            let warnings = case.warnings();
+            let place = format!("annotation proxy.istio.io/config, {name}: ");
+            assert!(warnings.len() == 1 && warnings[0].starts_with(&place), "{warnings:?}");
+            assert!(warnings[0].contains("counts as false"), "{warnings:?}");
+            let off = injected(&[(CONFIG, &metadata(name, "false"))]);
+            assert_eq!(case.redirect(), off.redirect());
+            assert!(config_error(&json!({"istio": {name: value}})).contains("true or false"));
+        }
+    }
 }
 
 #[test]
-fn a_pod_whose_address_nobody_told_keeps_ipv6_in_the_mesh() {
-    assert_eq!(Case::of(&[("sidecar.istio.io/status", STATUS)]).field(Field::Ipv6), "capture");
+fn without_dual_stack_a_pod_with_ipv4_keeps_its_ipv6_out_of_the_mesh() {
+    assert_eq!(injected(&[]).field(Field::Ipv6), "bypass");
+    assert_eq!(injected(&[]).without_ipv4().field(Field::Ipv6), "capture");
+    for (name, value, ipv6) in [("ISTIO_DUAL_STACK", "true", "capture"), ("ipv6", "reject", "reject")] {
+        let defaults = json!({"istio": {name: value}});
+        assert_eq!(injected(&[]).defaults(defaults.clone()).field(Field::Ipv6), ipv6);
+        assert_eq!(injected(&[]).without_ipv4().defaults(defaults).field(Field::Ipv6), ipv6);
+    }
+    let single = json!({"istio": {"ISTIO_DUAL_STACK": false}});
+    assert_eq!(injected(&[]).without_ipv4().defaults(single).field(Field::Ipv6), "capture");
 }
 
 #[test]

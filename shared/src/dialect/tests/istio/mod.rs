@@ -1,12 +1,13 @@
 //! Contract 2.3.
 
+mod ids;
 mod metadata;
 mod trigger;
 
 use serde_json::json;
 
 use super::{Case, config_error};
-use crate::dialect::Dialect;
+use crate::dialect::{Defaults, Dialect};
 use crate::redirect::Field;
 
 /// As the real injector writes it with native sidecars.
@@ -27,13 +28,12 @@ fn injected(more: &[(&str, &str)]) -> Case {
         ("kubectl.kubernetes.io/default-container", "app"),
         ("kubectl.kubernetes.io/default-logs-container", "app"),
     ])
-    .address("10.1.0.2")
     .with(more)
 }
 
 /// A pod of which the injector says no more than that it has a sidecar.
 fn bare(more: &[(&str, &str)]) -> Case {
-    Case::of(&[("sidecar.istio.io/status", STATUS)]).address("10.1.0.2").with(more)
+    Case::of(&[("sidecar.istio.io/status", STATUS)]).with(more)
 }
 
 fn metadata(name: &str, value: &str) -> String {

@@ -36,11 +36,19 @@ fn it_does_not_act_beside_istio_init() {
 }
 
 #[test]
-fn it_does_not_act_where_inject_is_false() {
+fn inject_false_beside_a_status_changes_nothing_but_is_worth_a_warning() {
     for word in ["false", "False", "0"] {
-        assert_eq!(injected(&[("sidecar.istio.io/inject", word)]).left(), "sidecar.istio.io/inject is false");
+        let case = injected(&[("sidecar.istio.io/inject", word)]);
+        assert_eq!(case.redirect(), injected(&[]).redirect());
+        let warnings = case.warnings();
+        assert!(
+            warnings.len() == 1 && warnings[0].contains("annotation sidecar.istio.io/inject"),
+            "{warnings:?}"
+        );
+        assert_eq!(case.locked(&["*"]).dialect(), Dialect::Istio);
     }
-    assert_eq!(injected(&[("sidecar.istio.io/inject", "true")]).dialect(), Dialect::Istio);
+    assert_eq!(injected(&[("sidecar.istio.io/inject", "true")]).warnings(), [""; 0]);
+    assert_eq!(Case::of(&[("sidecar.istio.io/inject", "false")]).left(), "no mesh annotations");
 }
 
 #[test]

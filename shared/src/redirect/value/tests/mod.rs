@@ -199,6 +199,34 @@ fn interface_names_are_what_the_kernel_takes() {
 }
 
 #[test]
+fn the_beginning_of_interface_names_ends_in_a_star_or_a_plus() {
+    for (text, canonical) in [
+        ("tun+", "tun*"),
+        ("br-*, eth0", "eth0,br-*"),
+        ("tun*,tun+,tun0,tunnel*", "tun*"),
+        ("eth0.100,eth0.*,eth1", "eth1,eth0.*"),
+        ("abcdefghijklmn+", "abcdefghijklmn*"),
+    ] {
+        assert_eq!(taken(Field::ExcludeInterfaces, text), canonical);
+        assert_eq!(taken(Field::OutboundInterfaces, text), canonical);
+    }
+    for (item, why) in [
+        ("*", "cannot be an item"),
+        ("+", "means every interface"),
+        ("eth0,*", "cannot be an item"),
+        ("eth*0", "has a wildcard that is not its one last letter"),
+        ("+eth", "has a wildcard"),
+        ("tun++", "has a wildcard"),
+        ("tun**", "has a wildcard"),
+        ("a/*", "is not an interface"),
+        ("abcdefghijklmno*", "is longer"),
+    ] {
+        let error = refused(Field::ExcludeInterfaces, item);
+        assert!(error.contains(why) && error.contains("prefixes like tun* or tun+"), "{item}: {error}");
+    }
+}
+
+#[test]
 fn the_proxy_mark_is_decimal_or_hex_and_not_zero() {
     for (text, canonical) in
         [("1337", "1337"), ("0x539", "1337"), ("0XFFFFFFFF", "4294967295"), ("none", "none")]
@@ -235,4 +263,67 @@ fn words_are_taken_as_they_are_written() {
 fn ten_thousand_cidrs_are_one_sort() {
     let list: Vec<String> = (0..10_000u32).rev().map(|n| format!("10.{}.{}.0/25", n >> 8, n & 255)).collect();
     assert_eq!(taken(Field::ExcludeOutboundCidrs, &list.join(",")).split(',').count(), 10_000);
+}
+
+#[test]
+fn ipv4_written_as_ipv6_is_refused_wherever_an_address_stands() {
+    for field in [
+        Field::ExcludeInboundCidrs,
+        Field::IncludeOutboundCidrs,
+        Field::ExcludeOutboundCidrs,
+        Field::LoopbackCidrs,
+        Field::DnsServers,
+    ] {
+        for item in ["::ffff:10.0.0.0/104", "::ffff:0:0/96", "::ffff:10.0.0.1", "::FFFF:a00:1/128"] {
+            assert!(
+                refused(field, &format!("fd00::/8,{item}")).contains("write it as IPv4"),
+                "{field} {item}"
+            );
+        }
+        assert_eq!(taken(field, "::/0"), "::/0", "more than those");
+    }
+    assert!(refused(Field::PassthroughSources, "::ffff:127.0.0.6").contains("write it as IPv4"));
+    assert_eq!(taken(Field::PassthroughSources, "::6"), "::6");
+}
+
+#[test]
+fn loopback_among_the_destinations_outlives_the_merge() {
+    for (text, canonical) in [
+        ("0.0.0.0/0, 127.0.0.0/8", "0.0.0.0/0,127.0.0.0/8"),
+        ("127.0.0.1,0.0.0.0/0", "0.0.0.0/0,127.0.0.0/8"),
+        ("126.0.0.0/8,127.0.0.0/8", "126.0.0.0/7,127.0.0.0/8"),
+        ("::/0,::1", "::/0,::1"),
+        ("::/0,::1,127.0.0.0/8", "127.0.0.0/8,::/0"),
+        ("0.0.0.0/0,::1", "0.0.0.0/0,::1"),
+        ("0.0.0.0/0,::/0,::1", "0.0.0.0/0,::/0,127.0.0.0/8"),
+        ("127.0.0.0/9,127.128.0.0/9", "127.0.0.0/8"),
+        ("0.0.0.0/0", "0.0.0.0/0"),
+        ("127.0.0.1/7", "126.0.0.0/7"),
+        ("*", "*"),
+        ("", ""),
+    ] {
+        assert_eq!(taken(Field::IncludeOutboundCidrs, text), canonical);
+        let mut redirect = Redirect::new("");
+        redirect.set(Field::IncludeOutboundCidrs, text, "").unwrap();
+        let loopback = text.contains("::1") || text.replace("127.0.0.1/7", "").contains("127.");
+        assert_eq!(redirect.include_outbound_cidrs.loopback, loopback, "{text}");
+        let stored = redirect.get(Field::IncludeOutboundCidrs);
+        let read = Redirect::from_fields([("include-outbound-cidrs", stored.as_str(), "")]).unwrap();
+        assert_eq!(read.include_outbound_cidrs, redirect.include_outbound_cidrs, "{text}");
+    }
+}
+
+#[test]
+fn a_list_that_takes_a_star_says_so() {
+    for field in [
+        Field::IncludeInboundPorts,
+        Field::IncludeOutboundPorts,
+        Field::IncludeOutboundCidrs,
+        Field::DnsServers,
+    ] {
+        for text in ["80,*x", "x", "10.0.0.0/8,*"] {
+            assert!(refused(field, text).contains("; use * alone, or "), "{field} {text}");
+        }
+    }
+    assert!(!refused(Field::ExcludeInboundPorts, "*").contains("alone"));
 }

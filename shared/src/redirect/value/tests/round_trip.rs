@@ -32,7 +32,7 @@ fn text_for(field: Field) -> BoxedStrategy<String> {
         Field::InboundPort | Field::OutboundPort | Field::DnsPort => {
             prop_oneof![Just("none".to_owned()), (1..=65535u32).prop_map(|it| it.to_string())].boxed()
         }
-        Field::ProxyMark => {
+        Field::ProxyMark | Field::ProxyOutMark => {
             prop_oneof![Just("none".to_owned()), (1..=u32::MAX).prop_map(|it| format!("{it:#x}"))].boxed()
         }
         Field::Mode => words(&["redirect", "tproxy"]),
@@ -56,8 +56,11 @@ fn text_for(field: Field) -> BoxedStrategy<String> {
         Field::ExcludeInboundCidrs | Field::ExcludeOutboundCidrs | Field::LoopbackCidrs => {
             list(cidr()).boxed()
         }
-        Field::PassthroughSources => list(any::<std::net::IpAddr>().prop_map(|it| it.to_string())).boxed(),
-        Field::ExcludeInterfaces | Field::OutboundInterfaces => list("[a-z][a-z0-9._@-]{0,14}").boxed(),
+        Field::PassthroughSources => {
+            let own = |address: &std::net::IpAddr| address.to_canonical() == *address;
+            list(any::<std::net::IpAddr>().prop_filter("mapped", own).prop_map(|it| it.to_string())).boxed()
+        }
+        Field::ExcludeInterfaces | Field::OutboundInterfaces => list("[a-z][a-z0-9._@-]{0,13}[*+]?").boxed(),
     }
 }
 

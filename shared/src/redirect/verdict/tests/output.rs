@@ -11,6 +11,17 @@ fn output_1_excluded_interfaces_come_first() {
 }
 
 #[test]
+fn output_1_a_prefix_excludes_every_name_that_begins_so() {
+    let redirect = redirect(&[(Field::ExcludeInterfaces, "tun+, br-*")]);
+    for name in ["tun0", "tun", "br-1a2b"] {
+        check(&redirect, &out(OUTSIDE, 80).by(name), RuleId::OutputExcludedInterface, Leave);
+    }
+    for name in ["tu", "br", "eth0", "xtun0"] {
+        check(&redirect, &out(OUTSIDE, 80).by(name), RuleId::OutputIncluded, To(15001));
+    }
+}
+
+#[test]
 fn output_2_excluded_ports_are_left_and_so_is_dns_to_them() {
     let redirect = redirect(&[(Field::ExcludeOutboundPorts, "25,53"), (Field::DnsPort, "15053")]);
     check(&redirect, &out(OUTSIDE, 25), RuleId::OutputExcludedPort, Leave);
@@ -46,6 +57,21 @@ fn output_4_the_proxy_is_left_by_uid_or_gid() {
     check(&redirect, &out(OUTSIDE, 80).ids(Some(0), Some(2001)), RuleId::OutputProxy, Leave);
     check(&redirect, &out(OUTSIDE, 80).ids(Some(0), Some(1337)), RuleId::OutputIncluded, To(15001));
     check(&redirect, &out(OUTSIDE, 80).ids(None, None), RuleId::OutputIncluded, To(15001));
+}
+
+#[test]
+fn output_4_a_mark_is_asked_together_with_ids_or_alone() {
+    let alone = redirect(&[(Field::ProxyUid, ""), (Field::ProxyOutMark, "77")]);
+    let packet = out(OUTSIDE, 80);
+    check(&alone, &packet.clone().mark(77), RuleId::OutputProxy, Leave);
+    check(&alone, &packet.clone().mark(78), RuleId::OutputIncluded, To(15001));
+    check(&alone, &packet, RuleId::OutputIncluded, To(15001));
+    check(&alone, &packet.clone().ids(None, None).mark(77), RuleId::OutputProxy, Leave);
+    let both = redirect(&[(Field::ProxyGid, "1338"), (Field::ProxyOutMark, "77")]);
+    check(&both, &packet.clone().proxy().mark(77), RuleId::OutputProxy, Leave);
+    check(&both, &packet.clone().ids(Some(0), Some(1338)).mark(77), RuleId::OutputProxy, Leave);
+    check(&both, &packet.clone().proxy(), RuleId::OutputIncluded, To(15001));
+    check(&both, &packet.mark(77), RuleId::OutputIncluded, To(15001));
 }
 
 #[test]
@@ -132,6 +158,22 @@ fn output_6_a_loopback_include_of_either_family_lifts_it_for_both() {
             let expected = if lifts { RuleId::OutputAlsoPort } else { RuleId::OutputLoopbackInterface };
             assert_eq!(judge(&redirect, &out(own, 80).by("lo")).rule, expected, "{include} {own}");
         }
+    }
+}
+
+#[test]
+fn output_6_loopback_that_was_merged_away_lifts_it_too() {
+    let over_lo = out("127.0.0.2", 80).by("lo");
+    for (included, left) in
+        [("0.0.0.0/0", true), ("0.0.0.0/0,127.0.0.0/8", false), ("::/0,::1,0.0.0.0/0", false)]
+    {
+        let redirect =
+            redirect(&[(Field::IncludeOutboundCidrs, included), (Field::LoopbackCidrs, "127.0.0.1")]);
+        let (rule, action) = match left {
+            true => (RuleId::OutputLoopbackInterface, Leave),
+            false => (RuleId::OutputIncluded, To(15001)),
+        };
+        check(&redirect, &over_lo, rule, action);
     }
 }
 
