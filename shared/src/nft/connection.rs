@@ -69,7 +69,13 @@ impl Connection {
         // all there, and once they are read there is room for another answer.
         let (mut lost, mut overrun) = (false, false);
         loop {
-            let bytes = match self.socket.receive(if lost { patience.part(DRAINED) } else { patience }) {
+            let wait = if lost { patience.part(DRAINED) } else { patience };
+            // What is left of a list comes first.
+            let next = match self.unread {
+                true => self.socket.receive_list(wait),
+                false => self.socket.receive(wait),
+            };
+            let bytes = match next {
                 Ok(bytes) => bytes,
                 Err(netlink::Error::Overrun) => {
                     (lost, overrun) = (true, true);
@@ -213,7 +219,7 @@ impl Connection {
 
 fn refused(what: &str, errno: Errno, text: Option<String>) -> Error {
     let missing = matches!(errno, Errno::EOPNOTSUPP | Errno::EINVAL).then_some(NF_TABLES);
-    Error::Refused(Box::new(Refusal { errno, what: what.to_owned(), at: None, text, missing }))
+    Error::Refused(Box::new(Refusal { errno, what: what.to_owned(), at: None, text, missing, person: true }))
 }
 
 /// Without nfnetlink there is no such protocol. nf_tables brings it along.
@@ -225,6 +231,7 @@ fn unopened(error: netlink::Error) -> Error {
             at: None,
             text: None,
             missing: Some(NF_TABLES),
+            person: true,
         })),
         error => error.into(),
     }
