@@ -54,6 +54,9 @@ impl Connection {
     /// delete one that is not, [`Error::Refused`] with the first message that the kernel refused,
     /// [`Error::Netlink`]; after its `Timeout` or `Overrun` it is not known whether the batch is in effect.
     pub fn commit(&mut self, batch: &Batch<'_>) -> Result<(), Error> {
+        if batch.asks_first() && self.has(batch.table())? {
+            return Err(Error::Exists { table: batch.table().to_owned() });
+        }
         self.deadline.left().ok_or(Error::Late)?;
         let _underway = Commit::begin();
         self.socket.send(&batch.parts())?;
@@ -101,6 +104,23 @@ impl Connection {
                     first = netlink::answer(&message).and_then(|answer| refusal(batch, message.seq, answer));
                 }
             }
+        }
+    }
+
+    /// Whether a table of family inet has that name.
+    fn has(&mut self, table: &str) -> Result<bool, Error> {
+        let asked = self.ask(
+            "the table",
+            NFT_MSG_GETTABLE,
+            0,
+            |w| w.str(NFTA_TABLE_NAME, table),
+            |_, _| Continue(()),
+        );
+        match asked {
+            Ok(()) => Ok(true),
+            // None there; or it will be told of the batch, with more words.
+            Err(Error::Refused(_)) => Ok(false),
+            Err(error) => Err(error),
         }
     }
 

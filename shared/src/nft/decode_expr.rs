@@ -24,7 +24,7 @@ fn says_more(known: &Expr, a: &At<'_>) -> bool {
     let mut written = Writer::default();
     encode_expr::expr(&mut written, known, |_| Some(0));
     let data = attrs(&written.bytes).next().and_then(|element| element.inside().find_kind(NFTA_EXPR_DATA));
-    let kinds: Vec<u16> = data.iter().flat_map(|data| data.inside()).map(|attr| attr.kind).collect();
+    let kinds: Vec<u16> = data.iter().flat_map(Attr::inside).map(|attr| attr.kind).collect();
     let implied = |kind| matches!(known, Expr::Redir { .. }) && kind == NFTA_REDIR_REG_PROTO_MAX;
     a.0.clone().any(|attr| {
         !kinds.contains(&attr.kind) && attr.data.iter().any(|byte| *byte != 0) && !implied(attr.kind)
