@@ -16,8 +16,8 @@ use crate::net::netlink::{self, Answer, Protocol, Socket};
 
 /// The kernel answers within `send`: what is not there now does not come.
 const DRAINED: Duration = Duration::from_millis(1);
-/// For the result of a commit: it is there already, and must not be lost because time is over.
-const RESULT: Duration = Duration::from_secs(1);
+/// For the result of a commit: it is there already, and must not be lost because time is over, or the CPU is scarce.
+const RESULT: Duration = Duration::from_secs(5);
 
 /// A socket to nf_tables of one network namespace: that of the thread that opened it. It may be used
 /// from any thread.
