@@ -31,7 +31,8 @@ pub enum Error {
         errno: Errno,
     },
     /// Entering needs CAP_SYS_ADMIN.
-    #[error("{}: cannot enter the network namespace: {errno}", path.display())]
+    #[error("{}: cannot enter the network namespace: {errno}{}", path.display(), if *errno == Errno::EPERM {
+        "; CAP_SYS_ADMIN is needed, in the caller's user namespace and over the pod's" } else { "" })]
     Enter {
         /// The file.
         path: PathBuf,

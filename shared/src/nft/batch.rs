@@ -13,6 +13,8 @@ use super::{encode_expr, encode_set};
 
 /// The body's first sequence number; the frame and the table before it count from 0.
 const BODY_SEQ: u32 = 16;
+/// Bytes that the kernel takes a quarter of a millisecond for.
+const WORTH_ASKING: usize = 64 << 10;
 /// Odd, with its bits well spread.
 const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 
@@ -33,6 +35,8 @@ pub struct Batch<'r> {
     head: Messages,
     body: Option<Arc<Messages>>,
     tail: Messages,
+    /// It is refused if the table is there.
+    exclusive: bool,
 }
 
 impl Ruleset {
@@ -201,7 +205,7 @@ impl<'r> Body<'r> {
         check(self.ruleset, table, &out)?;
         let tail = end(self.messages.next_seq());
         let body = Some(Arc::clone(&self.messages));
-        Ok(Batch { table, ruleset: Some(self.ruleset), head: out, body, tail })
+        Ok(Batch { table, ruleset: Some(self.ruleset), head: out, body, tail, exclusive })
     }
 }
 
@@ -246,7 +250,7 @@ impl<'r> Batch<'r> {
         match out.fault {
             None => {
                 let tail = end(out.next_seq());
-                Ok(Self { table, ruleset: None, head: out, body: None, tail })
+                Ok(Self { table, ruleset: None, head: out, body: None, tail, exclusive: false })
             }
             Some((label, fault)) => Err(Error::Encode { what: describe(label, table, None), fault }),
         }
@@ -263,6 +267,12 @@ impl<'r> Batch<'r> {
     pub fn parts(&self) -> [&[u8]; 3] {
         let body = self.body.as_ref().map_or(&[][..], |body| &body.writer.bytes);
         [&self.head.writer.bytes, body, &self.tail.writer.bytes]
+    }
+
+    /// Whether it is worth a question beforehand if the table is there: the kernel goes through all of a batch
+    /// before it says so.
+    pub(crate) fn asks_first(&self) -> bool {
+        self.exclusive && self.size() > WORTH_ASKING
     }
 
     /// A sequence number that no message of the batch has.

@@ -16,8 +16,8 @@ use crate::net::netlink::{self, Answer, Protocol, Socket};
 
 /// The kernel answers within `send`: what is not there now does not come.
 const DRAINED: Duration = Duration::from_millis(1);
-/// For the result of a commit: it is there already, and must not be lost because time is over.
-const RESULT: Duration = Duration::from_secs(1);
+/// For the result of a commit: it is there already, and must not be lost because time is over, or the CPU is scarce.
+const RESULT: Duration = Duration::from_secs(5);
 
 /// A socket to nf_tables of one network namespace: that of the thread that opened it. It may be used
 /// from any thread.
@@ -54,6 +54,9 @@ impl Connection {
     /// delete one that is not, [`Error::Refused`] with the first message that the kernel refused,
     /// [`Error::Netlink`]; after its `Timeout` or `Overrun` it is not known whether the batch is in effect.
     pub fn commit(&mut self, batch: &Batch<'_>) -> Result<(), Error> {
+        if batch.asks_first() && self.has(batch.table())? {
+            return Err(Error::Exists { table: batch.table().to_owned() });
+        }
         self.deadline.left().ok_or(Error::Late)?;
         let _underway = Commit::begin();
         self.socket.send(&batch.parts())?;
@@ -69,7 +72,13 @@ impl Connection {
         // all there, and once they are read there is room for another answer.
         let (mut lost, mut overrun) = (false, false);
         loop {
-            let bytes = match self.socket.receive(if lost { patience.part(DRAINED) } else { patience }) {
+            let wait = if lost { patience.part(DRAINED) } else { patience };
+            // What is left of a list comes first.
+            let next = match self.unread {
+                true => self.socket.receive_list(wait),
+                false => self.socket.receive(wait),
+            };
+            let bytes = match next {
                 Ok(bytes) => bytes,
                 Err(netlink::Error::Overrun) => {
                     (lost, overrun) = (true, true);
@@ -95,6 +104,23 @@ impl Connection {
                     first = netlink::answer(&message).and_then(|answer| refusal(batch, message.seq, answer));
                 }
             }
+        }
+    }
+
+    /// Whether a table of family inet has that name.
+    fn has(&mut self, table: &str) -> Result<bool, Error> {
+        let asked = self.ask(
+            "the table",
+            NFT_MSG_GETTABLE,
+            0,
+            |w| w.str(NFTA_TABLE_NAME, table),
+            |_, _| Continue(()),
+        );
+        match asked {
+            Ok(()) => Ok(true),
+            // None there; or it will be told of the batch, with more words.
+            Err(Error::Refused(_)) => Ok(false),
+            Err(error) => Err(error),
         }
     }
 
@@ -213,7 +239,7 @@ impl Connection {
 
 fn refused(what: &str, errno: Errno, text: Option<String>) -> Error {
     let missing = matches!(errno, Errno::EOPNOTSUPP | Errno::EINVAL).then_some(NF_TABLES);
-    Error::Refused(Box::new(Refusal { errno, what: what.to_owned(), at: None, text, missing }))
+    Error::Refused(Box::new(Refusal { errno, what: what.to_owned(), at: None, text, missing, person: true }))
 }
 
 /// Without nfnetlink there is no such protocol. nf_tables brings it along.
@@ -225,6 +251,7 @@ fn unopened(error: netlink::Error) -> Error {
             at: None,
             text: None,
             missing: Some(NF_TABLES),
+            person: true,
         })),
         error => error.into(),
     }

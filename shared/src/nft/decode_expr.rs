@@ -1,6 +1,7 @@
 //! Attributes to expressions. What does not fit becomes [`Expr::Other`], so a dump never fails for one.
 
-use super::attr::{Attr, Attrs, attrs};
+use super::attr::{Attr, Attrs, Writer, attrs};
+use super::encode_expr;
 use super::expr::{
     CmpOp, CtKey, Expr, FibResult, LookupTarget, MetaKey, PayloadBase, Reg, RejectKind, SocketKey, Verdict,
 };
@@ -13,7 +14,21 @@ pub(crate) fn expr(element: &Attr<'_>) -> Option<Expr> {
     let data = parts.find_kind(NFTA_EXPR_DATA).map_or(&[][..], |attr| attr.data);
     let a = At(attrs(data));
     let known = loads(&name, &a).or_else(|| tests(&name, &a)).or_else(|| acts(&name, &a));
+    let known = known.filter(|known| !says_more(known, &a));
     Some(known.unwrap_or_else(|| Expr::Other { name, data: data.to_vec() }))
+}
+
+/// Whether the kernel says more of an expression than this one would be written with: an attribute that is not
+/// zero and that nothing here knows. It may change what the expression does.
+fn says_more(known: &Expr, a: &At<'_>) -> bool {
+    let mut written = Writer::default();
+    encode_expr::expr(&mut written, known, |_| Some(0));
+    let data = attrs(&written.bytes).next().and_then(|element| element.inside().find_kind(NFTA_EXPR_DATA));
+    let kinds: Vec<u16> = data.iter().flat_map(Attr::inside).map(|attr| attr.kind).collect();
+    let implied = |kind| matches!(known, Expr::Redir { .. }) && kind == NFTA_REDIR_REG_PROTO_MAX;
+    a.0.clone().any(|attr| {
+        !kinds.contains(&attr.kind) && attr.data.iter().any(|byte| *byte != 0) && !implied(attr.kind)
+    })
 }
 
 /// The attributes of one expression, by kind.

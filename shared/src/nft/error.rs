@@ -63,6 +63,8 @@ pub struct Refusal {
     pub text: Option<String>,
     /// What the kernel lacks, where that is the reason.
     pub missing: Option<Missing>,
+    /// Who asked is what it refused, not what was asked for.
+    pub person: bool,
 }
 
 /// A part of the kernel that can be a module.
@@ -86,8 +88,13 @@ impl fmt::Display for Refusal {
         }
         if let Some(Missing { module, config }) = self.missing {
             write!(f, "; load the kernel module {module} ({config})")?;
-        } else if matches!(self.errno, Errno::EPERM | Errno::EACCES) {
+        } else if self.person && matches!(self.errno, Errno::EPERM | Errno::EACCES) {
             f.write_str("; CAP_NET_ADMIN over the network namespace is needed")?;
+        } else if self.errno == Errno::EPERM {
+            f.write_str(
+                "; the table has an owner (flags owner), a process that alone may change it: \
+                 end that process, and it goes",
+            )?;
         }
         Ok(())
     }

@@ -4,9 +4,11 @@ use nix::errno::Errno;
 
 use super::build::Is;
 use super::kernel_tests::in_fresh_netns;
+use super::message::{self, Label, Messages};
 use super::samples::*;
+use super::sys::*;
 use super::*;
-use crate::net::netlink::Answer;
+use crate::net::netlink::{Answer, Protocol, Socket};
 
 /// The error of a batch, after which nothing is there.
 fn refused(wanted: &Ruleset) -> Error {
@@ -124,4 +126,39 @@ fn offsets_and_numbers_that_make_no_sense_are_only_left_out() {
             assert!(!said(&batch, seq, Errno::EINVAL, Some(offset)).is_empty());
         }
     }
+}
+
+/// Makes a table that nobody but this socket may change.
+fn own(table: &str) -> Socket {
+    let socket = Socket::open(Protocol::Netfilter).unwrap();
+    let mut out = Messages::new(0);
+    let frame = |out: &mut Messages, kind| {
+        out.raw(kind, 0, NFPROTO_UNSPEC, NFNL_SUBSYS_NFTABLES, Label::Frame, |_| ());
+    };
+    frame(&mut out, NFNL_MSG_BATCH_BEGIN);
+    out.message(NFT_MSG_NEWTABLE, message::CREATE, Label::Table, |w| {
+        w.str(NFTA_TABLE_NAME, table);
+        w.u32(NFTA_TABLE_FLAGS, 2);
+    });
+    frame(&mut out, NFNL_MSG_BATCH_END);
+    socket.send(&[&out.writer.bytes]).unwrap();
+    socket
+}
+
+#[test]
+fn a_table_with_an_owner_is_called_so() {
+    let wanted = small(vec![]);
+    in_fresh_netns(|mut nft| {
+        let owner = own("sluice");
+        let found = nft.dump("sluice").unwrap().unwrap();
+        if found.foreign.is_empty() {
+            return; // Before 5.12 there are no owners.
+        }
+        assert_eq!(found.foreign[0].to_string(), "table inet sluice: has flags owner");
+        for batch in [Batch::create(&wanted), Batch::replace(&wanted), Batch::delete("sluice")] {
+            let error = nft.commit(&batch.unwrap()).unwrap_err().to_string();
+            assert!(error.contains("flags owner") && !error.contains("CAP_NET_ADMIN"), "{error}");
+        }
+        drop(owner);
+    });
 }

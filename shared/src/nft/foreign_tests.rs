@@ -69,6 +69,20 @@ fn a_set_that_others_filled_is_not_read_to_its_end() {
     });
 }
 
+#[test]
+fn a_large_table_that_is_there_is_told_apart_too() {
+    let mut wanted = small(vec![]);
+    let numbers = (0..20_000_u32).map(|n| one(n.to_be_bytes())).collect();
+    wanted.sets.push(set("many", &[DataType::Mark], false, numbers));
+    in_fresh_netns(|mut nft| {
+        nft.commit(&Batch::create(&wanted).unwrap()).unwrap();
+        let before = nft.generation().unwrap();
+        let error = nft.commit(&Batch::create(&wanted).unwrap()).unwrap_err();
+        assert!(matches!(&error, Error::Exists { table } if table == "sluice"), "{error}");
+        assert_eq!(nft.generation().unwrap(), before);
+    });
+}
+
 /// A set of so many numbers in our table, as nft takes it.
 fn many(count: u32) -> String {
     let numbers: Vec<_> = (0..count).map(|n| n.to_string()).collect();

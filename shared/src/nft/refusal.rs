@@ -33,6 +33,8 @@ pub fn refusal(batch: &Batch<'_>, seq: u32, answer: Answer) -> Option<Error> {
         missing: missing(label, errno, message, &path),
         at: path.text,
         text: answer.text,
+        // The kernel looks at rights before it looks into a batch.
+        person: label == Label::Frame,
     })))
 }
 

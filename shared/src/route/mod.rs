@@ -47,7 +47,7 @@ pub struct RouteError {
 #[derive(Debug, thiserror::Error)]
 enum Fault {
     /// The kernel's answer.
-    #[error("{0}")]
+    #[error("{0}{right}", right = right(.0))]
     Kernel(#[from] Errno),
     /// There was none.
     #[error("{0}")]
@@ -55,6 +55,14 @@ enum Fault {
     /// It was another one each time.
     #[error("what is there kept changing while it was read")]
     Unsteady,
+}
+
+/// The right that is missing.
+fn right(errno: &Errno) -> &'static str {
+    match errno {
+        Errno::EPERM => "; CAP_NET_ADMIN over the network namespace is needed",
+        _ => "",
+    }
 }
 
 impl Routing {
