@@ -232,7 +232,7 @@ fn enter(netns: &Netns, routes: bool, deadline: Deadline, ifname: Option<&str>) 
 
 /// Whether a table of ours is at work.
 fn is_live(table: &Ruleset) -> bool {
-    table.chains.iter().any(|chain| chain.hook.is_some())
+    !table.is_dormant() && table.chains.iter().any(|chain| chain.hook.is_some())
 }
 
 impl Sockets {
@@ -250,12 +250,19 @@ impl Sockets {
         let opened = netns::within(netns, Adopter::open).map_err(not_entered)?;
         let mut adopter = opened?;
         adopter.probe(deadline)?;
+        let mut made = false;
         if !found.is_some_and(is_live) {
             let window = rules::window(plan.adopted_mark);
-            self.nft.commit(&Batch::replace(&window).map_err(refused)?).map_err(refused)?;
+            let batch = if found.is_some() { Batch::replace(&window) } else { Batch::create(&window) };
+            // An ADD of this pod that runs at the same time may be first: then its table is replaced as it is.
+            match self.nft.commit(&batch.map_err(refused)?) {
+                Ok(()) => made = found.is_none(),
+                Err(nft::Error::Exists { .. }) => {}
+                Err(error) => return Err(refused(error).into()),
+            }
         }
         let adopted = adopter.adopt(plan.adopted_mark, plan.proxy_mark, deadline);
-        if let (Err(_), None) = (&adopted, found) {
+        if made && adopted.is_err() {
             // As it was found.
             let _ = Batch::delete(rules::names::TABLE).map(|batch| self.nft.commit(&batch));
         }

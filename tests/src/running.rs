@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
+use sluice_shared::deadline::Deadline;
 use sluice_shared::dialect::{self, Config, Decision};
 use sluice_shared::net::netns;
 use sluice_shared::program::{self, NotEntered, Plan, Programmed};
@@ -35,9 +36,10 @@ pub struct Ends {
     to: &'static str,
 }
 
-/// Every way, in both families.
-pub const WAYS: [Ends; 6] = [
+/// Every way, in both families; one comes over IPv4 to a socket of IPv6.
+pub const WAYS: [Ends; 7] = [
     Ends { way: Way::In, from: "10.1.0.1:0", to: "10.1.0.2:0" },
+    Ends { way: Way::In, from: "10.1.0.1:0", to: "[::ffff:10.1.0.2]:0" },
     Ends { way: Way::In, from: "[fd00:1::1]:0", to: "[fd00:1::2]:0" },
     Ends { way: Way::Out, from: "10.1.0.2:0", to: "192.0.2.10:0" },
     Ends { way: Way::Out, from: "[fd00:1::2]:0", to: "[2001:db8::10]:0" },
@@ -69,6 +71,7 @@ impl Ends {
     #[must_use]
     pub fn open(&self, mesh: &Mesh, listener: &TcpListener) -> Open {
         let to = listener.local_addr().expect("its address");
+        let to = SocketAddr::new(to.ip().to_canonical(), to.port());
         let probe = Probe::tcp(Who::APP, &to.to_string()).from(self.from);
         let (begin, _) = self.places(mesh);
         let near = probe.open(begin).expect("a socket");
@@ -83,10 +86,10 @@ impl Ends {
     }
 }
 
-/// Who comes to a listener, if anybody does in a while.
+/// Who comes to a listener, if anybody does in the time in which a SYN is sent four times.
 #[must_use]
 pub fn accept(listener: &TcpListener) -> Option<TcpStream> {
-    let end = Instant::now() + patience(Duration::from_secs(4));
+    let end = Instant::now() + patience(Duration::from_secs(20));
     loop {
         match listener.accept() {
             Ok((stream, _)) => {
@@ -206,7 +209,7 @@ impl Mesh {
     pub fn repair(&self) -> Result<Programmed, NotEntered> {
         let netns = netns::Netns::open(self.pod.path()).expect("the pod's namespace");
         let plan = Plan::new(&self.redirect());
-        program::enter_running(&plan, &netns, "eth0", Instant::now() + patience(Duration::from_secs(10)))
+        program::enter_running(&plan, &netns, "eth0", Deadline::after(patience(Duration::from_secs(10))))
     }
 
     /// What its annotations come to.

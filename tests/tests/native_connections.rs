@@ -1,4 +1,5 @@
-//! Connections that are open when the rules come, and packets that conntrack does not know.
+//! Packets that conntrack does not know, and what becomes of new traffic when the rules go. What is open when they
+//! come: `open_connections.rs`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::io::{Read, Write};
@@ -23,26 +24,6 @@ fn open(mesh: &Mesh) -> Vec<Socket> {
     let outward = ["192.0.2.10:443", "[2001:db8::10]:443"].map(|to| Probe::tcp(APP, to).connect(&mesh.pod));
     let inward = ["10.1.0.2:8080", "[fd00:1::2]:8080"].map(|to| Probe::tcp(APP, to).connect(&mesh.peer));
     outward.into_iter().chain(inward).map(|open| open.unwrap().1).collect()
-}
-
-#[test]
-fn open_connections_survive_an_add_into_a_running_pod() {
-    need!(need::ids());
-    for mode in ["redirect", "tproxy"] {
-        let mesh = Mesh::unprogrammed(&[("mode", mode), ("proxy-mark", "1337"), ("self-calls", "inbound")]);
-        let before = open(&mesh);
-        mesh.plugin.add(&mesh.request);
-        for (number, socket) in before.iter().enumerate() {
-            assert!(echoes(socket, Duration::from_secs(4)), "{mode}: connection {number} broke");
-        }
-        assert_eq!(mesh.out(APP, "192.0.2.10:443"), "O", "{mode}: new ones are diverted");
-        assert_eq!(mesh.enters("10.1.0.2:8080"), "I", "{mode}: new ones are diverted");
-        let during: Vec<Socket> = open(&mesh);
-        mesh.plugin.add(&mesh.request.clone().annotate("sluice-cni.dev/exclude-outbound-ports", "9999"));
-        for socket in before.iter().chain(&during) {
-            assert!(echoes(socket, Duration::from_secs(4)), "{mode}: broke at another ADD");
-        }
-    }
 }
 
 #[test]

@@ -57,3 +57,16 @@ fn whoever_comes_again_from_the_same_port_does_not_pass_the_proxy() {
         }
     }
 }
+
+/// Neither a SYN nor anything else goes to the app in place of a proxy that is not there.
+#[test]
+fn nor_where_nobody_listens_for_the_proxy() {
+    need!(need::ids());
+    for ends in WAYS.into_iter().filter(|ends| ends.way == Way::In) {
+        for how in ENDS {
+            let mesh = Mesh::unprogrammed(&[("mode", "tproxy"), ("inbound-port", "16006")]);
+            let seen = comes_again(&mesh, ends, how);
+            assert!(seen.starts_with("nobody"), "{ends:?}, {how:?}: {seen}");
+        }
+    }
+}

@@ -112,10 +112,12 @@ fn list(
     deadline: Deadline,
     all: &mut Vec<Connection>,
 ) -> Result<bool, Error> {
-    socket.send(&[&request(family)])?;
+    let seq = socket.numbers(1);
+    socket.send(&[&request(family, seq)])?;
     let mut steady = true;
     loop {
-        for message in messages(socket.receive_list(deadline)?) {
+        // Answers to what was given up on before may still be underway.
+        for message in messages(socket.receive_list(deadline)?).filter(|message| message.seq == seq) {
             steady &= message.flags & netlink::DUMP_INTERRUPTED == 0;
             match message.kind {
                 BY_FAMILY => all.extend(connection(message.body)),
@@ -134,7 +136,7 @@ fn list(
 }
 
 /// `nlmsghdr` and `inet_diag_req_v2`: every socket of a family in one of our states.
-fn request(family: u8) -> [u8; 72] {
+fn request(family: u8, seq: u32) -> [u8; 72] {
     let mut bytes = [0; 72];
     let states = STATES.iter().fold(0_u32, |states, state| states | 1 << state);
     let mut put = |at: usize, part: &[u8]| {
@@ -145,6 +147,7 @@ fn request(family: u8) -> [u8; 72] {
     put(0, &72_u32.to_ne_bytes());
     put(4, &BY_FAMILY.to_ne_bytes());
     put(6, &FLAGS.to_ne_bytes());
+    put(8, &seq.to_ne_bytes());
     put(16, &[family, TCP]);
     put(20, &states.to_ne_bytes());
     bytes

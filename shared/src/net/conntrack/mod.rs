@@ -62,7 +62,6 @@ type Tuple = (SocketAddr, SocketAddr);
 #[derive(Debug)]
 pub struct Conntrack {
     socket: Socket,
-    seq: u32,
 }
 
 impl Conntrack {
@@ -73,7 +72,7 @@ impl Conntrack {
     pub fn open() -> Result<Self, Error> {
         match Socket::open(Protocol::Netfilter) {
             Err(netlink::Error::Open(errno @ Errno::EPROTONOSUPPORT)) => Err(Error::Missing(errno)),
-            opened => Ok(Self { socket: opened?, seq: 1 }),
+            opened => Ok(Self { socket: opened? }),
         }
     }
 
@@ -143,11 +142,10 @@ impl Conntrack {
         mut see: impl FnMut(usize, Result<Option<u32>, Errno>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         for (number, chunk) in items.chunks(CHUNK).enumerate() {
-            let first = self.seq;
+            let first = self.socket.numbers(chunk.len());
             let mut out = Writer::default();
             for (seq, item) in (first..).zip(chunk) {
                 encode(&mut out, seq, item);
-                self.seq = seq + 1;
             }
             self.socket.send(&[&out.bytes])?;
             let mut left = chunk.len();
