@@ -23,6 +23,7 @@ pub mod need;
 pub mod ns;
 pub mod plugin;
 pub mod probe;
+pub mod raw;
 pub mod rules;
 pub mod running;
 pub mod runtime;
