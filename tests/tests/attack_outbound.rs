@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use sluice_tests::plugin::prev_result;
-use sluice_tests::raw::{ACK, FIN, PSH, RST, SYN, Segment, URG, Wire};
+use sluice_tests::raw::{ACK, FIN, Heard, PSH, RST, SYN, Segment, URG, Wire};
 use sluice_tests::world::World;
 use sluice_tests::{Injected, Mesh, Netns, Plugin, Probe, Who, need, patience};
 use socket2::{Domain, Socket, Type};
@@ -218,8 +218,8 @@ fn from_a_port_that_is_diverted() {
 
 /// A remote that is nobody's address: nothing but the test answers for it.
 fn with_ghosts(mesh: &Mesh) -> Wire {
-    let _ = mesh.peer.output("ip", &["route", "add", "blackhole", "203.0.113.0/24"], "");
-    let _ = mesh.peer.output("ip", &["route", "add", "blackhole", "2001:db8:2::/64"], "");
+    let _ = mesh.peer.output("ip", &["route", "replace", "blackhole", "203.0.113.0/24"], "");
+    let _ = mesh.peer.output("ip", &["route", "replace", "blackhole", "2001:db8:2::/64"], "");
     Wire::tap(&mesh.peer)
 }
 
@@ -243,29 +243,60 @@ fn waits(pod: &Netns, port: u16) {
 }
 
 /// TCP's simultaneous open: two SYNs that cross each other make a connection without a listener. The remote's
-/// first SYN makes the app's a packet of its flow, which is dropped; the second meets the app's waiting socket.
+/// first packet makes the app's SYN one of its flow, or one of none, and it is dropped; the remote's SYN then meets the app's
+/// waiting socket.
 #[test]
 fn by_a_simultaneous_open() {
     need!(need::ids(), need::program("ip"));
     for mode in [&[][..], &TPROXY] {
         let mesh = Mesh::native(&[mode, &[("exclude-inbound-ports", LEFT)]].concat());
-        let wire = with_ghosts(&mesh);
-        for ((own, remote), port) in GHOSTS.iter().zip(20_100..) {
-            let own = format!("{own}:{port}");
-            let (pod, far): (SocketAddr, SocketAddr) = (own.parse().unwrap(), remote.parse().unwrap());
-            Segment::between(SYN, far, pod).md5().send(&mesh.peer);
-            let probe = Probe::tcp(Who::APP, remote).from(&own).briefly();
-            let past = std::thread::scope(|scope| {
-                let _call = scope.spawn(|| probe.send(&mesh.pod));
-                waits(&mesh.pod, port);
-                Segment::between(SYN, far, pod).send(&mesh.peer);
-                wire.hear(patience(Duration::from_millis(500)), |heard| {
-                    heard.from == pod && heard.to == far && heard.flags & (SYN | RST) == SYN
-                })
-            });
-            assert!(past.is_none(), "{mode:?}: past the proxy: {past:?}");
+        let mut port = 20_100;
+        for flags in [SYN, ACK, ACK | URG] {
+            for ahead in [0, 1, 0x7fff_0000] {
+                for (own, remote) in GHOSTS {
+                    port += 1;
+                    let far: SocketAddr = remote.parse().unwrap();
+                    let pod: SocketAddr = format!("{own}:{port}").parse().unwrap();
+                    Segment::between(flags, far, pod).md5().send(&mesh.peer);
+                    let syn = Segment::between(SYN, far, pod);
+                    let syn = syn.clone().numbers(syn.seq.wrapping_add(ahead), 0);
+                    assert_eq!(crossing(&mesh, &syn), None, "{mode:?} {flags:#x} +{ahead}: past the proxy");
+                }
+            }
         }
     }
+}
+
+/// The same where the app's own SYN was diverted, and the proxy does not answer it.
+#[test]
+fn by_a_simultaneous_open_while_the_proxy_is_silent() {
+    need!(need::ids(), need::program("ip"), need::program("nft"));
+    for mode in [&[][..], &TPROXY] {
+        let mesh = Mesh::native(&[mode, &[("exclude-inbound-ports", LEFT)]].concat());
+        mesh.pod.nft(
+            "table inet other { chain in { type filter hook input priority 0; tcp dport 15001 drop; }; }",
+        );
+        for ((own, remote), port) in GHOSTS.iter().zip(20_100..) {
+            let syn = Segment::new(SYN, remote, &format!("{own}:{port}"));
+            assert_eq!(crossing(&mesh, &syn), None, "{mode:?}: past the proxy");
+        }
+    }
+}
+
+/// The app calls, and while it waits for an answer a SYN comes from where it calls to: what of its own then goes there.
+fn crossing(mesh: &Mesh, syn: &Segment) -> Option<Heard> {
+    let wire = with_ghosts(mesh);
+    let (far, pod) = (syn.from, syn.to);
+    let probe = Probe::tcp(Who::APP, &far.to_string()).from(&pod.to_string());
+    let probe = Probe { patience: patience(Duration::from_millis(300)), ..probe };
+    std::thread::scope(|scope| {
+        let _call = scope.spawn(|| probe.send(&mesh.pod));
+        waits(&mesh.pod, pod.port());
+        syn.send(&mesh.peer);
+        wire.hear(patience(Duration::from_millis(100)), |heard| {
+            heard.from.ip() == pod.ip() && heard.to == far && heard.flags & (SYN | RST) == SYN
+        })
+    })
 }
 
 /// A flow of a client that is diverted, seen from its other end: whoever holds the proxy's port while the proxy does not.
