@@ -14,6 +14,7 @@ use netlink_packet_netfilter::nftables::{
 use netlink_packet_netfilter::{
     NetfilterHeader, NetfilterMessage, NetfilterMessageInner, NetfilterProtoFamily,
 };
+use sluice_shared::deadline::Deadline;
 use sluice_shared::nft::Connection;
 use sluice_tests::{Netns, Plugin, need, patience};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -176,7 +177,7 @@ fn by_netlink_packet_netfilter() -> TableSeen {
 
 /// Our table, by our own reader.
 fn by_our_own() -> TableSeen {
-    let found = Connection::open(patience(Duration::from_secs(5)))
+    let found = Connection::open(Deadline::after(patience(Duration::from_secs(5))))
         .unwrap()
         .dump("sluice")
         .unwrap()

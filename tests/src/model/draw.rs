@@ -68,6 +68,7 @@ fn value(chance: &mut Chance, field: Field) -> Option<String> {
             1 => "0x539".into(),
             _ => chance.pick(MARKS).to_string(),
         }),
+        Field::ProxyOutMark => chance.percent(20).then(|| chance.pick(MARKS).to_string()),
         Field::ProxyUid => chance.percent(60).then(|| ids(chance, &["1337", "1337", "1337-1338"])),
         Field::ProxyGid => chance.percent(45).then(|| ids(chance, &["1337", "1337", "2102"])),
         Field::ExcludeUids | Field::ExcludeGids => chance.percent(25).then(|| ids(chance, &["2102", "1001"])),
