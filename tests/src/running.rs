@@ -218,11 +218,8 @@ impl Mesh {
         let annotations: BTreeMap<String, String> =
             serde_json::from_value(self.request.config["runtimeConfig"][ANNOTATIONS].clone())
                 .expect("annotations");
-        let pod = dialect::Pod {
-            annotations: &annotations,
-            namespace: "shop",
-            first_address: "10.1.0.2".parse().ok(),
-        };
+        let pod =
+            dialect::Pod { annotations: &annotations, namespace: "shop", has_ipv4: true, proxy_ids: None };
         match dialect::decide(&pod, &Config::default()) {
             Ok(Decision::Divert { redirect, .. }) => *redirect,
             other => panic!("{other:?}"),
