@@ -83,7 +83,7 @@ fn put_back(context: &Context<'_>, netns: &Netns, other: &State) {
     let pod = log::pod(context.call);
     match done {
         Ok(done) if done.new => {
-            tracing::info!(pod, "{} came while the last attachment went: put back", other.ifname)
+            tracing::info!(pod, "{} came while the last attachment went: put back", other.ifname);
         }
         Ok(_) => {}
         Err(why) => tracing::warn!(pod, "the rules that {} needs are not put back: {why}", other.ifname),

@@ -115,6 +115,8 @@ impl Routing {
         if changes.is_empty() {
             return Ok(Ensured::default());
         }
+        let late = Fault::Netlink(netlink::Error::Timeout);
+        deadline.left().ok_or(late).map_err(|fault| RouteError { what: Change::LoUp.to_string(), fault })?;
         // The kernel does not say whether lo was up before.
         let mut there = BTreeSet::new();
         if dump::missing(socket, &[Change::LoUp], deadline)?.is_none() {
