@@ -5,16 +5,21 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use sluice_shared::cni::result::PrevResult;
 use sluice_shared::cni::{Code, Error, Request};
-use sluice_shared::dialect::{Decision, Dialect};
+use sluice_shared::dialect::{Decision, Dialect, Reason};
 use sluice_shared::entry::Entry;
+use sluice_shared::kept::Kept;
 use sluice_shared::net::netns::Netns;
 use sluice_shared::program::{self, Plan, Programmed};
 use sluice_shared::redirect::Redirect;
-use sluice_shared::state::{State, Store};
+use sluice_shared::rules;
+use sluice_shared::state::{Key, State, Store};
 
 use crate::context::Context;
 use crate::source::{self, Annotations};
-use crate::{log, netns};
+use crate::{del, log, netns};
+
+/// How often a DEL of another interface may take the rules away while they are put there.
+const TRIES: u32 = 5;
 
 /// Adds an attachment; the result to print.
 ///
@@ -29,13 +34,14 @@ pub(crate) fn add(context: &Context<'_>) -> Result<String, Error> {
     let prev_result = prev_result(context.request)?;
     let netns = netns::open(context.call)?;
 
-    match source::annotations(context, &entry)? {
-        Annotations::Known(annotations) => {
-            let pod =
-                Pod { context, entry: &entry, network: &network, netns: &netns, annotations: &annotations };
-            pod.divert(prev_result.has_ipv4)?;
+    let annotations = source::annotations(context, &entry)?;
+    let pod = |annotations| Pod { context, entry: &entry, network: &network, netns: &netns, annotations };
+    match annotations {
+        Annotations::Known(annotations) => pod(&annotations).divert(prev_result.has_ipv4)?,
+        Annotations::Passed(reason) => {
+            passed_over(context, &reason);
+            pod(&BTreeMap::new()).leave(false)?;
         }
-        Annotations::Passed(reason) => passed_over(context, &reason),
         Annotations::Missing => {
             let pod = log::pod(context.call);
             tracing::warn!(pod, "passed over: the runtime handed over no annotations");
@@ -67,41 +73,83 @@ impl Pod<'_> {
     /// Programs the pod, unless it is not ours.
     fn divert(&self, told: bool) -> Result<(), Error> {
         let decision = source::decide_in(self.netns, self.annotations, self.context, self.entry, told)?;
-        let Some(asked) = self.asked(decision) else { return Ok(()) };
-        let deadline = self.context.deadline;
-        let plan = Plan::new(&asked.redirect);
-        if let Some(done) = program::create(&plan, self.netns, &self.context.call.ifname, deadline)? {
-            self.remember(&asked, done);
+        let Some(asked) = self.asked(decision)? else { return Ok(()) };
+        let (ifname, deadline) = (&self.context.call.ifname, self.context.deadline);
+        let earlier = self.own().and_then(|state| state.made).unwrap_or_default();
+        let plan = Plan::new(&asked.redirect).after(earlier.clone());
+        if let Some(done) = program::create(&plan, self.netns, ifname, deadline)?
+            && self.is_kept(&asked, done)
+        {
             return Ok(());
         }
 
         // The pod has a table. If another interface of it was first, its addresses decided then, and do now.
-        let has_ipv4 = self.sibling().map_or(asked.has_ipv4, |sibling| sibling.has_ipv4);
+        let sibling = self.sibling();
+        let has_ipv4 = sibling.as_ref().map_or(asked.has_ipv4, |sibling| sibling.has_ipv4);
         let decision = source::decide(self.annotations, self.context, self.entry, has_ipv4)?;
-        let Some(asked) = self.asked((decision, has_ipv4)) else { return Ok(()) };
-        let ifname = &self.context.call.ifname;
-        let done = program::enter_running(&Plan::new(&asked.redirect), self.netns, ifname, deadline)?;
-        self.remember(&asked, done);
-        Ok(())
+        let Some(asked) = self.asked((decision, has_ipv4))? else { return Ok(()) };
+        let earlier = sibling.and_then(|sibling| sibling.made).unwrap_or_default().and(&earlier);
+        let plan = Plan::new(&asked.redirect).after(earlier);
+        for _ in 0..TRIES {
+            let done = program::enter_running(&plan, self.netns, ifname, deadline)?;
+            if self.is_kept(&asked, done) {
+                return Ok(());
+            }
+        }
+        let _ = self.store().remove(self.key());
+        Err(Error::new(
+            Code::TryAgainLater,
+            "another call keeps taking the rules of this pod away: DEL of another interface, or another program",
+        ))
     }
 
-    fn asked(&self, (decision, has_ipv4): (Decision, bool)) -> Option<Asked> {
+    /// Remembers what was done, and looks once more whether it is still there: a DEL of another interface sees the
+    /// state from now on. One that looked before has taken the rules away by now, or puts them back.
+    fn is_kept(&self, asked: &Asked, mut done: Programmed) -> bool {
+        self.remember(asked, &done);
+        !done.is_gone(self.context.deadline)
+    }
+
+    fn asked(&self, (decision, has_ipv4): (Decision, bool)) -> Result<Option<Asked>, Error> {
         match decision {
             Decision::Divert { dialect, redirect, notes, warnings } => {
-                Some(Asked { dialect, redirect, notes, warnings, has_ipv4 })
+                Ok(Some(Asked { dialect, redirect, notes, warnings, has_ipv4 }))
             }
             Decision::Leave(reason) => {
                 passed_over(self.context, &reason);
-                None
+                self.leave(!matches!(reason, Reason::NoMesh))?;
+                Ok(None)
             }
         }
     }
 
+    /// A pod that asks for nothing, or no longer: what an earlier ADD made goes. `mentioned`: its annotations are
+    /// about a mesh; only then is its namespace entered where no state tells of an earlier ADD.
+    fn leave(&self, mentioned: bool) -> Result<(), Error> {
+        let earlier = self.own().is_some();
+        if !earlier && !mentioned {
+            return Ok(());
+        }
+        match del::take_away(self.context, self.entry, Some(self.netns)) {
+            Err(error) if earlier => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn key(&self) -> Key<'_> {
+        let call = self.context.call;
+        Key { network: self.network, container_id: &call.container_id, ifname: &call.ifname }
+    }
+
+    /// What an earlier ADD of this attachment left.
+    fn own(&self) -> Option<State> {
+        self.store().get(self.key())
+    }
+
     /// Another attachment of the same pod.
     fn sibling(&self) -> Option<State> {
-        let call = self.context.call;
-        let own = |state: &State| state.network == self.network && state.ifname == call.ifname;
-        self.store().of_container(&call.container_id).find(|state| !own(state))
+        let key = self.key();
+        self.store().of_container(key.container_id).find(|state| state.key() != key)
     }
 
     fn store(&self) -> Store {
@@ -109,7 +157,7 @@ impl Pod<'_> {
     }
 
     /// Says what was done, and keeps it. Neither can fail the call any more.
-    fn remember(&self, asked: &Asked, done: Programmed) {
+    fn remember(&self, asked: &Asked, done: &Programmed) {
         let call = self.context.call;
         let pod = log::pod(call);
         for note in asked.notes.iter().filter(|_| done.new) {
@@ -136,13 +184,18 @@ impl Pod<'_> {
             dialect: asked.dialect.name().to_owned(),
             redirect: State::keep(&asked.redirect),
             has_ipv4: asked.has_ipv4,
-            digest: done.digest,
+            digest: done.digest.clone(),
+            rules: rules::REVISION,
+            made: Some(done.made.clone()),
+            kept: Kept::new(self.annotations, self.context.request, self.entry),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             added: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
             took,
         };
         if let Err(error) = self.store().put(&state) {
             tracing::warn!(pod, "state in {}: {error}", self.entry.state_dir.display());
+            // An earlier ADD's would be believed.
+            let _ = self.store().remove(self.key());
         }
     }
 }

@@ -30,7 +30,7 @@ pub(crate) fn run(deadline: Deadline) -> Answer {
         let stdin = match stdio::read(deadline) {
             // A pod that goes away must not be stuck because of what stands on stdin.
             Err(error) if call.command == Command::Del => {
-                log::note(&error);
+                log::unread(&error);
                 b"{}".to_vec()
             }
             stdin => stdin?,
@@ -49,7 +49,7 @@ fn dispatch(
 ) -> Result<Option<String>, Error> {
     let request = match Request::parse(stdin) {
         Err(error) if call.command == Command::Del => {
-            log::note(&error);
+            log::unread(&error);
             Request::default()
         }
         request => request?,

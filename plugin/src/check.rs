@@ -1,18 +1,22 @@
 //! CHECK: what the kernel holds against what the pod asks for.
+//!
+//! Annotations say what it asks for, and the state where none are sent. What they mean was settled by ADD: the state
+//! keeps that, so that neither a changed entry nor another version of this program fails a CHECK.
 
 use sluice_shared::cni::result::PrevResult;
 use sluice_shared::cni::{Code, Error};
-use sluice_shared::dialect::Decision;
+use sluice_shared::dialect::{Annotations, Decision};
 use sluice_shared::entry::Entry;
+use sluice_shared::net::netns::Netns;
 use sluice_shared::program::{self, Plan};
 use sluice_shared::redirect::Redirect;
-use sluice_shared::state::{Key, Store};
+use sluice_shared::rules;
+use sluice_shared::state::{Key, State, Store};
 
 use crate::context::Context;
-use crate::netns;
-use crate::source::{self, Annotations};
+use crate::{netns, source};
 
-/// Compares. A pod that ADD passed over passes.
+/// Compares. A pod that asks for nothing passes.
 ///
 /// # Errors
 /// Code 103, naming the chain, rule or element that differs; else as ADD.
@@ -28,32 +32,78 @@ pub(crate) fn check(context: &Context<'_>) -> Result<(), Error> {
 
     let store = Store::new(&entry.state_dir);
     let own = store.get(Key { network: &network, container_id: &call.container_id, ifname: &call.ifname });
-    let wanted: Option<Redirect> = match source::annotations(context, &entry)? {
-        Annotations::Passed(_) => None,
-        Annotations::Known(annotations) => {
-            let remembered = own.or_else(|| store.of_container(&call.container_id).next());
-            let decision = match remembered {
-                Some(state) => source::decide(&annotations, context, &entry, state.has_ipv4)?,
-                None => source::decide_in(&netns, &annotations, context, &entry, prev_result.has_ipv4)?.0,
-            };
-            match decision {
-                Decision::Leave(_) => None,
-                Decision::Divert { redirect, .. } => Some(*redirect),
-            }
+    let asks = |annotations: &Annotations, entry: &Entry| -> Result<Option<Redirect>, Error> {
+        let remembered = own.clone().or_else(|| store.of_container(&call.container_id).next());
+        let decision = match remembered {
+            Some(state) => source::decide(annotations, context, entry, state.has_ipv4)?,
+            None => source::decide_in(&netns, annotations, context, entry, prev_result.has_ipv4)?.0,
+        };
+        match decision {
+            Decision::Leave(_) => Ok(None),
+            Decision::Divert { redirect, .. } => Ok(Some(*redirect)),
         }
-        // Nobody says what the pod asks for: its ADD's state decides, and without one ADD passed it over.
-        Annotations::Missing => match own {
-            None => None,
-            Some(state) => Some(state.redirect().map_err(|error| {
-                Error::new(
-                    Code::Io,
-                    format!("the state of the attachment in {}: {error}", entry.state_dir.display()),
-                )
-            })?),
+    };
+    let wanted = match (context.request.annotations()?, &own) {
+        (None, None) => None,
+        (None, Some(own)) => Some(asked(own, &entry)?),
+        // Today's entry counts.
+        (Some(_), None) if entry.exclude_namespaces.contains(&call.pod.namespace) => None,
+        (Some(sent), None) => asks(&sent, &entry)?,
+        (Some(sent), Some(own)) if own.kept.was_sent(&sent) => Some(asked(own, &entry)?),
+        // A version that kept nothing of it: what the annotations meant to it, its state tells alone.
+        (Some(sent), Some(own)) if own.kept.is_empty() => match asks(&sent, &entry) {
+            Ok(None) => None,
+            _ => Some(asked(own, &entry)?),
         },
+        (Some(sent), Some(own)) => {
+            let config = own.kept.config().unwrap_or_else(|| entry.config.clone());
+            asks(&sent, &Entry { config, ..Entry::default() })?
+        }
     };
     match wanted {
         None => Ok(()),
-        Some(redirect) => program::check(&Plan::new(&redirect), &netns, context.deadline),
+        Some(redirect) => compare(context, &netns, own.as_ref(), &redirect),
     }
+}
+
+/// What the attachment's ADD was asked.
+fn asked(state: &State, entry: &Entry) -> Result<Redirect, Error> {
+    state.redirect().map_err(|error| {
+        let folder = entry.state_dir.display();
+        Error::new(Code::Io, format!("the state of the attachment in {folder}: {error}"))
+    })
+}
+
+/// Rules that this version would have written otherwise are only known by the digest that they carry.
+fn compare(
+    context: &Context<'_>,
+    netns: &Netns,
+    own: Option<&State>,
+    redirect: &Redirect,
+) -> Result<(), Error> {
+    let deadline = context.deadline;
+    let plan = Plan::new(redirect);
+    let Some(own) = own else { return program::check(&plan, netns, deadline) };
+    let change = change(own, redirect);
+    if own.rules == rules::REVISION && (change.is_some() || plan.digest()? == own.digest) {
+        return program::check(&plan, netns, deadline);
+    }
+    match change {
+        None => program::check_made(&own.digest, redirect, netns, deadline),
+        Some(change) => Err(Error::new(Code::Differs, change)),
+    }
+}
+
+/// The first field that is not what ADD was asked for.
+fn change(own: &State, redirect: &Redirect) -> Option<String> {
+    let mut fields = redirect.fields();
+    fields.find_map(|(field, value, source)| {
+        let before = own.redirect.iter().find(|(name, ..)| name == field.name())?;
+        (before.1 != value).then(|| {
+            format!(
+                "{field} is {:?} in the pod's rules, and {value:?} in its annotations ({source})",
+                before.1
+            )
+        })
+    })
 }

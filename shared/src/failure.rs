@@ -83,7 +83,7 @@ impl Failures {
         let count = before.map_or(0, |before| before.count).saturating_add(failure.count);
         let text = serde_json::to_vec(&Failure { count, ..failure.clone() })?;
         let temporary = temporary(&path);
-        fs::create_dir_all(&self.folder)?;
+        file::make_folder(&self.folder)?;
         file::write(&temporary, &text).and_then(|()| fs::rename(&temporary, path)).inspect_err(|_| {
             let _ = fs::remove_file(&temporary);
         })

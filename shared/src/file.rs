@@ -1,9 +1,9 @@
 //! Small files of ours, read and written so that nothing that lies in their place can hold a call: a FIFO without
 //! a writer, a device, a file without end, a lease that somebody else has.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use nix::fcntl::OFlag;
@@ -38,7 +38,7 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
 /// # Errors
 /// Whatever keeps it from being written.
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let create = || never_waits().write(true).create_new(true).open(path);
+    let create = || never_waits().write(true).create_new(true).mode(0o644).open(path);
     let file = create().or_else(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => {
             fs::remove_file(path)?;
@@ -47,6 +47,27 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
         _ => Err(error),
     });
     file?.write_all(bytes)
+}
+
+/// Makes a folder and those above it that are missing, each for others to look into and not to write, whatever
+/// the umask of whoever called.
+///
+/// # Errors
+/// Whatever keeps one from being made.
+pub fn make_folder(path: &Path) -> io::Result<()> {
+    let make = || {
+        fs::create_dir(path)?;
+        fs::set_permissions(path, Permissions::from_mode(0o755))
+    };
+    let made = make().or_else(|error| match (error.kind(), path.parent()) {
+        (io::ErrorKind::NotFound, Some(above)) => make_folder(above).and_then(|()| make()),
+        _ => Err(error),
+    });
+    match made {
+        // Made by a call beside this one, or long ago.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        other => other,
+    }
 }
 
 /// The file, if it is one that ends.
@@ -84,6 +105,18 @@ mod tests {
             assert_eq!(read(&path).unwrap(), b"ours");
         }
         assert_eq!(read(&other).unwrap(), b"theirs");
+    }
+
+    #[test]
+    fn folders_are_made_to_the_bottom_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let deep = folder.path().join("a/b/c");
+        make_folder(&deep).unwrap();
+        make_folder(&deep).unwrap();
+        fs::write(deep.join("file"), "").unwrap();
+        for path in [&*deep.join("file"), &deep.join("file/d"), Path::new("/proc/nowhere"), Path::new("")] {
+            make_folder(path).unwrap_err();
+        }
     }
 
     #[test]

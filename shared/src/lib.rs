@@ -18,11 +18,13 @@
 
 pub mod adopt;
 pub mod cni;
+pub mod comment;
 pub mod deadline;
 pub mod dialect;
 pub mod entry;
 pub mod failure;
 pub mod file;
+pub mod kept;
 pub mod namespace;
 pub mod net;
 pub mod nft;

@@ -10,8 +10,8 @@ use crate::net::netlink::{Protocol, Socket};
 use crate::net::netns::{self, Netns};
 use crate::nft::{self, Batch, Body, Connection, Ruleset, compare};
 use crate::redirect::Redirect;
-use crate::route::Routing;
-use crate::rules;
+use crate::route::{self, Ensured, Made, Routing};
+use crate::{comment, rules};
 
 /// What a redirect means for the kernel.
 #[derive(Debug)]
@@ -22,14 +22,13 @@ pub struct Plan {
     adopted_mark: u32,
     /// The proxy's mark, which connections over lo keep.
     proxy_mark: Option<u32>,
+    earlier: Made,
 }
 
 /// A plan's ruleset in netlink messages. A long list is long to encode: it is done once.
 struct Encoded<'p> {
     body: Body<'p>,
     digest: String,
-    /// The table's comment, which carries the digest.
-    comment: String,
 }
 
 /// What was done.
@@ -41,6 +40,32 @@ pub struct Programmed {
     pub new: bool,
     /// The digest of these rules.
     pub digest: String,
+    /// What stands beside the table because this ADD or one before it made it.
+    pub made: Made,
+    /// For a second look.
+    pod: Option<Sockets>,
+    /// What it found beside the table, and did not make.
+    found: Routing,
+}
+
+impl Programmed {
+    /// Rules that somebody else put there.
+    #[must_use]
+    pub fn adopted(digest: String) -> Self {
+        let (made, found) = (Made::default(), Routing::default());
+        Self { what: "adopted", new: false, digest, made, pod: None, found }
+    }
+
+    /// Whether some of it is gone again: taken away by a DEL that ran beside this. A kernel that does not answer
+    /// has not said so.
+    pub fn is_gone(&mut self, deadline: Deadline) -> bool {
+        let Some(pod) = &mut self.pod else { return false };
+        matches!(pod.nft.comment(rules::names::TABLE), Ok(None))
+            || pod
+                .route
+                .as_mut()
+                .is_some_and(|route| matches!(self.found.missing(route, deadline), Ok(Some(_))))
+    }
 }
 
 impl Plan {
@@ -52,6 +77,21 @@ impl Plan {
             routing: rules::routing(redirect),
             adopted_mark: rules::names::adopted_mark(redirect),
             proxy_mark: redirect.proxy_mark,
+            earlier: Made::default(),
+        }
+    }
+
+    /// The same, where an earlier ADD of this namespace made that beside its table.
+    #[must_use]
+    pub fn after(self, earlier: Made) -> Self {
+        Self { earlier, ..self }
+    }
+
+    /// What a DEL that runs beside this could still take away: all, unless all of it was just made.
+    fn found(&self, fresh: &Made) -> Routing {
+        match fresh.is_all_of(&self.routing) {
+            true => Routing::default(),
+            false => self.routing.clone(),
         }
     }
 
@@ -66,8 +106,7 @@ impl Plan {
     fn encode(&self) -> Result<Encoded<'_>, Error> {
         let body = self.ruleset.encode().map_err(refused)?;
         let digest = body.digest();
-        let comment = format!("sluice {}, digest {digest}", env!("CARGO_PKG_VERSION"));
-        Ok(Encoded { body, digest, comment })
+        Ok(Encoded { body, digest })
     }
 }
 
@@ -82,14 +121,22 @@ pub fn create(
     ifname: &str,
     deadline: Deadline,
 ) -> Result<Option<Programmed>, Error> {
-    let Encoded { body, digest, comment } = plan.encode()?;
-    let batch = body.create(Some(&comment)).map_err(refused)?;
+    let Encoded { body, digest } = plan.encode()?;
     let mut sockets = enter(netns, !plan.routing.is_empty(), deadline, Some(ifname))?;
-    sockets.route(plan, deadline)?;
-    match sockets.nft.commit(&batch) {
-        Ok(()) => Ok(Some(Programmed { what: "diverted", new: true, digest })),
+    let Ensured { made: fresh, ours } = sockets.route(plan, deadline)?;
+    let made = plan.earlier.wanted_by(&plan.routing).and(&ours).and(&fresh);
+    let batch = body.create(Some(&comment::write(&made, &digest)));
+    let committed = batch.and_then(|batch| sockets.nft.commit(&batch));
+    if committed.is_err() {
+        sockets.undo(&fresh, deadline);
+    }
+    match committed {
+        Ok(()) => {
+            let found = plan.found(&fresh);
+            Ok(Some(Programmed { what: "diverted", new: true, digest, made, pod: Some(sockets), found }))
+        }
         Err(nft::Error::Exists { .. }) => Ok(None),
-        Err(error) => Err(sockets.give_up(plan, deadline, error)),
+        Err(error) => Err(refused(error)),
     }
 }
 
@@ -124,24 +171,36 @@ pub fn enter_running(
     ifname: &str,
     deadline: Deadline,
 ) -> Result<Programmed, NotEntered> {
-    let Encoded { body, digest, comment } = plan.encode()?;
-    let batch = body.replace(Some(&comment)).map_err(refused)?;
+    let Encoded { body, digest } = plan.encode()?;
     // There may be the policy route of an earlier redirect.
     let mut sockets = enter(netns, true, deadline, Some(ifname))?;
     let found = sockets.nft.dump_for(&plan.ruleset).map_err(refused)?;
-    let same = found.as_ref().is_some_and(|found| {
-        let comment = found.comment.as_deref().unwrap_or_default();
-        comment.ends_with(&digest) && compare(&plan.ruleset, found).is_empty()
+    let said = found.as_ref().and_then(|found| found.comment.clone()).unwrap_or_default();
+    let right = found.as_ref().is_some_and(|found| {
+        comment::read(&said).digest == digest && compare(&plan.ruleset, found).is_empty()
     });
-    if !same {
+    if !right {
         sockets.keep_connections(plan, netns, found.as_ref(), deadline)?;
     }
-    sockets.route(plan, deadline)?;
+    let Ensured { made: fresh, ours } = sockets.route(plan, deadline)?;
+    let earlier = comment::read(&said).made.unwrap_or_default().and(&plan.earlier);
+    let made = earlier.wanted_by(&plan.routing).and(&ours).and(&fresh);
+    let comment = comment::write(&made, &digest);
+    let same = right && comment::same(&said, &comment);
     if !same {
-        sockets.nft.commit(&batch).map_err(refused)?;
+        let batch = body.replace(Some(&comment));
+        let committed = batch.and_then(|batch| sockets.nft.commit(&batch));
+        if committed.is_err() {
+            sockets.undo(&fresh, deadline);
+        }
+        committed.map_err(refused)?;
     }
-    sockets.forget_others(plan, deadline)?;
-    Ok(Programmed { what: if same { "diverted already" } else { "diverted anew" }, new: !same, digest })
+    // What an earlier redirect needed goes out after its rules.
+    if let Some(route) = &mut sockets.route {
+        earlier.without(&made).undo(route, deadline).map_err(not_routed)?;
+    }
+    let what = if right { "diverted already" } else { "diverted anew" };
+    Ok(Programmed { what, new: !right, digest, made, pod: Some(sockets), found: plan.found(&fresh) })
 }
 
 /// Compares the kernel with the plan.
@@ -185,26 +244,50 @@ pub fn check_since(
     Ok(generation)
 }
 
-/// Removes whatever ADD made. What is not there is no failure.
+/// Compares the kernel with a table that another version wrote: it carries this digest still.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_made(digest: &str, redirect: &Redirect, netns: &Netns, deadline: Deadline) -> Result<(), Error> {
+    let routing = rules::routing(redirect);
+    let mut sockets = enter(netns, !routing.is_empty(), deadline, None)?;
+    sockets.compare_digest(digest)?;
+    sockets.compare_routes(&routing, deadline)
+}
+
+/// Removes what ADD made: the table, and what its comment or `recorded`, the state's record, say was made beside
+/// it. With neither, what bears our marks, and no address. What is not there is no failure.
 ///
 /// # Errors
 /// Code 102 for what the kernel refuses to remove.
-pub fn clean(netns: &Netns, asked: Option<&Redirect>, deadline: Deadline) -> Result<(), Error> {
-    // Without state nobody knows whether there is a policy route; asking to remove it does no harm.
-    let routing = asked.map_or_else(Routing::any, rules::routing);
+pub fn clean(netns: &Netns, recorded: Option<Made>, deadline: Deadline) -> Result<(), Error> {
     let mut sockets = enter(netns, true, deadline, None)?;
-    let batch = Batch::delete(rules::names::TABLE).map_err(refused)?;
-    match sockets.nft.commit(&batch) {
-        Ok(()) | Err(nft::Error::NoTable { .. }) => {}
-        Err(error) => return Err(refused(error)),
+    let found = sockets.nft.comment(rules::names::TABLE).map_err(refused)?;
+    let said = found.as_ref().and_then(|comment| comment::read(comment).made);
+    let record = match (recorded, said) {
+        (Some(one), Some(other)) => Some(one.and(&other)),
+        (one, other) => one.or(other),
+    };
+    let Some(route) = &mut sockets.route else { return Ok(()) };
+    // Addresses before the table: a DEL that is killed in between finds the record again.
+    let record = record.map(Made::addresses_and_rest);
+    let addresses = record.as_ref().map_or(Ok(()), |(addresses, _)| addresses.undo(route, deadline));
+    if found.is_some() {
+        let batch = Batch::delete(rules::names::TABLE).map_err(refused)?;
+        match sockets.nft.commit(&batch) {
+            Ok(()) | Err(nft::Error::NoTable { .. }) => {}
+            Err(error) => return Err(refused(error)),
+        }
     }
-    match &mut sockets.route {
-        Some(route) => routing.remove(route, deadline).map_err(not_routed),
-        None => Ok(()),
-    }
+    let rest = match record {
+        Some((_, rest)) => rest.undo(route, deadline),
+        None => route::undo_marked(route, deadline),
+    };
+    addresses.and(rest).map_err(not_routed)
 }
 
 /// Sockets of the pod's namespace, usable from outside of it.
+#[derive(Debug)]
 struct Sockets {
     nft: Connection,
     /// Only where there is something to route, or may have been.
@@ -270,11 +353,18 @@ impl Sockets {
         Ok(())
     }
 
-    /// The policy route goes in before the rules, which need it.
-    fn route(&mut self, plan: &Plan, deadline: Deadline) -> Result<(), Error> {
+    /// The policy route goes in before the rules, which need it. What was made.
+    fn route(&mut self, plan: &Plan, deadline: Deadline) -> Result<Ensured, Error> {
         match &mut self.route {
             Some(route) => plan.routing.ensure(route, deadline).map_err(not_routed),
-            None => Ok(()),
+            None => Ok(Ensured::default()),
+        }
+    }
+
+    /// Takes back as much as can be.
+    fn undo(&mut self, made: &Made, deadline: Deadline) {
+        if let Some(route) = &mut self.route {
+            let _ = made.undo(route, deadline);
         }
     }
 
@@ -303,23 +393,7 @@ impl Sockets {
     fn compare_routes(&mut self, routing: &Routing, deadline: Deadline) -> Result<(), Error> {
         let Some(route) = &mut self.route else { return Ok(()) };
         let Some(missing) = routing.missing(route, deadline).map_err(not_routed)? else { return Ok(()) };
-        Err(Error::new(Code::Differs, format!("the policy route of TPROXY is not there: {missing}")))
-    }
-
-    /// What an earlier redirect needed goes out after its rules.
-    fn forget_others(&mut self, plan: &Plan, deadline: Deadline) -> Result<(), Error> {
-        match &mut self.route {
-            Some(route) => plan.routing.remove_others(route, deadline).map_err(not_routed),
-            None => Ok(()),
-        }
-    }
-
-    /// The rules did not go in: nor shall the route stay.
-    fn give_up(&mut self, plan: &Plan, deadline: Deadline, error: nft::Error) -> Error {
-        if let Some(route) = &mut self.route {
-            let _ = plan.routing.remove(route, deadline);
-        }
-        refused(error)
+        Err(Error::new(Code::Differs, format!("the pod lacks what its rules need: {missing}")))
     }
 }
 

@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::file;
+use crate::kept::Kept;
 use crate::redirect::{FieldsError, Redirect};
+use crate::route::Made;
 
 /// What a state's text hardly ever exceeds.
 const LENGTH: usize = 2048;
@@ -45,6 +47,15 @@ pub struct State {
     pub has_ipv4: bool,
     /// The ruleset's digest.
     pub digest: String,
+    /// The revision of its rules; before there were revisions, 1.
+    #[serde(default = "before_revisions")]
+    pub rules: u32,
+    /// What was made beside the table; `None` by a version that kept no record.
+    #[serde(default)]
+    pub made: Option<Made>,
+    /// By what its ADD read the annotations; empty by a version that kept none of it.
+    #[serde(default)]
+    pub kept: Kept,
     /// The version of the plugin that wrote this.
     pub version: String,
     /// When the ADD ended, in seconds since 1970.
@@ -96,6 +107,10 @@ impl State {
     }
 }
 
+fn before_revisions() -> u32 {
+    1
+}
+
 impl Key<'_> {
     /// The file's name. `@` stands in no network name or container id.
     fn file(self) -> String {
@@ -128,7 +143,7 @@ impl Store {
         serde_json::to_writer(&mut text, state)?;
         let written = file::write(&temporary, &text).or_else(|error| match error.kind() {
             io::ErrorKind::NotFound => {
-                fs::create_dir_all(&self.folder)?;
+                file::make_folder(&self.folder)?;
                 file::write(&temporary, &text)
             }
             _ => Err(error),

@@ -29,6 +29,7 @@ pub mod running;
 pub mod runtime;
 pub mod serve;
 pub mod table;
+pub mod traced;
 pub mod world;
 
 pub use istio::Injected;

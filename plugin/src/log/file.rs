@@ -1,84 +1,127 @@
 //! Where the lines go: a file for each day and a link to the newest.
 //!
-//! tracing-appender's writer is used directly; its `non_blocking` would cost more than the whole call.
+//! At the path there may be anything: a link or file of somebody else's, a device, a FIFO. It is written to, if that
+//! cannot hold the call, or refused; it is never replaced. Only a link to one of our own days is ours to move.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{OpenOptionsExt, symlink};
+use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
-use tracing_appender::rolling::{RollingFileAppender, Rotation};
+use sluice_shared::file::make_folder;
+use time::OffsetDateTime;
+
+use super::out::Out;
 
 /// How many days are kept.
 const DAYS: usize = 7;
 
 /// Opens the log at that path; none if it cannot be written.
-pub(super) fn open(file: &Path) -> Option<Box<dyn Write + Send>> {
-    let append = || OpenOptions::new().append(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(file);
-    let newest = match fs::symlink_metadata(file) {
-        // Somebody put a file or device there: it is theirs, and grows as it is.
-        Ok(found) if !found.file_type().is_symlink() => return Some(Box::new(append().ok()?)),
-        Ok(link) => day(link.mtime()) == today(),
-        Err(_) => false,
-    };
-    // A link made today leads to today's file. This is nearly every call.
-    if let (true, Ok(file)) = (newest, append()) {
-        return Some(Box::new(file));
-    }
-    let folder = file.parent()?;
-    let (prefix, suffix) =
-        (file.file_stem()?.to_str()?, file.extension().map_or(Some("log"), |suffix| suffix.to_str())?);
-    let daily = || {
-        let builder = RollingFileAppender::builder().rotation(Rotation::DAILY);
-        builder.filename_prefix(prefix).filename_suffix(suffix)
-    };
-    // Once a day is enough for looking through the folder and for moving the link.
-    if !newest {
-        fs::create_dir_all(folder).ok()?;
-        let linked = daily().latest_symlink(file.file_name()?.to_str()?);
-        // Of several calls at once, one makes the link; the others find it made under their hands.
-        if let Ok(appender) = linked.build(folder) {
-            prune(folder, prefix, suffix);
-            return Some(Box::new(appender));
+pub(super) fn open(file: &Path) -> Option<Out> {
+    let days = Days::behind(file)?;
+    let today = days.name(OffsetDateTime::now_utc());
+    match fs::read_link(file) {
+        Ok(link) if days.is_link(&link) => {
+            // A link to today's file. This is nearly every call.
+            if link.file_name() == Some(today.as_ref())
+                && let Some(out) = existing(&days.folder.join(&today))
+            {
+                return Some(out);
+            }
         }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        // Somebody else's.
+        _ => return existing(file),
     }
-    Some(Box::new(daily().build(folder).ok()?))
+    make_folder(days.folder).ok()?;
+    let out = daily(&days.folder.join(&today))?;
+    // Once a day is enough for looking through the folder and for moving the link.
+    let _ = link(file, &today);
+    days.prune();
+    Some(out)
 }
 
-/// Removes all days' files but the newest. The rolling writer's own pruning would take `sluice-node.log` for one of ours.
-fn prune(folder: &Path, prefix: &str, suffix: &str) {
-    let files = fs::read_dir(folder).into_iter().flatten().flatten();
-    let names = files.filter_map(|file| file.file_name().into_string().ok());
-    // Dates of one length: their order is that of the days.
-    let mut days: Vec<_> = names.filter(|name| is_days(name, prefix, suffix)).collect();
-    days.sort_unstable();
-    for old in days.iter().rev().skip(DAYS) {
-        let _ = fs::remove_file(folder.join(old));
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.append(true).mode(0o644).custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits());
+    options
+}
+
+/// What lies there, if it can be written to.
+fn existing(path: &Path) -> Option<Out> {
+    Out::new(options().open(path).ok()?)
+}
+
+/// A day's file, made if it is not there.
+fn daily(path: &Path) -> Option<Out> {
+    let made: io::Result<File> = options().create_new(true).open(path);
+    match made {
+        Ok(file) => Out::new(file),
+        // Or a link that leads nowhere: then there is nothing.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => existing(path),
+        Err(_) => None,
     }
 }
 
-/// It is `prefix.2026-01-31.suffix`.
-fn is_days(name: &str, prefix: &str, suffix: &str) -> bool {
-    let date = || {
-        let rest = name.strip_prefix(prefix)?.strip_prefix('.')?;
-        rest.strip_suffix(suffix)?.strip_suffix('.')
-    };
-    date().is_some_and(|date| {
-        let digit = |(place, byte): (usize, u8)| {
-            if matches!(place, 4 | 7) { byte == b'-' } else { byte.is_ascii_digit() }
-        };
-        date.len() == 10 && date.bytes().enumerate().all(digit)
+/// Makes the link lead to that day, in one step: several calls may do so at once.
+fn link(file: &Path, day: &str) -> io::Result<()> {
+    let temporary = file.with_extension(format!("{}.tmp", std::process::id()));
+    let _ = fs::remove_file(&temporary);
+    symlink(day, &temporary)?;
+    fs::rename(&temporary, file).inspect_err(|_| {
+        let _ = fs::remove_file(&temporary);
     })
 }
 
-/// The day in UTC, as the rolling writer counts.
-fn day(seconds: i64) -> i64 {
-    seconds.div_euclid(86_400)
+/// The daily files behind a link: `<folder>/<prefix>.2026-01-31.<suffix>`.
+struct Days<'a> {
+    folder: &'a Path,
+    prefix: &'a str,
+    suffix: &'a str,
 }
 
-fn today() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    day(i64::try_from(now.as_secs()).unwrap_or_default())
+impl<'a> Days<'a> {
+    fn behind(file: &'a Path) -> Option<Self> {
+        let suffix = file.extension().map_or(Some("log"), |suffix| suffix.to_str())?;
+        Some(Self { folder: file.parent()?, prefix: file.file_stem()?.to_str()?, suffix })
+    }
+
+    /// In UTC.
+    fn name(&self, now: OffsetDateTime) -> String {
+        let (year, month, day) = now.to_calendar_date();
+        format!("{}.{year:04}-{:02}-{day:02}.{}", self.prefix, u8::from(month), self.suffix)
+    }
+
+    /// Whether a link that leads there is ours: to a day beside it.
+    fn is_link(&self, target: &Path) -> bool {
+        let beside = target.parent().is_some_and(|parent| parent == Path::new("") || parent == self.folder);
+        let name = target.file_name().and_then(|name| name.to_str());
+        beside && name.is_some_and(|name| self.is_day(name))
+    }
+
+    fn is_day(&self, name: &str) -> bool {
+        let date = || {
+            let rest = name.strip_prefix(self.prefix)?.strip_prefix('.')?;
+            rest.strip_suffix(self.suffix)?.strip_suffix('.')
+        };
+        date().is_some_and(|date| {
+            let digit = |(place, byte): (usize, u8)| {
+                if matches!(place, 4 | 7) { byte == b'-' } else { byte.is_ascii_digit() }
+            };
+            date.len() == 10 && date.bytes().enumerate().all(digit)
+        })
+    }
+
+    /// Removes all days' files but the newest.
+    fn prune(&self) {
+        let files = fs::read_dir(self.folder).into_iter().flatten().flatten();
+        let names = files.filter_map(|file| file.file_name().into_string().ok());
+        // Dates of one length: their order is that of the days.
+        let mut days: Vec<_> = names.filter(|name| self.is_day(name)).collect();
+        days.sort_unstable();
+        for old in days.iter().rev().skip(DAYS) {
+            let _ = fs::remove_file(PathBuf::from(self.folder).join(old));
+        }
+    }
 }

@@ -5,13 +5,14 @@
 
 mod file;
 mod line;
+mod out;
 
-use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use out::Out;
 use sluice_shared::cni::{Call, Error};
-use sluice_shared::entry;
+use sluice_shared::entry::{self, Entry};
 use time::OffsetDateTime;
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
@@ -26,14 +27,17 @@ pub(crate) fn start(log: &entry::Log) {
         entry::Level::Debug => LevelFilter::DEBUG,
         entry::Level::Trace => LevelFilter::TRACE,
     };
-    let log = Log { file: log.file.as_path().into(), level, out: Mutex::new(None) };
+    let log = Log { file: log.file.as_path().into(), level, out: Mutex::new(Place::Unopened) };
     // A second start is a bug that tests would show; the first one stays.
     let _ = tracing::subscriber::set_global_default(log);
 }
 
-/// Says what went wrong where the call goes on all the same.
-pub(crate) fn note(error: &Error) {
+/// Says that stdin cannot be read, where the call goes on all the same. The entry, which says where the log is, is
+/// not known then: the line is in the log at its usual place, and on stderr.
+pub(crate) fn unread(error: &Error) {
+    start(&Entry::default().log);
     tracing::warn!(code = error.code as u32, "{}", error.msg);
+    out::stderr(format!("sluice: {}\n", error.msg).as_bytes());
 }
 
 /// Says how the call ended, if it failed.
@@ -51,12 +55,22 @@ pub(crate) fn pod(call: &Call) -> String {
     }
 }
 
-/// Writes each event as one line, by one write: several calls may have the same file open.
+/// Where the lines go.
+enum Place {
+    /// Nothing was said yet.
+    Unopened,
+    /// The file.
+    File(Out),
+    /// Nowhere else.
+    Stderr,
+}
+
+/// Writes each event as one line.
 struct Log {
     file: Box<Path>,
     level: LevelFilter,
     /// Opened at the first line.
-    out: Mutex<Option<Box<dyn Write + Send>>>,
+    out: Mutex<Place>,
 }
 
 impl Subscriber for Log {
@@ -70,10 +84,16 @@ impl Subscriber for Log {
 
     fn event(&self, event: &Event<'_>) {
         let line = line::of(event, OffsetDateTime::now_utc());
-        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
-        let out = out.get_or_insert_with(|| file::open(&self.file).unwrap_or_else(|| Box::new(io::stderr())));
-        if out.write_all(&line).is_err() {
-            let _ = io::stderr().write_all(&line);
+        let mut place = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*place, Place::Unopened) {
+            *place = file::open(&self.file).map_or(Place::Stderr, Place::File);
+        }
+        let there = match &mut *place {
+            Place::File(out) => out.put(&line),
+            _ => false,
+        };
+        if !there {
+            out::stderr(&line);
         }
     }
 
@@ -93,43 +113,26 @@ impl Subscriber for Log {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
-    /// Keeps each write.
-    #[derive(Clone, Default)]
-    struct Writes(Arc<Mutex<Vec<String>>>);
-
-    impl Write for Writes {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().push(String::from_utf8(bytes.to_vec()).unwrap());
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
     #[test]
-    fn one_event_is_one_write_and_levels_below_are_left_out() {
-        let writes = Writes::default();
-        let log = Log {
-            file: Path::new("/proc/nowhere").into(),
-            level: LevelFilter::INFO,
-            out: Mutex::new(Some(Box::new(writes.clone()))),
-        };
+    fn an_event_is_a_line_and_levels_below_are_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        std::fs::write(&path, "").unwrap();
+        let log =
+            Log { file: path.as_path().into(), level: LevelFilter::INFO, out: Mutex::new(Place::Unopened) };
         tracing::subscriber::with_default(log, || {
             tracing::error!(pod = "shop/web-0", code = 101, "two\nlines");
             tracing::debug!("not asked for");
             tracing::info!("last");
         });
-        let writes = writes.0.lock().unwrap();
-        assert_eq!(writes.len(), 2, "{writes:?}");
-        for (write, level) in writes.iter().zip(["ERROR", "INFO"]) {
-            assert!(write.ends_with("}\n") && write.lines().count() == 1, "{write:?}");
-            assert!(write.contains(&format!(r#","level":"{level}","message":"#)), "{write}");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 2, "{text:?}");
+        for (line, level) in lines.iter().zip(["ERROR", "INFO"]) {
+            assert!(line.ends_with('}'), "{line:?}");
+            assert!(line.contains(&format!(r#","level":"{level}","message":"#)), "{line}");
         }
     }
 }

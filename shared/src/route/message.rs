@@ -7,11 +7,13 @@ use netlink_packet_core::{
     Emitable, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST, NetlinkHeader,
 };
 use netlink_packet_route::AddressFamily;
-use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage, AddressScope};
-use netlink_packet_route::route::{RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType};
+use netlink_packet_route::address::{
+    AddressAttribute, AddressHeaderFlags, AddressMessage, AddressProtocol, AddressScope,
+};
+use netlink_packet_route::route::{RouteAttribute, RouteMessage, RouteScope, RouteType};
 use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
 
-use super::{PREFERENCE, TABLE};
+use super::{PREFERENCE, PROTOCOL, TABLE};
 use crate::nft::build::Family;
 
 /// lo is the first interface of every namespace.
@@ -22,22 +24,19 @@ const LO: u32 = 1;
 pub(super) enum Change {
     /// `ip link set lo up`: runtimes do it too, but some not before this plugin runs.
     LoUp,
-    /// `ip address add <address>/128 dev lo`
-    Address(Ipv6Addr),
     /// `ip route add local default dev lo table 133`
     Route(Family),
     /// `ip rule add pref 1337 fwmark <mark> lookup 133`
     Rule(Family, u32),
+    /// `ip address add <address>/128 dev lo`
+    Address(Ipv6Addr),
 }
 
 /// Whether it is to come or to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verb {
     Add,
-    /// A rule goes whatever its mark.
     Delete,
-    /// A rule goes if its mark is the same.
-    DeleteExactly,
 }
 
 impl Change {
@@ -45,16 +44,21 @@ impl Change {
         matches!(self, Self::Address(_) | Self::Route(Family::V6) | Self::Rule(Family::V6, _))
     }
 
+    /// One change for all of its kind: they are in one list of the kernel's.
+    pub(super) fn kind(self) -> Self {
+        match self {
+            Self::LoUp | Self::Route(_) => self,
+            Self::Rule(family, _) => Self::Rule(family, 0),
+            Self::Address(_) => Self::Address(Ipv6Addr::UNSPECIFIED),
+        }
+    }
+
     /// A request for everything of its kind, and the kind of the answers.
     pub(super) fn dump_request(self) -> (Vec<u8>, u16) {
         let flags = NLM_F_REQUEST | NLM_F_DUMP;
         match self {
-            Self::LoUp => (serialize(kind::GETLINK, &LinkUp, flags, 1), kind::NEWLINK),
-            Self::Address(_) => {
-                let mut message = AddressMessage::default();
-                message.header.family = AddressFamily::Inet6;
-                (serialize(kind::GETADDR, &message, flags, 1), kind::NEWADDR)
-            }
+            Self::LoUp => (serialize(kind::GETLINK, &Link { up: true }, flags, 1), kind::NEWLINK),
+            Self::Address(_) => addresses(Family::V6),
             Self::Route(family) => {
                 let mut message = RouteMessage::default();
                 message.header.address_family = address_family(family);
@@ -74,24 +78,26 @@ impl Change {
         let add = flags | NLM_F_CREATE | NLM_F_EXCL;
         let serialize = |kind, payload: &dyn Emitable, flags| serialize(kind, payload, flags, seq);
         match (self, verb) {
-            // Nobody wants lo down again: for Delete this changes nothing.
-            (Self::LoUp, _) => serialize(kind::NEWLINK, &LinkUp, flags),
+            (Self::LoUp, verb) => serialize(kind::NEWLINK, &Link { up: verb == Verb::Add }, flags),
             (Self::Address(address), Verb::Add) => serialize(kind::NEWADDR, &on_lo(address), add),
-            (Self::Address(address), Verb::Delete | Verb::DeleteExactly) => {
-                serialize(kind::DELADDR, &on_lo(address), flags)
-            }
+            (Self::Address(address), Verb::Delete) => serialize(kind::DELADDR, &on_lo(address), flags),
             (Self::Route(family), Verb::Add) => serialize(kind::NEWROUTE, &to_this_host(family), add),
-            (Self::Route(family), Verb::Delete | Verb::DeleteExactly) => {
-                serialize(kind::DELROUTE, &to_this_host(family), flags)
+            (Self::Route(family), Verb::Delete) => serialize(kind::DELROUTE, &to_this_host(family), flags),
+            (Self::Rule(family, mark), Verb::Add) => serialize(kind::NEWRULE, &by_mark(family, mark), add),
+            (Self::Rule(family, mark), Verb::Delete) => {
+                serialize(kind::DELRULE, &by_mark(family, mark), flags)
             }
-            (Self::Rule(family, mark), Verb::Add) => {
-                serialize(kind::NEWRULE, &by_mark(family, Some(mark)), add)
-            }
-            (Self::Rule(family, mark), Verb::DeleteExactly) => {
-                serialize(kind::DELRULE, &by_mark(family, Some(mark)), flags)
-            }
-            // By preference and table alone: whatever the mark, the rule is ours.
-            (Self::Rule(family, _), Verb::Delete) => serialize(kind::DELRULE, &by_mark(family, None), flags),
+        }
+    }
+
+    /// What is wrong while it is not there.
+    pub(super) fn lack(self) -> String {
+        let six = if self.is_ipv6() { "IPv6 " } else { "" };
+        match self {
+            Self::LoUp => "lo is down".to_owned(),
+            Self::Address(address) => format!("the passthrough address {address} is not on lo"),
+            Self::Route(_) => format!("TPROXY's {six}policy route is not there"),
+            Self::Rule(..) => format!("TPROXY's {six}policy rule is not there"),
         }
     }
 }
@@ -142,9 +148,11 @@ impl fmt::Display for Change {
 
 /// The one thing asked of a link. netlink-packet-route's `LinkMessage` knows every kind of link there
 /// is, 22 KB of them.
-struct LinkUp;
+struct Link {
+    up: bool,
+}
 
-impl Emitable for LinkUp {
+impl Emitable for Link {
     fn buffer_len(&self) -> usize {
         16
     }
@@ -152,11 +160,18 @@ impl Emitable for LinkUp {
     /// `struct ifinfomsg`: family, type, index, flags, and which flags to change.
     fn emit(&self, buffer: &mut [u8]) {
         const IFF_UP: u32 = 1;
-        let words = [0, LO, IFF_UP, IFF_UP];
+        let words = [0, LO, if self.up { IFF_UP } else { 0 }, IFF_UP];
         for (field, word) in buffer.chunks_exact_mut(4).zip(words) {
             field.copy_from_slice(&word.to_ne_bytes());
         }
     }
+}
+
+/// A request for every address of a family, and the kind of the answers.
+pub(super) fn addresses(family: Family) -> (Vec<u8>, u16) {
+    let mut message = AddressMessage::default();
+    message.header.family = address_family(family);
+    (serialize(kind::GETADDR, &message, NLM_F_REQUEST | NLM_F_DUMP, 1), kind::NEWADDR)
 }
 
 fn on_lo(address: Ipv6Addr) -> AddressMessage {
@@ -169,6 +184,8 @@ fn on_lo(address: Ipv6Addr) -> AddressMessage {
     message.header.index = LO;
     message.attributes.push(AddressAttribute::Address(IpAddr::V6(address)));
     message.attributes.push(AddressAttribute::Local(IpAddr::V6(address)));
+    // Kernels before 5.18 do not keep it.
+    message.attributes.push(AddressAttribute::Protocol(AddressProtocol::Other(PROTOCOL)));
     message
 }
 
@@ -176,7 +193,7 @@ fn to_this_host(family: Family) -> RouteMessage {
     let mut message = RouteMessage::default();
     message.header.address_family = address_family(family);
     message.header.table = TABLE as u8;
-    message.header.protocol = RouteProtocol::Static;
+    message.header.protocol = PROTOCOL.into();
     message.header.scope = RouteScope::Host;
     message.header.kind = RouteType::Local;
     message.attributes.push(RouteAttribute::Table(TABLE));
@@ -184,17 +201,16 @@ fn to_this_host(family: Family) -> RouteMessage {
     message
 }
 
-fn by_mark(family: Family, mark: Option<u32>) -> RuleMessage {
+fn by_mark(family: Family, mark: u32) -> RuleMessage {
     let mut message = RuleMessage::default();
     message.header.family = address_family(family);
     message.header.table = TABLE as u8;
     message.header.action = RuleAction::ToTable;
     message.attributes.push(RuleAttribute::Table(TABLE));
     message.attributes.push(RuleAttribute::Priority(PREFERENCE));
-    if let Some(mark) = mark {
-        message.attributes.push(RuleAttribute::FwMark(mark));
-        message.attributes.push(RuleAttribute::FwMask(u32::MAX));
-    }
+    message.attributes.push(RuleAttribute::Protocol(PROTOCOL.into()));
+    message.attributes.push(RuleAttribute::FwMark(mark));
+    message.attributes.push(RuleAttribute::FwMask(u32::MAX));
     message
 }
 

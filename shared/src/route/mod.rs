@@ -6,9 +6,11 @@
 
 mod address_list;
 mod dump;
+mod made;
 mod message;
 mod talk;
 
+use std::collections::BTreeSet;
 use std::net::Ipv6Addr;
 
 use nix::errno::Errno;
@@ -17,12 +19,16 @@ use crate::deadline::Deadline;
 use crate::net::netlink::{self, Socket};
 use crate::nft::build::Family;
 pub use address_list::{AddressesError, has_ipv4};
+pub use made::{Made, undo_marked};
 use message::{Change, Verb};
 
 /// The preference of the rule: before the main table's 32766.
 pub const PREFERENCE: u32 = 1337;
 /// The table that routes everything to this host.
 pub const TABLE: u32 = 133;
+/// The protocol that our rules, routes and addresses bear: who made them, in the kernel's own lists. iproute2
+/// knows nobody of this number.
+pub const PROTOCOL: u8 = 133;
 
 /// What a pod's namespace needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,6 +39,15 @@ pub struct Routing {
     pub families: Vec<Family>,
     /// Addresses that lo must have.
     pub addresses: Vec<Ipv6Addr>,
+}
+
+/// What became of a namespace's needs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ensured {
+    /// What was made just now.
+    pub made: Made,
+    /// What was there and bears our protocol: an earlier ADD made it, and one that was killed told nobody.
+    pub ours: Made,
 }
 
 /// A change that could not be made.
@@ -72,18 +87,14 @@ impl Routing {
         self.mark.is_none() && self.addresses.is_empty()
     }
 
-    /// What a namespace of which nothing is known may hold.
-    #[must_use]
-    pub fn any() -> Self {
-        Self { mark: Some(0), families: vec![Family::V4, Family::V6], addresses: Vec::new() }
-    }
-
-    /// The first thing that is not there, as the `ip` command that makes it.
+    /// What is wrong with the first thing that is not there, and the `ip` command that makes it. Where lo has no
+    /// IPv6, what [`ensure`](Self::ensure) passed over is not missed.
     ///
     /// # Errors
     /// Where the kernel does not answer.
     pub fn missing(&self, socket: &mut Socket, deadline: Deadline) -> Result<Option<String>, RouteError> {
-        Ok(dump::missing(socket, &self.changes(), deadline)?.map(|change| change.to_string()))
+        let missing = dump::missing(socket, &self.changes(), deadline)?;
+        Ok(missing.map(|change| format!("{} ({change})", change.lack())))
     }
 
     /// Whether a datagram of the kernel's lists holds any of it. Pure: [`missing`](Self::missing) without a
@@ -94,52 +105,44 @@ impl Routing {
         changes.any(|change| dump::datagram_holds(change, datagram))
     }
 
-    /// Makes what is missing. What is there already stays as it is.
+    /// Makes what is missing, and tells what that was. What is there already stays as it is.
     ///
     /// # Errors
-    /// The first change that the kernel refuses. An IPv6 change is passed over where the
-    /// namespace has no IPv6: there are no packets for it then either.
-    pub fn ensure(&self, socket: &mut Socket, deadline: Deadline) -> Result<(), RouteError> {
+    /// The first change that the kernel refuses; the others are taken back then. An IPv6 change is passed over
+    /// where the namespace has no IPv6: there are no packets for it then either.
+    pub fn ensure(&self, socket: &mut Socket, deadline: Deadline) -> Result<Ensured, RouteError> {
+        let changes = self.changes();
+        if changes.is_empty() {
+            return Ok(Ensured::default());
+        }
+        let late = Fault::Netlink(netlink::Error::Timeout);
+        deadline.left().ok_or(late).map_err(|fault| RouteError { what: Change::LoUp.to_string(), fault })?;
+        // The kernel does not say whether lo was up before.
+        let mut there = BTreeSet::new();
+        if dump::missing(socket, &[Change::LoUp], deadline)?.is_none() {
+            there.insert(Change::LoUp);
+        }
+        let mut made: BTreeSet<Change> = changes.iter().copied().collect();
         let mut first = Ok(());
-        talk::make(socket, &self.changes(), Verb::Add, deadline, |change, errno| match errno {
-            Errno::EEXIST => {}
-            errno if change.is_ipv6() && lacks_ipv6(errno) => {}
-            errno => keep(&mut first, change, errno),
-        })?;
-        first
-    }
-
-    /// Removes everything, going on past what is not there.
-    ///
-    /// # Errors
-    /// The first change that the kernel refuses for another reason.
-    pub fn remove(&self, socket: &mut Socket, deadline: Deadline) -> Result<(), RouteError> {
-        remove(socket, &self.changes(), Verb::Delete, deadline)
-    }
-
-    /// Removes the policy routes that an earlier redirect of this namespace needed and this one does not:
-    /// packets with its mark would still come to this host.
-    ///
-    /// # Errors
-    /// The first change that the kernel refuses.
-    pub fn remove_others(&self, socket: &mut Socket, deadline: Deadline) -> Result<(), RouteError> {
-        for family in [Family::V4, Family::V6] {
-            let wanted = self.mark.filter(|_| self.families.contains(&family));
-            let marks = match dump::marks(socket, family, deadline) {
-                Ok(marks) => marks,
-                Err(Fault::Kernel(errno)) if family == Family::V6 && lacks_ipv6(errno) => continue,
-                Err(fault) => {
-                    return Err(RouteError { what: "ip rule".to_owned(), fault });
-                }
-            };
-            for mark in marks.iter().copied().filter(|mark| Some(*mark) != wanted) {
-                remove(socket, &[Change::Rule(family, mark)], Verb::DeleteExactly, deadline)?;
+        let asked = talk::make(socket, &changes, Verb::Add, deadline, |change, errno| {
+            made.remove(&change);
+            match errno {
+                Errno::EEXIST => drop(there.insert(change)),
+                errno if change.is_ipv6() && lacks_ipv6(errno) => {}
+                errno => keep(&mut first, change, errno),
             }
-            if wanted.is_none() && !marks.is_empty() {
-                remove(socket, &[Change::Route(family)], Verb::Delete, deadline)?;
+        });
+        if there.contains(&Change::LoUp) {
+            made.remove(&Change::LoUp);
+        }
+        let made = Made(made);
+        match asked.and(first).and_then(|()| dump::ours(socket, &there, deadline)) {
+            Ok(ours) => Ok(Ensured { made, ours: Made(ours) }),
+            Err(error) => {
+                let _ = made.undo(socket, deadline);
+                Err(error)
             }
         }
-        Ok(())
     }
 
     /// Everything that must be there, in the order of making it.
@@ -160,9 +163,9 @@ impl Routing {
 }
 
 /// Removes what is there of it.
-fn remove(socket: &mut Socket, changes: &[Change], verb: Verb, deadline: Deadline) -> Result<(), RouteError> {
+fn remove(socket: &mut Socket, changes: &[Change], deadline: Deadline) -> Result<(), RouteError> {
     let mut first = Ok(());
-    talk::make(socket, changes, verb, deadline, |change, errno| match errno {
+    talk::make(socket, changes, Verb::Delete, deadline, |change, errno| match errno {
         Errno::ENOENT | Errno::ESRCH | Errno::EADDRNOTAVAIL => {}
         errno if change.is_ipv6() && lacks_ipv6(errno) => {}
         errno => keep(&mut first, change, errno),

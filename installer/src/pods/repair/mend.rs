@@ -6,8 +6,10 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use sluice_shared::deadline::Deadline;
+use sluice_shared::kept::Kept;
 use sluice_shared::net::netns::Identity;
 use sluice_shared::program::{self, Plan, Programmed};
+use sluice_shared::rules;
 use sluice_shared::state::{State, Store};
 
 use super::look::{Found, PATIENCE, Target, open};
@@ -34,7 +36,8 @@ pub fn mend(target: &Target, store: &Store, nodes_own: &[Identity]) -> Mended {
         Err(Found::Failed(why)) => return Mended::No(why),
         Err(_) => return Mended::Overtaken,
     };
-    let plan = Plan::new(&target.wanted.redirect);
+    let earlier = target.state.as_ref().and_then(|state| state.made.clone()).unwrap_or_default();
+    let plan = Plan::new(&target.wanted.redirect).after(earlier);
     let deadline = Deadline::after(PATIENCE);
     match program::enter_running(&plan, &netns, &target.ifname, deadline) {
         Ok(done) => Mended::Yes(remember(target, &done, store)),
@@ -49,7 +52,7 @@ pub fn mend(target: &Target, store: &Store, nodes_own: &[Identity]) -> Mended {
 /// Why it cannot be written.
 pub fn adopt(target: &Target, store: &Store) -> Result<(), String> {
     match Plan::new(&target.wanted.redirect).digest() {
-        Ok(digest) => remember(target, &Programmed { what: "adopted", new: false, digest }, store),
+        Ok(digest) => remember(target, &Programmed::adopted(digest), store),
         // The rules are there, so they could be made once.
         Err(_) => Ok(()),
     }
@@ -65,8 +68,15 @@ fn remember(target: &Target, done: &Programmed, store: &Store) -> Result<(), Str
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let digest = done.digest.clone();
     let state = match &target.state {
-        Some(state) if state.digest == digest => return Ok(()),
-        Some(state) => State { digest, version, took: 0, ..state.clone() },
+        Some(state) if state.digest == digest && state.made.as_ref() == Some(&done.made) => return Ok(()),
+        Some(state) => State {
+            digest,
+            version,
+            rules: rules::REVISION,
+            made: Some(done.made.clone()),
+            took: 0,
+            ..state.clone()
+        },
         None => State {
             network: target.network.clone(),
             container_id: target.id.clone(),
@@ -80,6 +90,9 @@ fn remember(target: &Target, done: &Programmed, store: &Store) -> Result<(), Str
             has_ipv4: target.has_ipv4,
             digest,
             version,
+            rules: rules::REVISION,
+            made: Some(done.made.clone()),
+            kept: Kept::default(),
             added: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
             // No ADD took any time.
             took: 0,
