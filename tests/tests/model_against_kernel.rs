@@ -42,7 +42,8 @@ fn the_verdict_function_says_what_the_kernel_does() {
     if trial.cases < CASES {
         return;
     }
-    for rule in RuleId::ALL {
+    // Link-local destinations need a scope, which these addresses have not: attack_link_local.rs has them.
+    for rule in RuleId::ALL.iter().filter(|rule| **rule != RuleId::OutputLinkLocal) {
         let count = tally.of_rule(*rule);
         assert!(count >= OFTEN, "{rule:?} ({}) decided only {count} packets", rule.number());
     }

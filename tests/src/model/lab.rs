@@ -4,6 +4,7 @@
 use std::fmt;
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use sluice_shared::redirect::Action;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -15,7 +16,7 @@ use super::universe::{
 };
 use crate::ns::Netns;
 use crate::plugin::{Plugin, Request, prev_result};
-use crate::probe::{Answer, Probe, Seen};
+use crate::probe::{Answer, Probe, Seen, patience};
 use crate::serve::{Listen, Server};
 
 /// A pod, its peer, a machine behind a bridge, and the plugin.
@@ -147,6 +148,7 @@ impl Lab {
                 };
                 let probe =
                     Probe { mark: shot.mark, transparent: shot.transparent, ..probe.from(&src.to_string()) };
+                let probe = if shot.before.is_nothing() { probe } else { self.prepare(shot, src, probe) };
                 Outcome::Met(probe.send(ns))
             }
             _ => {
@@ -154,6 +156,22 @@ impl Lab {
                 Outcome::Came(raw::send(ns, shot, src, &catchers))
             }
         }
+    }
+
+    /// Sends what comes before it. The connection may get no answer then, which nobody wants to wait for.
+    fn prepare(&self, shot: &Shot, src: SocketAddr, probe: Probe) -> Probe {
+        let probe = Probe { patience: patience(Duration::from_millis(200)), ..probe };
+        if shot.before.connection
+            && let Ok((_, socket)) = probe.connect(self.place(shot.from))
+        {
+            // Closed by a reset: its port is free at once.
+            socket.set_linger(Some(Duration::ZERO)).expect("SO_LINGER");
+        }
+        for packet in &shot.before.packets {
+            // Where there is no way for it, as for a loopback address from outside, nothing comes before.
+            let _ = packet.segment(src, shot.dst).try_send(self.place(packet.by), packet.who);
+        }
+        probe
     }
 
     /// What there is to know when kernel and model disagree.
@@ -208,6 +226,7 @@ impl Outcome {
         let home = place_of(shot.dst.ip());
         let dport = shot.dst.port();
         match self {
+            Outcome::Met(Seen::Silent | Seen::Refused) if !shot.before.is_nothing() => true,
             Outcome::Met(Seen::Taken(answer)) => {
                 let udp = if shot.kind == Kind::Udp { "udp" } else { "" };
                 let Answer { by, orig, peer, local } = answer;

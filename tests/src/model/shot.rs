@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use sluice_shared::redirect::{Action, Hook, Ipv6, Judgement, Mode, Packet, Protocol, Redirect, judge};
 
 use super::chance::Chance;
+use super::crafted::Before;
 use super::universe::{
     ADDED, IDS, LOOPBACK, MARKS, PEER, POD, PORTS, Place, UDP, VM, cable_of, link_to, of_family, place_of,
 };
@@ -43,6 +44,8 @@ pub struct Shot {
     pub dst: SocketAddr,
     /// The proxy hands over to the app under the client's address.
     pub transparent: bool,
+    /// What comes before it.
+    pub before: Before,
 }
 
 impl Shot {
@@ -74,12 +77,14 @@ impl Shot {
             sport: if kind == Kind::Udp && dport == 53 && chance.percent(15) { 53 } else { 0 },
             dst: SocketAddr::new(dst, dport),
             transparent: false,
+            before: Before::default(),
         };
         if shot.src == dst {
             shot.sport = 0;
         }
         if from != Place::Pod {
             shot.who = Who::ROOT;
+            shot.before = Before::new(chance, &shot);
             return shot;
         }
         // What is marked as TPROXY's own takes the policy route to this host, wherever it should go; the
@@ -91,6 +96,7 @@ impl Shot {
             }
         }
         shot.hand_over(chance, redirect, v6);
+        shot.before = Before::new(chance, &shot);
         shot
     }
 

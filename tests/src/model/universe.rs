@@ -41,7 +41,7 @@ pub(super) const UDP: &[u16] = &[53, 80];
 
 pub(super) const IDS: &[u32] = &[0, 1000, 1001, 1337, 2102];
 pub(super) const MARKS: &[u32] = &[42, 1337];
-pub(super) const LINKS: &[&str] = &["eth0", "net1", "br0", "lo", "absent0"];
+pub(super) const LINKS: &[&str] = &["eth0", "net1", "br0", "lo", "absent0", "net+", "e*"];
 
 pub(super) const POD: &[&str] =
     &["10.66.0.10", "10.77.0.10", "10.88.0.1", "10.55.0.10", "fd66::10", "fd77::10", "fd88::1", "fd55::10"];

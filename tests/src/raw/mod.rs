@@ -110,15 +110,20 @@ impl Segment {
 
     /// The same under someone's ids.
     pub fn send_as(&self, ns: &Netns, who: Who) -> bool {
+        match self.try_send(ns, who) {
+            Ok(()) => true,
+            Err(error) if error.raw_os_error() == Some(libc::EPERM) => false,
+            Err(error) => panic!("{self:?}: {error}"),
+        }
+    }
+
+    /// The same, and what the kernel has against it.
+    pub fn try_send(&self, ns: &Netns, who: Who) -> std::io::Result<()> {
         let packets = self.packets();
         ns.run_as(who, || {
             let socket = self.socket();
             let to = SockAddr::from(SocketAddr::new(self.to.ip(), 0));
-            packets.iter().all(|packet| match socket.send_to(packet, &to) {
-                Ok(_) => true,
-                Err(error) if error.raw_os_error() == Some(libc::EPERM) => false,
-                Err(error) => panic!("{self:?}: {error}"),
-            })
+            packets.iter().try_for_each(|packet| socket.send_to(packet, &to).map(drop))
         })
     }
 
