@@ -3,8 +3,6 @@
 //! The bytes are records with 0xff behind each, which no UTF-8 has. The first record is the
 //! configuration; of any other the first byte chooses the key and the rest is the value.
 
-use std::net::IpAddr;
-
 use sluice_shared::dialect::keys::{PREFIX, REDIRECT, istio, linkerd};
 use sluice_shared::dialect::{self, Annotations, Config, Decision, Defaults, Dialect, Lock, Pod};
 use sluice_shared::redirect::Field;
@@ -62,7 +60,7 @@ pub fn annotations(bytes: &[u8]) {
     }
 }
 
-/// Letters: `s`, `l`, `i` a dialect (none: all), `4` and `6` an address, `R` and digits locks; from `{` on, `defaults`.
+/// Letters: `s`, `l`, `i` a dialect (none: all), `4` and `6` whether it has IPv4, `R`, `*` and digits locks; from `{` on, `defaults`.
 fn config(record: &[u8]) -> (Config, bool) {
     let mut config = Config::default();
     let mut dialects = Vec::new();

@@ -233,7 +233,6 @@ fn pods_that_no_dialect_claims_are_passed_over() {
         request.clone().annotations(&[("app", "web")]),
         request.clone().linkerd(&[]).annotate("linkerd.io/inject", "disabled"),
         request.clone().linkerd(&[]).annotate("linkerd.io/proxy-version", ""),
-        request.clone().istio(&[("inject.istio.io/templates", "gateway")]),
         request.clone().istio(&[(gateway, "gateway")]),
         request.clone().istio(&[(gateway, "grpc-agent")]),
         request.clone().istio(&[("sidecar.istio.io/status", init)]),

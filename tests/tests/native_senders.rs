@@ -36,6 +36,25 @@ fn a_redirect_without_any_proxy_id_would_loop_and_is_refused() {
     mesh.plugin.call("ADD", &mesh.request).fails(101, &["proxy-uid"]);
 }
 
+/// A proxy that shares the app's uid is told by its mark.
+#[test]
+fn the_proxys_own_traffic_is_left_alone_by_its_mark() {
+    need!(need::ids());
+    for (fields, id) in [
+        (&[("proxy-uid", "1000"), ("proxy-out-mark", "77")][..], "uid and mark"),
+        (&[("proxy-uid", ""), ("proxy-out-mark", "77")], "mark alone"),
+    ] {
+        let mesh = Mesh::native(fields);
+        let by = |mark: u32, who: Who| Probe::tcp(who, EXT).mark(mark).send(&mesh.pod).by().to_owned();
+        assert_eq!(by(77, APP), "W", "{id}");
+        assert_eq!(by(78, APP), "O", "{id}");
+        assert_eq!(mesh.out(APP, EXT), "O", "{id}");
+        assert_eq!(by(77, Who::new(4000, 4000)), if id == "mark alone" { "W" } else { "O" }, "{id}");
+        assert_eq!(mesh.plugin.log().contains("CAP_NET_RAW"), id == "mark alone");
+        mesh.plugin.check(&mesh.request);
+    }
+}
+
 #[test]
 fn excluded_senders_are_left_alone() {
     need!(need::ids());

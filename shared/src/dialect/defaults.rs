@@ -24,9 +24,8 @@ impl ConfigError {
     /// A value that is no text at all.
     fn shape(place: &str, key: &str, json: &Json) -> Self {
         let what = match json {
-            Json::Null => "null is no value; leave the key out, or",
-            Json::Object(_) => "an object is no value here;",
-            _ => "an array that holds an array, an object or null is no value here;",
+            Json::Null => "null is no value; leave the key out, or".to_owned(),
+            other => format!("{} is no value here;", other.to_string().chars().take(48).collect::<String>()),
         };
         Self(format!("{place}.{key}: {what} use a string, a number, true, false, or an array of these"))
     }

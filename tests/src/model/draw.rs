@@ -102,9 +102,9 @@ fn value(chance: &mut Chance, field: Field) -> Option<String> {
         }),
         Field::PassthroughSources => chance.percent(40).then(|| list(chance, PASSTHROUGH, 3)),
         Field::ExcludeInterfaces => chance.percent(25).then(|| list(chance, LINKS, 2)),
-        Field::OutboundInterfaces => {
-            chance.percent(40).then(|| list(chance, &["br0", "br0", "net1", "eth0", "lo", "absent0"], 2))
-        }
+        Field::OutboundInterfaces => chance
+            .percent(40)
+            .then(|| list(chance, &["br0", "br0", "net1", "eth0", "lo", "absent0", "br+", "net*"], 2)),
     }
 }
 

@@ -146,7 +146,10 @@ impl Census {
         }
         let memory = memories.of(&sandbox.id);
         if let (None, Some(runtime)) = (&memory.details, runtime) {
-            memory.details = runtime.details(&sandbox.id).await.map(|(details, _)| details);
+            memory.details = match runtime.details(&sandbox.id).await {
+                Some((details, _)) => Some(details.with_standing().await),
+                None => None,
+            };
         }
         // It went in the meantime, or the runtime is busy: the next round will tell.
         let Some(details) = memory.details.clone() else {

@@ -6,11 +6,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::Deserialize;
 use sluice_shared::cni::result::is_pods_own;
+use sluice_shared::route;
 
+use super::look;
 use crate::event::PodName;
 use crate::runtime::cri::Client;
 use crate::runtime::cri::messages::{
@@ -50,6 +52,21 @@ pub struct Details {
     pub ifname: String,
     /// Whether an IPv4 address is among the pod's that is neither loopback nor link-local.
     pub has_ipv4: bool,
+}
+
+impl Details {
+    /// The same with the addresses that stand in the namespace: the runtime tells of its own networks' alone.
+    pub(super) async fn with_standing(self) -> Self {
+        let Some(path) = self.netns.clone().filter(|_| !self.has_ipv4 && !self.host_network) else {
+            return self;
+        };
+        let stands = tokio::task::spawn_blocking(move || {
+            let netns = look::open(&path, &look::nodes_own()).ok()?;
+            route::has_ipv4(&netns, Instant::now() + look::PATIENCE).ok()
+        });
+        // A namespace that does not tell is not entered for more either.
+        Self { has_ipv4: stands.await.ok().flatten().unwrap_or_default(), ..self }
+    }
 }
 
 /// A runtime that answered.

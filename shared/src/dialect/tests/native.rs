@@ -265,7 +265,7 @@ fn a_wrong_default_is_named_by_key_and_value() {
             json!({"sluice": {"proxy-uid": null}}),
             "defaults.sluice.proxy-uid: null is no value; leave the key out",
         ),
-        (json!({"sluice": {"proxy-uid": {"a": 1}}}), "an object is no value here"),
+        (json!({"sluice": {"proxy-uid": {"a": 1}}}), "{\"a\":1} is no value here"),
         (json!({"sluice": {"proxy-uid": [[1]]}}), "is no value here"),
         (json!({"sluice": {"proxy-uid": 1.5}}), "\"1.5\" is not an id"),
         (json!({"sluice": {"redirect": true}}), "use enabled or disabled"),
@@ -326,7 +326,7 @@ fn what_is_no_value_in_defaults_is_said_as_such() {
         "defaults.sluice.proxy-uid: null is no value; leave the key out, or use a string, a number, true, false, or an \
          array of these"
     );
-    assert!(config_error(&json!({"sluice": {"proxy-uid": {"a": 1}}})).contains("an object is no value here"));
+    assert!(config_error(&json!({"sluice": {"proxy-uid": {"a": 1}}})).contains("{\"a\":1} is no value here"));
     assert!(config_error(&json!({"sluice": {"proxy-uid": [[1]]}})).contains("is no value here"));
     assert!(config_error(&json!({"sluice": {"proxy-uid": [null]}})).contains("is no value here"));
 }
