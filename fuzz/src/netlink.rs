@@ -49,6 +49,7 @@ pub fn netlink(bytes: &[u8]) {
     let _ = routing.any_in(bytes);
     let _ = Routing {
         mark: Some(1),
+        own_mark: Some(2),
         families: vec![Family::V4, Family::V6],
         addresses: vec![Ipv6Addr::LOCALHOST],
     }

@@ -249,7 +249,7 @@ pub fn check_since(
 /// # Errors
 /// As [`check`].
 pub fn check_made(digest: &str, redirect: &Redirect, netns: &Netns, deadline: Deadline) -> Result<(), Error> {
-    let routing = rules::routing(redirect);
+    let routing = Routing { own_mark: None, ..rules::routing(redirect) };
     let mut sockets = enter(netns, !routing.is_empty(), deadline, None)?;
     sockets.compare_digest(digest)?;
     sockets.compare_routes(&routing, deadline)

@@ -37,6 +37,39 @@ fn the_client_address_is_kept_whatever_rp_filter_says() {
     }
 }
 
+/// By `src_valid_mark`, which nodes with WireGuard or Tailscale set for every pod, the kernel looks for the way back to a
+/// client under its packet's mark; by the others it answers under that mark.
+#[test]
+fn the_client_address_is_kept_whatever_the_pod_makes_of_marks() {
+    need!(need::ids());
+    let marks = [
+        "ipv4/conf/all/src_valid_mark",
+        "ipv4/tcp_fwmark_accept",
+        "ipv4/fwmark_reflect",
+        "ipv6/fwmark_reflect",
+    ];
+    for key in marks {
+        let mesh = tproxy(&[("forwarded", "capture")]);
+        mesh.pod.sysctl(key, "1");
+        for rp_filter in ["0", "1", "2"] {
+            for link in ["all", "default", "lo", "eth0"] {
+                mesh.pod.sysctl(&format!("ipv4/conf/{link}/rp_filter"), rp_filter);
+            }
+            for (client, to) in [("10.1.0.1:0", "10.1.0.2:8080"), ("[fd00:1::1]:0", "[fd00:1::2]:8080")] {
+                let what = format!("{key}, rp_filter {rp_filter}, {client}");
+                let client: std::net::SocketAddr = client.parse().unwrap();
+                let answer = Probe::tcp(Who::ROOT, to).send(&mesh.peer).answer();
+                assert_eq!((answer.by.as_str(), answer.peer.ip()), ("I", client.ip()), "{what}");
+                let hand_over = Probe::tcp(ROOT_PROXY, to).from(&client.to_string()).transparent().mark(1337);
+                let answer = hand_over.send(&mesh.pod).answer();
+                assert_eq!((answer.by.as_str(), answer.peer.ip()), ("A", client.ip()), "{what}");
+            }
+            // Not an address of the pod's.
+            assert_eq!(mesh.enters("10.0.2.77:8080"), "I", "{key}, rp_filter {rp_filter}");
+        }
+    }
+}
+
 #[test]
 fn the_client_address_is_kept_with_ipv6() {
     need!(need::ids());

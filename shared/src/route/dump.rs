@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::message::{self, Change};
 use super::talk::{self, Read};
-use super::{Fault, PREFERENCE, PROTOCOL, RouteError, TABLE, lacks_ipv6};
+use super::{Fault, OWN_PREFERENCE, PREFERENCE, PROTOCOL, RouteError, TABLE, lacks_ipv6};
 use crate::deadline::Deadline;
 use crate::net::netlink::{Socket, messages};
 use crate::nft::attr::attrs;
@@ -12,6 +12,8 @@ use crate::nft::build::Family;
 
 /// `FRA_PRIORITY`, `FRA_FWMARK`, `FRA_TABLE`
 const RULE: [u16; 3] = [6, 10, 15];
+/// `FRA_IIFNAME`
+const RULE_IN: u16 = 3;
 /// `FRA_PROTOCOL`
 const RULE_PROTOCOL: u16 = 21;
 /// `RTA_OIF`
@@ -93,7 +95,7 @@ pub(super) fn marked(socket: &mut Socket, like: Change, deadline: Deadline) -> R
             Change::LoUp => None,
             Change::Address(_) => value(body, 8, ADDRESS_PROTOCOL)?.first(),
             Change::Route(_) => body.get(ROUTE_PROTOCOL),
-            Change::Rule(..) => value(body, 12, RULE_PROTOCOL)?.first(),
+            Change::Rule(..) | Change::Own(..) => value(body, 12, RULE_PROTOCOL)?.first(),
         };
         shown(like, body).filter(|_| protocol == Some(&PROTOCOL))
     })
@@ -162,10 +164,13 @@ fn shown(like: Change, body: &[u8]) -> Option<Change> {
             let ours = body.get(at) == Some(&local) && number(body, header, ROUTE_TABLE) == Some(TABLE);
             ours.then_some(like)
         }
-        Change::Rule(family, _) => {
+        Change::Rule(family, _) | Change::Own(family, _) => {
             let [priority, fwmark, table] = RULE.map(|kind| number(body, 12, kind));
-            let ours = (priority, table) == (Some(PREFERENCE), Some(TABLE));
-            fwmark.filter(|_| ours).map(|mark| Change::Rule(family, mark))
+            match (priority?, table?, value(body, 12, RULE_IN)) {
+                (PREFERENCE, TABLE, None) => Some(Change::Rule(family, fwmark?)),
+                (OWN_PREFERENCE, message::MAIN, Some(b"lo\0")) => Some(Change::Own(family, fwmark?)),
+                _ => None,
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::net::netlink::Socket;
 use crate::nft::build::Family;
 
 /// A record of what was made. As text, which the table's comment and the state keep: `lo` (set up), `route4`,
-/// `rule4:<mark>`, `route6`, `rule6:<mark>`, then addresses on lo, with a blank between them.
+/// `rule4:<mark>`, `own4:<mark>`, the same with 6, then addresses on lo, with a blank between them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub struct Made(pub(super) BTreeSet<Change>);
@@ -127,6 +127,7 @@ impl fmt::Display for Word {
             Change::LoUp => f.write_str("lo"),
             Change::Route(family) => write!(f, "route{}", number(family)),
             Change::Rule(family, mark) => write!(f, "rule{}:{mark}", number(family)),
+            Change::Own(family, mark) => write!(f, "own{}:{mark}", number(family)),
             Change::Address(address) => write!(f, "{address}"),
         }
     }
@@ -135,6 +136,7 @@ impl fmt::Display for Word {
 /// A word of the record's text; `None` for one of another version.
 fn change(word: &str) -> Option<Change> {
     let rule = |family, mark: &str| Some(Change::Rule(family, mark.parse().ok()?));
+    let own = |family, mark: &str| Some(Change::Own(family, mark.parse().ok()?));
     match word {
         "lo" => Some(Change::LoUp),
         "route4" => Some(Change::Route(Family::V4)),
@@ -142,6 +144,8 @@ fn change(word: &str) -> Option<Change> {
         _ => match word.split_once(':') {
             Some(("rule4", mark)) => rule(Family::V4, mark),
             Some(("rule6", mark)) => rule(Family::V6, mark),
+            Some(("own4", mark)) => own(Family::V4, mark),
+            Some(("own6", mark)) => own(Family::V6, mark),
             _ => word.parse().ok().map(Change::Address),
         },
     }
@@ -184,7 +188,7 @@ mod tests {
 
     #[test]
     fn the_text_is_read_back_and_words_of_tomorrow_are_passed_over() {
-        let text = "lo route4 route6 rule4:1337 rule6:4294967295 ::6 fd00::1";
+        let text = "lo route4 route6 rule4:1337 rule6:4294967295 own4:1337 own6:7 ::6 fd00::1";
         assert_eq!(Made::from(text).to_string(), text);
         assert_eq!(Made::from("nothing").to_string(), "nothing");
         assert_eq!(Made::from("lo veth rule5:1 rule4:x 10.0.0.1 and 2 more").to_string(), "lo");

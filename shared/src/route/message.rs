@@ -13,11 +13,14 @@ use netlink_packet_route::address::{
 use netlink_packet_route::route::{RouteAttribute, RouteMessage, RouteScope, RouteType};
 use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
 
-use super::{PREFERENCE, PROTOCOL, TABLE};
+use super::{OWN_PREFERENCE, PREFERENCE, PROTOCOL, TABLE};
 use crate::nft::build::Family;
 
 /// lo is the first interface of every namespace.
 const LO: u32 = 1;
+
+/// `RT_TABLE_MAIN`
+pub(super) const MAIN: u32 = 254;
 
 /// One thing that is there or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,6 +31,10 @@ pub(super) enum Change {
     Route(Family),
     /// `ip rule add pref 1337 fwmark <mark> lookup 133`
     Rule(Family, u32),
+    /// `ip rule add pref 1336 iif lo fwmark <mark> lookup main`: the mark of an arriving packet says nothing of the way
+    /// back to its sender. The kernel asks for that way under the packet's mark with `src_valid_mark`, and answers
+    /// under it with `tcp_fwmark_accept` and `fwmark_reflect`.
+    Own(Family, u32),
     /// `ip address add <address>/128 dev lo`
     Address(Ipv6Addr),
 }
@@ -41,14 +48,17 @@ pub(super) enum Verb {
 
 impl Change {
     pub(super) fn is_ipv6(self) -> bool {
-        matches!(self, Self::Address(_) | Self::Route(Family::V6) | Self::Rule(Family::V6, _))
+        matches!(
+            self,
+            Self::Address(_) | Self::Route(Family::V6) | Self::Rule(Family::V6, _) | Self::Own(Family::V6, _)
+        )
     }
 
     /// One change for all of its kind: they are in one list of the kernel's.
     pub(super) fn kind(self) -> Self {
         match self {
             Self::LoUp | Self::Route(_) => self,
-            Self::Rule(family, _) => Self::Rule(family, 0),
+            Self::Rule(family, _) | Self::Own(family, _) => Self::Rule(family, 0),
             Self::Address(_) => Self::Address(Ipv6Addr::UNSPECIFIED),
         }
     }
@@ -64,7 +74,7 @@ impl Change {
                 message.header.address_family = address_family(family);
                 (serialize(kind::GETROUTE, &message, flags, 1), kind::NEWROUTE)
             }
-            Self::Rule(family, _) => {
+            Self::Rule(family, _) | Self::Own(family, _) => {
                 let mut message = RuleMessage::default();
                 message.header.family = address_family(family);
                 (serialize(kind::GETRULE, &message, flags, 1), kind::NEWRULE)
@@ -87,6 +97,10 @@ impl Change {
             (Self::Rule(family, mark), Verb::Delete) => {
                 serialize(kind::DELRULE, &by_mark(family, mark), flags)
             }
+            (Self::Own(family, mark), Verb::Add) => serialize(kind::NEWRULE, &own_by_mark(family, mark), add),
+            (Self::Own(family, mark), Verb::Delete) => {
+                serialize(kind::DELRULE, &own_by_mark(family, mark), flags)
+            }
         }
     }
 
@@ -97,7 +111,7 @@ impl Change {
             Self::LoUp => "lo is down".to_owned(),
             Self::Address(address) => format!("the passthrough address {address} is not on lo"),
             Self::Route(_) => format!("TPROXY's {six}policy route is not there"),
-            Self::Rule(..) => format!("TPROXY's {six}policy rule is not there"),
+            Self::Rule(..) | Self::Own(..) => format!("TPROXY's {six}policy rule is not there"),
         }
     }
 }
@@ -141,6 +155,9 @@ impl fmt::Display for Change {
             Self::Route(_) => write!(f, "ip {six}route add local default dev lo table {TABLE}"),
             Self::Rule(_, mark) => {
                 write!(f, "ip {six}rule add pref {PREFERENCE} fwmark {mark} lookup {TABLE}")
+            }
+            Self::Own(_, mark) => {
+                write!(f, "ip {six}rule add pref {OWN_PREFERENCE} iif lo fwmark {mark} lookup main")
             }
         }
     }
@@ -202,12 +219,22 @@ fn to_this_host(family: Family) -> RouteMessage {
 }
 
 fn by_mark(family: Family, mark: u32) -> RuleMessage {
+    lookup(family, mark, PREFERENCE, TABLE)
+}
+
+fn own_by_mark(family: Family, mark: u32) -> RuleMessage {
+    let mut message = lookup(family, mark, OWN_PREFERENCE, MAIN);
+    message.attributes.push(RuleAttribute::Iifname("lo".to_owned()));
+    message
+}
+
+fn lookup(family: Family, mark: u32, preference: u32, table: u32) -> RuleMessage {
     let mut message = RuleMessage::default();
     message.header.family = address_family(family);
-    message.header.table = TABLE as u8;
+    message.header.table = table as u8;
     message.header.action = RuleAction::ToTable;
-    message.attributes.push(RuleAttribute::Table(TABLE));
-    message.attributes.push(RuleAttribute::Priority(PREFERENCE));
+    message.attributes.push(RuleAttribute::Table(table));
+    message.attributes.push(RuleAttribute::Priority(preference));
     message.attributes.push(RuleAttribute::Protocol(PROTOCOL.into()));
     message.attributes.push(RuleAttribute::FwMark(mark));
     message.attributes.push(RuleAttribute::FwMask(u32::MAX));

@@ -22,8 +22,10 @@ pub use address_list::{AddressesError, has_ipv4};
 pub use made::{Made, undo_marked};
 use message::{Change, Verb};
 
-/// The preference of the rule: before the main table's 32766.
+/// The preference of the rules: before the main table's 32766.
 pub const PREFERENCE: u32 = 1337;
+/// The preference of the rule for what this host asks and sends by itself: before those.
+pub const OWN_PREFERENCE: u32 = 1336;
 /// The table that routes everything to this host.
 pub const TABLE: u32 = 133;
 /// The protocol that our rules, routes and addresses bear: who made them, in the kernel's own lists. iproute2
@@ -33,8 +35,11 @@ pub const PROTOCOL: u8 = 133;
 /// What a pod's namespace needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Routing {
-    /// Packets with this mark come to this host, whatever their destination.
+    /// Arriving packets with this mark come to this host, whatever their destination.
     pub mark: Option<u32>,
+    /// So do this host's own packets with this one, and those with the other go their way. Rules before revision 2
+    /// had one mark for both.
+    pub own_mark: Option<u32>,
     /// The families of which that is true.
     pub families: Vec<Family>,
     /// Addresses that lo must have.
@@ -156,6 +161,9 @@ impl Routing {
             for &family in &self.families {
                 changes.push(Change::Route(family));
                 changes.push(Change::Rule(family, mark));
+                if let Some(own_mark) = self.own_mark {
+                    changes.extend([Change::Rule(family, own_mark), Change::Own(family, mark)]);
+                }
             }
         }
         changes

@@ -100,7 +100,9 @@ pub fn routing(redirect: &Redirect) -> Routing {
         IpAddr::V4(_) => None,
         IpAddr::V6(address) => Some(*address),
     });
-    Routing { mark: routed_mark(redirect), families, addresses: addresses.collect() }
+    let mark = routed_mark(redirect);
+    let own_mark = mark.map(names::answer_mark);
+    Routing { mark, own_mark, families, addresses: addresses.collect() }
 }
 
 /// The mark of packets that come to this host whatever their destination: TPROXY's.

@@ -69,6 +69,13 @@ pub fn adopted_mark(redirect: &Redirect) -> u32 {
     }
 }
 
+/// Marks the app's answers to a client whose address the proxy kept. Not as what arrives for the proxy is marked: only
+/// one of the two leads an own packet back over lo.
+#[must_use]
+pub const fn answer_mark(proxy_mark: u32) -> u32 {
+    proxy_mark ^ 0x8000_0000
+}
+
 /// The port of DNS.
 pub const DNS: u16 = 53;
 

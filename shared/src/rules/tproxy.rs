@@ -88,7 +88,7 @@ impl Draft<'_> {
         let answer = RuleBuilder::new().ct_reply().ct_mark(Is::In, mark);
         let mut rules: Vec<Rule> = self.ipv6_guard().into_iter().collect();
         rules.push(handed.save_mark().comment(comment));
-        rules.push(answer.restore_mark().comment(comment));
+        rules.push(answer.set_mark(names::answer_mark(mark)).comment(comment));
         self.base(names::MANGLE_OUTPUT, ChainKind::Route, HookPoint::Output, names::MANGLE, rules);
     }
 }
