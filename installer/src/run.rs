@@ -46,7 +46,11 @@ pub async fn run(options: Options) -> Result<(), String> {
     let (mut term, mut int) = (stop(SignalKind::terminate())?, stop(SignalKind::interrupt())?);
     let question = Question::new(&options, entry.clone());
     let shared = match kubernetes {
-        None => Arc::new(Shared::new(question, Events::to_log())),
+        None => {
+            let shared = Arc::new(Shared::new(question, Events::to_log()));
+            kube::do_without(options.state_dir.clone(), Arc::clone(&shared));
+            shared
+        }
         Some(setup) => {
             let (events, coming) = Events::to_api();
             let shared = Arc::new(Shared::new(question, events));

@@ -43,10 +43,13 @@ pub(crate) fn annotations(context: &Context<'_>, entry: &Entry) -> Result<Annota
              containerd 1.5 and CRI-O 1.29 do, if our conflist entry has the capability \
              io.kubernetes.cri.pod-annotations and no delegating plugin drops it",
         )),
-        OnMissing::Agent => {
-            agent::ask(&entry.state_dir, &context.call.pod, &context.call.container_id, context.deadline)
-                .map(Annotations::Known)
-        }
+        OnMissing::Agent => agent::annotations(
+            &entry.state_dir,
+            &context.call.pod,
+            &context.call.container_id,
+            context.deadline,
+        )
+        .map(Annotations::Known),
     }
 }
 

@@ -3,7 +3,7 @@
 //! ```text
 //! client          how the API server is reached
 //! pod, pods       this node's pods, kept small and up to date
-//! agent, socket   the plugin asks for a pod's annotations
+//! agent, socket   the plugin asks for a pod's annotations and its proxy's ids
 //! events, quiet   what happened, for `kubectl describe`
 //! startup, node   when the startup taint goes and comes (pure); doing it
 //! everywhere      uninstalling from every node, waited for
@@ -41,11 +41,16 @@ pub struct Setup {
     pub state_dir: PathBuf,
 }
 
+/// Without any of it: whoever asks for a pod is told so at once.
+pub fn do_without(state_dir: PathBuf, shared: Arc<Shared>) {
+    tokio::spawn(socket::serve(state_dir, None, shared));
+}
+
 /// Starts all of it. An API server that is away is waited for, for ever.
 pub fn start(setup: Setup, shared: Arc<Shared>, told: mpsc::Receiver<Event>) {
     let (pods, writer) = pods::Pods::new(&setup.node);
     let pods = Arc::new(pods);
-    tokio::spawn(socket::serve(setup.state_dir.clone(), Arc::clone(&pods), Arc::clone(&shared)));
+    tokio::spawn(socket::serve(setup.state_dir.clone(), Some(Arc::clone(&pods)), Arc::clone(&shared)));
     tokio::spawn(async move {
         let client = client::connect(setup.kubeconfig.as_deref(), &pods).await;
         let mark = Mark::new(&setup.state_dir);
