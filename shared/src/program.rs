@@ -66,7 +66,8 @@ impl Plan {
     fn encode(&self) -> Result<Encoded<'_>, Error> {
         let body = self.ruleset.encode().map_err(refused)?;
         let digest = body.digest();
-        let comment = format!("sluice {}, digest {digest}", env!("CARGO_PKG_VERSION"));
+        let (version, revision) = (env!("CARGO_PKG_VERSION"), rules::REVISION);
+        let comment = format!("sluice {version}, rules {revision}, digest {digest}");
         Ok(Encoded { body, digest, comment })
     }
 }
@@ -131,7 +132,8 @@ pub fn enter_running(
     let found = sockets.nft.dump_for(&plan.ruleset).map_err(refused)?;
     let same = found.as_ref().is_some_and(|found| {
         let comment = found.comment.as_deref().unwrap_or_default();
-        comment.ends_with(&digest) && compare(&plan.ruleset, found).is_empty()
+        let current = !is_outdated(revision(comment));
+        current && comment.ends_with(&digest) && compare(&plan.ruleset, found).is_empty()
     });
     if !same {
         sockets.keep_connections(plan, netns, found.as_ref(), deadline)?;
@@ -154,11 +156,20 @@ pub fn check(plan: &Plan, netns: &Netns, deadline: Deadline) -> Result<(), Error
     sockets.compare_routes(&plan.routing, deadline)
 }
 
-/// As [`check`], but rules are compared only if the namespace's nf_tables changed since `last`. The generation
-/// for the next time.
+/// What a look at a running pod found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// What there should be, at this generation of the namespace's nf_tables.
+    Good(u32),
+    /// Rules of this revision, with a hole that a later one closes.
+    Outdated(u32),
+}
+
+/// As [`check`], for a pod that is looked at again and again: rules are compared only if the namespace's nf_tables
+/// changed since the generation `last`.
 ///
 /// `made`: the digest of the rules that the pod's ADD made. Where this version would write them otherwise, the
-/// table that carries it is as good as ours.
+/// table that carries it is as good as ours, unless a later revision closes a hole.
 ///
 /// # Errors
 /// As [`check`].
@@ -168,12 +179,16 @@ pub fn check_since(
     redirect: &Redirect,
     netns: &Netns,
     deadline: Deadline,
-) -> Result<u32, Error> {
+) -> Result<Seen, Error> {
     let routing = rules::routing(redirect);
     let mut sockets = enter(netns, !routing.is_empty(), deadline, None)?;
     // Asked first: a change during the comparison is another generation the next time.
     let generation = sockets.nft.generation().map_err(refused)?;
     if last != Some(generation) {
+        let comment = sockets.nft.comment(rules::names::TABLE).map_err(refused)?.ok_or_else(missing)?;
+        if let Some(revision) = revision(&comment).filter(|revision| is_outdated(Some(*revision))) {
+            return Ok(Seen::Outdated(revision));
+        }
         let plan = Plan::new(redirect);
         match made {
             Some(digest) if plan.digest()? != digest => sockets.compare_digest(digest)?,
@@ -182,7 +197,23 @@ pub fn check_since(
     }
     // Routes have no generation, and next to nobody needs one.
     sockets.compare_routes(&routing, deadline)?;
-    Ok(generation)
+    Ok(Seen::Good(generation))
+}
+
+/// The revision of the rules below this comment; those of before there were revisions are the first. `None` where the
+/// comment is not one of a redirect's rules.
+fn revision(comment: &str) -> Option<u32> {
+    let mut parts = comment.split(", ");
+    parts.next().filter(|first| first.starts_with("sluice "))?;
+    let stated = |part: &str| part.strip_prefix("rules ").and_then(|revision| revision.parse().ok());
+    let rest: Vec<_> = parts.collect();
+    rest.iter()
+        .any(|part| part.starts_with("digest "))
+        .then(|| rest.into_iter().find_map(stated).unwrap_or(1))
+}
+
+fn is_outdated(revision: Option<u32>) -> bool {
+    revision.is_some_and(|revision| revision < rules::CLOSES_HOLE)
 }
 
 /// Removes whatever ADD made. What is not there is no failure.
@@ -340,4 +371,32 @@ fn not_routed(error: impl std::fmt::Display) -> Error {
         Code::KernelRefused,
         format!("the kernel refused what the pod needs beside its rules: {error}"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tables_comment_tells_the_revision_of_its_rules() {
+        for (comment, expected) in [
+            ("sluice 0.1.0, digest dc2d83d73d5d9fd8", Some(1)),
+            ("sluice 0.2.0, rules 2, digest dc2d83d73d5d9fd8", Some(2)),
+            ("sluice 0.2.0, rules 12, made lo ::6, digest dc2d83d73d5d9fd8", Some(12)),
+            ("sluice 0.2.0", None),
+            ("", None),
+            ("somebody 0.1.0, digest 12", None),
+        ] {
+            assert_eq!(revision(comment), expected, "{comment}");
+        }
+        assert!(is_outdated(Some(1)) && !is_outdated(Some(rules::CLOSES_HOLE)) && !is_outdated(None));
+    }
+
+    #[test]
+    fn a_table_that_is_written_now_is_not_outdated() {
+        let redirect = Redirect::new("");
+        let plan = Plan::new(&redirect);
+        let comment = plan.encode().unwrap().comment;
+        assert_eq!(revision(&comment), Some(rules::REVISION));
+    }
 }

@@ -22,7 +22,7 @@ fn a_pod_from_before_is_diverted_in_place_and_its_open_connection_goes_on() {
         assert_eq!(node.connect(&format!("{}:8080", pod.ip)).ask(), "proxy", "a new one is diverted");
         node.wait_until("the count", || node.metric("sluice_repairs_total{result=\"repaired\"}") == 1.0);
         node.wait_until("the gauge", || node.metric("sluice_pods{state=\"diverted\"}") == 1.0);
-        assert_eq!(node.metric("sluice_drift_total"), 0.0);
+        assert_eq!(node.metric("sluice_drift_total{reason=\"changed\"}"), 0.0);
         assert!(node.log().contains("default/web: diverted, in place"), "{}", node.log());
 
         // Its DEL finds it as if its ADD had been ours.
@@ -63,7 +63,7 @@ fn a_lost_table_a_changed_rule_and_a_lost_policy_route_are_mended() {
     assert_ne!(rules(), before);
     node.wait_until("the policy route", || rules() == before);
     node.wait_until("four repairs", || node.metric("sluice_repairs_total{result=\"repaired\"}") == 4.0);
-    assert_eq!(node.metric("sluice_drift_total"), 4.0);
+    assert_eq!(node.metric("sluice_drift_total{reason=\"changed\"}"), 4.0);
     assert!(node.rules(&plain.netns).contains("somebodys"), "what is not ours stays");
     plain.remove().unwrap();
     tproxy.remove().unwrap();
@@ -241,7 +241,7 @@ fn a_table_that_another_version_made_is_no_drift_as_long_as_it_is_that() {
     node.runtime.node.run(words(&["sed", "-i", digest, &state]));
     node.script(
         &pod.netns,
-        "nft 'delete table inet sluice; add table inet sluice { comment \"sluice 0.0.9, digest 0123abcd\"; }; add chain inet sluice old'",
+        "nft 'delete table inet sluice; add table inet sluice { comment \"sluice 0.0.9, rules 2, digest 0123abcd\"; }; add chain inet sluice old'",
     );
     let others = node.rules(&pod.netns);
     assert!(others.contains("chain old"), "{others}");
@@ -249,12 +249,12 @@ fn a_table_that_another_version_made_is_no_drift_as_long_as_it_is_that() {
     node.wait_until("a look", || node.metric("sluice_pods{state=\"diverted\"}") == 1.0);
     node.wait_for_rounds();
     assert_eq!(node.rules(&pod.netns), others);
-    assert_eq!(node.metric("sluice_drift_total"), 0.0);
+    assert_eq!(node.metric("sluice_drift_total{reason=\"changed\"}"), 0.0);
     // Once it is gone, this version makes its own.
     node.inside(&pod.netns, &["nft", "delete", "table", "inet", "sluice"]);
     node.wait_until("the table", || node.rules(&pod.netns) == ours);
     node.wait_for_rounds();
-    assert_eq!(node.metric("sluice_drift_total"), 1.0);
+    assert_eq!(node.metric("sluice_drift_total{reason=\"changed\"}"), 1.0);
     pod.remove().unwrap();
 }
 

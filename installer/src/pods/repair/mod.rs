@@ -32,6 +32,7 @@ use crate::options::{Mode, Options};
 use crate::shared::Shared;
 
 pub use judge::Refusal;
+pub use look::Fault;
 pub use memory::Standing;
 use round::Rounds;
 

@@ -8,7 +8,7 @@ use sluice_shared::state::Store;
 
 use super::census::{Census, Rules, States, states};
 use super::judge::{Judged, Refusal};
-use super::look::{Found, Target, look, nodes_own};
+use super::look::{Fault, Found, Target, look, nodes_own};
 use super::memory::{Memories, Standing, Trouble};
 use super::mend::{Mended, adopt, mend};
 use super::sandbox::{Runtime, Sandbox};
@@ -164,12 +164,16 @@ impl Rounds {
                 memory.is_good(Some(generation));
                 Some(Standing::Diverted)
             }
-            Found::Foreign(whose) => {
+            Found::Foreign(fault, whose) => {
                 let first = !std::mem::replace(&mut memory.broken, true);
                 self.shared.metrics.pods.conflicts.inc_by(u64::from(first));
+                let standing = match fault {
+                    Fault::Changed(_) => "it is not diverted by sluice",
+                    Fault::Outdated(_) => fault.standing(),
+                };
                 let text = format!(
-                    "it is not diverted by sluice, and is left alone: rules of another mesh are in its network namespace \
-                     ({whose}); restart the pod to have ours"
+                    "{standing}, and is left alone: rules of another mesh are in its network namespace ({whose}); restart \
+                     the pod to have ours"
                 );
                 self.tell(&target.id, target.pod, Reason::Conflict, text);
                 Some(Standing::Unrepaired)
@@ -179,11 +183,11 @@ impl Rounds {
                 self.refuse(&target.id, target.pod, Refusal::Namespace, text);
                 Some(Standing::Unrepaired)
             }
-            Found::Differs(what) => self.differs(runtime, target, what).await,
+            Found::Bad(fault) => self.bad(runtime, target, fault).await,
         }
     }
 
-    async fn differs(&mut self, runtime: Option<&Runtime>, target: Target, what: String) -> Option<Standing> {
+    async fn bad(&mut self, runtime: Option<&Runtime>, target: Target, fault: Fault) -> Option<Standing> {
         let had = target.state.is_some() || self.memories.of(&target.id).had;
         let memory = self.memories.of(&target.id);
         // CRI-O's DEL takes state and table of a pod that it still calls ready: one found so for the first time may be
@@ -193,9 +197,12 @@ impl Rounds {
             return Some(Standing::Unrepaired);
         }
         let first = !std::mem::replace(&mut memory.broken, true);
-        self.shared.metrics.pods.drift.inc_by(u64::from(first && had));
+        let outdated = matches!(fault, Fault::Outdated(_));
+        if first && (had || outdated) {
+            self.shared.metrics.pods.drifted(&fault);
+        }
         if self.options.repair == Mode::Report {
-            let text = format!("it should be diverted and is not, and stays so with --repair report: {what}");
+            let text = format!("{}, and stays so with --repair report: {fault}", fault.standing());
             self.tell(&target.id, target.pod, Reason::NotRepaired, text);
             return Some(Standing::Unrepaired);
         }
@@ -218,15 +225,19 @@ impl Rounds {
                 memory.is_good(None);
                 self.note(written);
                 self.shared.metrics.pods.repaired(true);
-                let since = if had { "it had lost its rules" } else { "it ran without them" };
-                let text = format!("diverted, in place; open connections go on ({since}: {what})");
-                self.shared.events.tell(About::Pod(pod), Reason::Repaired, text);
+                let (reason, since) = match fault {
+                    Fault::Outdated(_) => (Reason::Upgraded, "it had"),
+                    Fault::Changed(_) if had => (Reason::Repaired, "it had lost its rules:"),
+                    Fault::Changed(_) => (Reason::Repaired, "it ran without them:"),
+                };
+                let text = format!("diverted, in place; open connections go on ({since} {fault})");
+                self.shared.events.tell(About::Pod(pod), reason, text);
                 Some(Standing::Diverted)
             }
             Mended::No(why) => {
                 memory.failed(Instant::now(), self.options.check_interval);
                 self.shared.metrics.pods.repaired(false);
-                let text = format!("it should be diverted and is not: {why}; trying on");
+                let text = format!("{}: {why}; trying on", fault.standing());
                 self.refuse(&id, pod, Refusal::Kernel, text);
                 Some(Standing::Unrepaired)
             }
@@ -291,7 +302,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (mut rounds, target) = (rounds(folder.path()), bare(folder.path()));
         let tried = async |rounds: &mut Rounds| {
-            rounds.differs(None, target.clone(), "no table".to_owned()).await.is_none()
+            rounds.bad(None, target.clone(), Fault::Changed("no table".to_owned())).await.is_none()
         };
         rounds.listed = true;
         assert!(!tried(&mut rounds).await, "it may be ending");
