@@ -33,11 +33,14 @@ pub enum Refusal {
     Namespace,
     /// The kernel, which would not have the rules.
     Kernel,
+    /// A module that the kernel has not loaded, without which open connections would break.
+    Module,
 }
 
 impl Refusal {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Annotations, Self::Sandbox, Self::State, Self::Namespace, Self::Kernel];
+    pub const ALL: [Self; 6] =
+        [Self::Annotations, Self::Sandbox, Self::State, Self::Namespace, Self::Kernel, Self::Module];
 
     /// For metrics.
     #[must_use]
@@ -48,6 +51,7 @@ impl Refusal {
             Self::State => "state",
             Self::Namespace => "namespace",
             Self::Kernel => "kernel",
+            Self::Module => "module",
         }
     }
 }

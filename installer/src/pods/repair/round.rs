@@ -234,6 +234,12 @@ impl Rounds {
                 self.shared.events.tell(About::Pod(pod), reason, text);
                 Some(Standing::Diverted)
             }
+            Mended::Unable(why) => {
+                memory.hopeless(Instant::now());
+                self.shared.metrics.pods.repaired(false);
+                self.refuse(&id, pod, Refusal::Module, format!("{}: {why}", fault.standing()));
+                Some(Standing::Unrepaired)
+            }
             Mended::No(why) => {
                 memory.failed(Instant::now(), self.options.check_interval);
                 self.shared.metrics.pods.repaired(false);
