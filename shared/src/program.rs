@@ -8,6 +8,7 @@ use crate::cni::{Code, Error};
 use crate::deadline::Deadline;
 use crate::net::netlink::{Protocol, Socket};
 use crate::net::netns::{self, Netns};
+use crate::nft::ruleset::ChainKind;
 use crate::nft::{self, Batch, Body, Connection, Ruleset, compare};
 use crate::redirect::Redirect;
 use crate::route::Routing;
@@ -153,16 +154,21 @@ pub fn enter_running(
 pub fn check(plan: &Plan, netns: &Netns, deadline: Deadline) -> Result<(), Error> {
     let mut sockets = enter(netns, !plan.routing.is_empty(), deadline, None)?;
     sockets.compare_rules(plan)?;
+    if let Some(before) = sockets.nat_before(plan)? {
+        return Err(Error::new(Code::Differs, before));
+    }
     sockets.compare_routes(&plan.routing, deadline)
 }
 
 /// What a look at a running pod found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Seen {
     /// What there should be, at this generation of the namespace's nf_tables.
     Good(u32),
     /// Rules of this revision, with a hole that a later one closes.
     Outdated(u32),
+    /// What there should be, and a nat chain of somebody else that gets connections first; in words.
+    Behind(String),
 }
 
 /// As [`check`], for a pod that is looked at again and again: rules are compared only if the namespace's nf_tables
@@ -193,6 +199,9 @@ pub fn check_since(
         match made {
             Some(digest) if plan.digest()? != digest => sockets.compare_digest(digest)?,
             _ => sockets.compare_rules(&plan)?,
+        }
+        if let Some(before) = sockets.nat_before(&plan)? {
+            return Ok(Seen::Behind(before));
         }
     }
     // Routes have no generation, and next to nobody needs one.
@@ -319,6 +328,23 @@ impl Sockets {
         };
         let what = format!("table inet sluice is not what the pod asks for: {first}{more}");
         Err(Error::new(Code::Differs, what))
+    }
+
+    /// Whose nat chain gets connections before ours do, or might.
+    fn nat_before(&mut self, plan: &Plan) -> Result<Option<String>, Error> {
+        let mut hooks = plan.ruleset.chains.iter().filter_map(|chain| chain.hook.as_ref());
+        if !hooks.any(|hook| hook.kind == ChainKind::Nat) {
+            return Ok(None);
+        }
+        let chains = self.nft.all_chains().map_err(refused)?;
+        let first = nft::foreign::nat_before(&chains, rules::names::TABLE, rules::names::DSTNAT).next();
+        Ok(first.map(|chain| {
+            format!(
+                "{chain} gets connections before those of table inet sluice (priority {}); whoever made it must use the \
+                 usual priority -100 or a later one, or take it away",
+                rules::names::DSTNAT
+            )
+        }))
     }
 
     fn compare_digest(&mut self, digest: &str) -> Result<(), Error> {

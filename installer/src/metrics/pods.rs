@@ -13,7 +13,7 @@ use crate::pods::repair::{Fault, Refusal, Standing};
 #[derive(Debug)]
 pub struct Pods {
     drift: Family<Labels, Counter>,
-    /// Pods found with rules of another mesh in the place of ours.
+    /// Pods found with rules of somebody else in the place of ours, or before ours.
     pub conflicts: Counter,
     /// How long a look at all pods took.
     pub check_seconds: Histogram,
@@ -56,7 +56,7 @@ impl Pods {
         );
         registry.register(
             "conflicts",
-            "Pods found with another mesh's rules in the place of ours",
+            "Pods found with another mesh's rules in the place of ours, or a nat chain before ours",
             self.conflicts.clone(),
         );
         registry.register(

@@ -50,6 +50,8 @@ pub enum Found {
     Bad(Fault),
     /// Not what there should be, and rules of another mesh; whose.
     Foreign(Fault, String),
+    /// What there should be, but a nat chain of somebody else gets connections first; in words.
+    Behind(String),
     /// The namespace is no more.
     Gone,
     /// The folder with the namespaces is not in sight from here.
@@ -144,6 +146,7 @@ pub fn look(target: &Target, last: Option<u32>, nodes_own: &[Identity]) -> Found
     let (redirect, made) = (&target.wanted.redirect, target.wanted.digest.as_deref());
     match program::check_since(last, made, redirect, &netns, Deadline::after(PATIENCE)) {
         Ok(Seen::Good(generation)) => Found::Good(generation),
+        Ok(Seen::Behind(before)) => Found::Behind(before),
         Ok(Seen::Outdated(revision)) => bad(Fault::Outdated(revision), &netns),
         Err(error) if error.code == Code::Differs => bad(Fault::Changed(error.msg), &netns),
         Err(error) => Found::Failed(error.msg),

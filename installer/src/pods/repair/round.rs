@@ -178,6 +178,13 @@ impl Rounds {
                 self.tell(&target.id, target.pod, Reason::Conflict, text);
                 Some(Standing::Unrepaired)
             }
+            Found::Behind(before) => {
+                let first = !std::mem::replace(&mut memory.broken, true);
+                self.shared.metrics.pods.conflicts.inc_by(u64::from(first));
+                let text = format!("its rules are in place, but connections may go past them: {before}");
+                self.tell(&target.id, target.pod, Reason::Conflict, text);
+                Some(Standing::Unrepaired)
+            }
             Found::Failed(why) => {
                 let text = format!("nobody can tell whether it is diverted: {why}");
                 self.refuse(&target.id, target.pod, Refusal::Namespace, text);
