@@ -16,8 +16,9 @@ use nix::sys::socket::{
 };
 use nix::sys::time::TimeVal;
 use sluice_shared::agent::{self, Answer, PROXY, ProxyIds, Question};
-use sluice_shared::cni::{Code, Error, PodIdentity};
+use sluice_shared::cni::{Code, Error};
 
+use crate::context::Context;
 use crate::deadline::Deadline;
 
 /// How long the agent may take in all.
@@ -32,58 +33,52 @@ const CHUNK: usize = 16 << 10;
 /// # Errors
 /// Code 11 if there is no answer within 2 s, or the agent does not know the pod.
 pub(crate) fn annotations(
+    context: &Context<'_>,
     state_dir: &Path,
-    pod: &PodIdentity,
-    container_id: &str,
-    deadline: Deadline,
 ) -> Result<BTreeMap<String, String>, Error> {
+    let pod = &context.call.pod;
     let unknown = |reason: &str| {
         let what = format!("the annotations of pod {}/{} are not known", pod.namespace, pod.name);
         not_told(state_dir, &what, reason, "the runtime hands none over")
     };
-    let answer = ask(state_dir, pod, container_id, deadline).map_err(|reason| unknown(&reason))?;
-    answer.annotations.ok_or_else(|| unknown("the agent does not know the pod"))
+    let answer = ask(context, state_dir).map_err(|reason| unknown(&reason))?;
+    answer.annotations.clone().ok_or_else(|| unknown("the agent does not know the pod"))
 }
 
 /// The ids of the pod's proxy, as its spec gives them.
 ///
 /// # Errors
 /// Code 11 if there is no answer within 2 s, or the agent does not know the pod or no proxy in it.
-pub(crate) fn proxy_ids(
-    state_dir: &Path,
-    pod: &PodIdentity,
-    container_id: &str,
-    deadline: Deadline,
-) -> Result<ProxyIds, Error> {
+pub(crate) fn proxy_ids(context: &Context<'_>, state_dir: &Path) -> Result<ProxyIds, Error> {
+    let pod = &context.call.pod;
     let unknown = |reason: &str| {
         let what =
             format!("the ids of container {PROXY} of pod {}/{} are not known", pod.namespace, pod.name);
         not_told(state_dir, &what, reason, "defaults.istio.proxy-uid is \"agent\"")
     };
-    let answer = ask(state_dir, pod, container_id, deadline).map_err(|reason| unknown(&reason))?;
+    let answer = ask(context, state_dir).map_err(|reason| unknown(&reason))?;
     answer
         .proxy
         .ok_or_else(|| unknown("its spec has no such container, or sluice-node is older than this plugin"))
 }
 
-/// The agent's answer, or why there is none.
-fn ask(
-    state_dir: &Path,
-    pod: &PodIdentity,
-    container_id: &str,
-    deadline: Deadline,
-) -> Result<Answer, String> {
+/// The agent's answer, asked for once in a call, or why there is none.
+fn ask<'c>(context: &'c Context<'_>, state_dir: &Path) -> Result<&'c Answer, String> {
+    if let Some(answer) = context.answer.get() {
+        return Ok(answer);
+    }
+    let pod = &context.call.pod;
     let question = Question {
         namespace: pod.namespace.clone(),
         name: pod.name.clone(),
         uid: pod.uid.clone(),
-        container_id: container_id.to_owned(),
+        container_id: context.call.container_id.clone(),
     };
-    let answer = talk(&agent::socket(state_dir), &question, deadline.part(PATIENCE));
+    let answer = talk(&agent::socket(state_dir), &question, context.deadline.part(PATIENCE));
     let answer = answer.map_err(|error| error.to_string())?;
     match answer.error {
         Some(error) => Err(error),
-        None => Ok(answer),
+        None => Ok(context.answer.get_or_init(|| answer)),
     }
 }
 

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::dialect;
+
 /// The container that Istio's injector puts into a pod.
 pub const PROXY: &str = "istio-proxy";
 
@@ -51,6 +53,12 @@ pub struct ProxyIds {
     /// `securityContext.runAsGroup` likewise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_as_group: Option<u32>,
+}
+
+impl From<ProxyIds> for dialect::ProxyIds {
+    fn from(ids: ProxyIds) -> Self {
+        Self { uid: ids.run_as_user, gid: ids.run_as_group }
+    }
 }
 
 impl Answer {

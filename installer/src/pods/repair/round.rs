@@ -13,6 +13,7 @@ use super::memory::{Memories, Standing, Trouble};
 use super::mend::{Mended, adopt, mend};
 use super::sandbox::{Runtime, Sandbox};
 use crate::event::{About, PodName, Reason};
+use crate::kube::Specs;
 use crate::options::{Mode, Options};
 use crate::shared::Shared;
 
@@ -20,6 +21,7 @@ use crate::shared::Shared;
 pub(super) struct Rounds {
     shared: Arc<Shared>,
     options: Options,
+    specs: Specs,
     store: Store,
     memories: Memories,
     /// The runtime has told of its pods before.
@@ -31,10 +33,10 @@ pub(super) struct Rounds {
 }
 
 impl Rounds {
-    pub(super) fn new(shared: Arc<Shared>, options: Options) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, options: Options, specs: Specs) -> Self {
         let store = Store::new(&options.state_dir);
         let (blind, unwritten) = (Trouble::default(), Trouble::default());
-        Self { shared, options, store, memories: Memories::default(), listed: false, blind, unwritten }
+        Self { shared, options, specs, store, memories: Memories::default(), listed: false, blind, unwritten }
     }
 
     /// Looks at every pod, mends what is to be mended, tells and counts.
@@ -93,8 +95,9 @@ impl Rounds {
     /// What lies in files, on a thread of its own as well.
     async fn read(&self) -> Option<(Rules, States)> {
         let (question, store) = (self.shared.question(), self.store.clone());
-        let handlers = self.options.sandboxed_handlers.clone();
-        let read = tokio::task::spawn_blocking(move || (Rules::new(&question, handlers), states(&store)));
+        let (handlers, specs) = (self.options.sandboxed_handlers.clone(), self.specs.clone());
+        let read =
+            tokio::task::spawn_blocking(move || (Rules::new(&question, handlers, specs), states(&store)));
         read.await.ok()
     }
 
@@ -290,14 +293,14 @@ mod tests {
         let options =
             Cli::parse_from(["sluice-node", "run", "--state-dir", folder.to_str().unwrap()]).options;
         let question = Question::new(&options, "{}".to_owned());
-        Rounds::new(Arc::new(Shared::new(question, Events::to_log())), options)
+        Rounds::new(Arc::new(Shared::new(question, Events::to_log())), options, Specs::default())
     }
 
     /// A pod that asks for a redirect, without state, whose namespace is gone: who tries to mend it finds nobody.
     fn bare(folder: &Path) -> Target {
         let annotations = [("linkerd.io/proxy-version".to_owned(), "x".to_owned())].into();
         let sandbox = Sandbox { annotations, ..Sandbox::default() };
-        let Judged::Hold(wanted) = by_annotations(&sandbox, None, &Entry::default()) else { panic!() };
+        let Judged::Hold(wanted) = by_annotations(&sandbox, None, &Entry::default(), None) else { panic!() };
         Target {
             id: "1".to_owned(),
             pod: PodName::default(),
