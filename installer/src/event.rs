@@ -31,6 +31,8 @@ pub enum About {
 pub enum Reason {
     /// A pod that missed its rules, or lost some, has them again.
     Repaired,
+    /// A pod that had rules of an older version, with a known hole, has those of this one.
+    Upgraded,
     /// A pod should be diverted and is not, and why it stays so.
     NotRepaired,
     /// Another mesh's rules are in the pod.
@@ -51,6 +53,7 @@ impl Reason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Repaired => "SluiceRepaired",
+            Self::Upgraded => "SluiceUpgraded",
             Self::NotRepaired => "SluiceNotRepaired",
             Self::Conflict => "SluiceConflict",
             Self::NotSupported => "SluiceNotSupported",
@@ -63,7 +66,7 @@ impl Reason {
     /// Whether somebody has to act.
     #[must_use]
     pub fn is_warning(self) -> bool {
-        !matches!(self, Self::Repaired | Self::Loaded)
+        !matches!(self, Self::Repaired | Self::Upgraded | Self::Loaded)
     }
 }
 

@@ -45,19 +45,23 @@ pub async fn run(options: Options) -> Result<(), String> {
     let stop = |kind| signal(kind).map_err(|error| format!("no signals: {error}"));
     let (mut term, mut int) = (stop(SignalKind::terminate())?, stop(SignalKind::interrupt())?);
     let question = Question::new(&options, entry.clone());
-    let shared = match kubernetes {
-        None => Arc::new(Shared::new(question, Events::to_log())),
+    let (shared, specs) = match kubernetes {
+        None => {
+            let shared = Arc::new(Shared::new(question, Events::to_log()));
+            kube::do_without(options.state_dir.clone(), Arc::clone(&shared));
+            (shared, kube::Specs::default())
+        }
         Some(setup) => {
             let (events, coming) = Events::to_api();
             let shared = Arc::new(Shared::new(question, events));
-            kube::start(setup, Arc::clone(&shared), coming);
-            shared
+            let specs = kube::start(setup, Arc::clone(&shared), coming);
+            (shared, specs)
         }
     };
     tracing::info!("sluice-node {} in {}", env!("CARGO_PKG_VERSION"), options.conf_dir.display());
     tokio::spawn(serve::serve(options.listen, Arc::clone(&shared)));
     tokio::spawn(kick::follow(Arc::clone(&shared), options.conf_dir.clone()));
-    tokio::spawn(repair::follow(Arc::clone(&shared), options.clone()));
+    tokio::spawn(repair::follow(Arc::clone(&shared), options.clone(), specs));
     tokio::spawn(adds::follow(Arc::clone(&shared), options.state_dir.clone()));
     tokio::spawn(sweep::follow(Arc::clone(&shared), options.state_dir.clone()));
 

@@ -1,7 +1,7 @@
-//! Asks `sluice-node` for a pod's annotations, where the runtime does not hand them over.
+//! Asks `sluice-node` for what only Kubernetes' API knows of a pod: the annotations, where the runtime does not hand them
+//! over, and the ids of the proxy's container, where the entry wants them asked.
 //!
-//! One line of JSON each way over `<stateDir>/agent.sock`. The question names the pod; the answer
-//! is `{"annotations":{...}}`, or `{"error":"..."}` where the agent does not know the pod yet.
+//! One line of JSON each way over `<stateDir>/agent.sock`, in the words of [`sluice_shared::agent`].
 
 use std::collections::BTreeMap;
 use std::io;
@@ -15,9 +15,10 @@ use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, recv, send, setsockopt, socket, sockopt,
 };
 use nix::sys::time::TimeVal;
-use serde::{Deserialize, Serialize};
-use sluice_shared::cni::{Code, Error, PodIdentity};
+use sluice_shared::agent::{self, Answer, PROXY, ProxyIds, Question};
+use sluice_shared::cni::{Code, Error};
 
+use crate::context::Context;
 use crate::deadline::Deadline;
 
 /// How long the agent may take in all.
@@ -27,56 +28,67 @@ const LARGEST: usize = 4 << 20;
 /// What is read at a time.
 const CHUNK: usize = 16 << 10;
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Question<'a> {
-    namespace: &'a str,
-    name: &'a str,
-    uid: &'a str,
-    container_id: &'a str,
-}
-
-#[derive(Deserialize)]
-struct Reply {
-    annotations: Option<BTreeMap<String, String>>,
-    error: Option<String>,
-}
-
 /// The pod's annotations, as the agent knows them.
 ///
 /// # Errors
 /// Code 11 if there is no answer within 2 s, or the agent does not know the pod.
-pub(crate) fn ask(
+pub(crate) fn annotations(
+    context: &Context<'_>,
     state_dir: &Path,
-    pod: &PodIdentity,
-    container_id: &str,
-    deadline: Deadline,
 ) -> Result<BTreeMap<String, String>, Error> {
-    let socket = state_dir.join("agent.sock");
-    let unknown = |reason: String| {
-        Error::new(
-            Code::TryAgainLater,
-            format!(
-                "the annotations of pod {}/{} are not known: {reason}; the runtime hands none over, and \
-                 sluice-node ({}) is to be asked",
-                pod.namespace,
-                pod.name,
-                socket.display()
-            ),
-        )
+    let pod = &context.call.pod;
+    let unknown = |reason: &str| {
+        let what = format!("the annotations of pod {}/{} are not known", pod.namespace, pod.name);
+        not_told(state_dir, &what, reason, "the runtime hands none over")
     };
-    let question = Question { namespace: &pod.namespace, name: &pod.name, uid: &pod.uid, container_id };
-    let reply =
-        talk(&socket, &question, deadline.part(PATIENCE)).map_err(|error| unknown(error.to_string()))?;
-    match reply {
-        Reply { annotations: Some(annotations), .. } => Ok(annotations),
-        Reply { error, .. } => {
-            Err(unknown(error.unwrap_or_else(|| "the agent does not know the pod".to_owned())))
-        }
+    let answer = ask(context, state_dir).map_err(|reason| unknown(&reason))?;
+    answer.annotations.clone().ok_or_else(|| unknown("the agent does not know the pod"))
+}
+
+/// The ids of the pod's proxy, as its spec gives them.
+///
+/// # Errors
+/// Code 11 if there is no answer within 2 s, or the agent does not know the pod or no proxy in it.
+pub(crate) fn proxy_ids(context: &Context<'_>, state_dir: &Path) -> Result<ProxyIds, Error> {
+    let pod = &context.call.pod;
+    let unknown = |reason: &str| {
+        let what =
+            format!("the ids of container {PROXY} of pod {}/{} are not known", pod.namespace, pod.name);
+        not_told(state_dir, &what, reason, "defaults.istio.proxy-uid is \"agent\"")
+    };
+    let answer = ask(context, state_dir).map_err(|reason| unknown(&reason))?;
+    answer
+        .proxy
+        .ok_or_else(|| unknown("its spec has no such container, or sluice-node is older than this plugin"))
+}
+
+/// The agent's answer, asked for once in a call, or why there is none.
+fn ask<'c>(context: &'c Context<'_>, state_dir: &Path) -> Result<&'c Answer, String> {
+    if let Some(answer) = context.answer.get() {
+        return Ok(answer);
+    }
+    let pod = &context.call.pod;
+    let question = Question {
+        namespace: pod.namespace.clone(),
+        name: pod.name.clone(),
+        uid: pod.uid.clone(),
+        container_id: context.call.container_id.clone(),
+    };
+    let answer = talk(&agent::socket(state_dir), &question, context.deadline.part(PATIENCE));
+    let answer = answer.map_err(|error| error.to_string())?;
+    match answer.error {
+        Some(error) => Err(error),
+        None => Ok(context.answer.get_or_init(|| answer)),
     }
 }
 
-fn talk(path: &Path, question: &Question<'_>, deadline: Deadline) -> io::Result<Reply> {
+fn not_told(state_dir: &Path, what: &str, reason: &str, asked: &str) -> Error {
+    let socket = agent::socket(state_dir);
+    let text = format!("{what}: {reason}; {asked}, and sluice-node ({}) is to be asked", socket.display());
+    Error::new(Code::TryAgainLater, text)
+}
+
+fn talk(path: &Path, question: &Question, deadline: Deadline) -> io::Result<Answer> {
     let stream = dial(path, deadline)?;
     let mut line = serde_json::to_vec(question)?;
     line.push(b'\n');

@@ -2,6 +2,7 @@
 
 use sluice_shared::cni::{Call, Code, Command, Error, Request, Version, version};
 use sluice_shared::entry::Entry;
+use std::cell::OnceCell;
 
 use crate::context::Context;
 use crate::deadline::Deadline;
@@ -74,7 +75,7 @@ fn serve(
         Err(_) if call.command == Command::Del => {}
         Err(error) => return Err(error),
     }
-    let context = Context { call, request, version: *version, deadline };
+    let context = Context { call, request, version: *version, deadline, answer: OnceCell::new() };
     match call.command {
         Command::Add => add::add(&context).map(Some),
         Command::Del => {

@@ -1,5 +1,8 @@
 //! What every verb is handed.
 
+use std::cell::OnceCell;
+
+use sluice_shared::agent::Answer;
 use sluice_shared::cni::{Call, Request, Version};
 
 use crate::deadline::Deadline;
@@ -10,4 +13,6 @@ pub(crate) struct Context<'a> {
     pub(crate) request: &'a Request<'a>,
     pub(crate) version: Version,
     pub(crate) deadline: Deadline,
+    /// The agent's, once it was asked.
+    pub(crate) answer: OnceCell<Answer>,
 }

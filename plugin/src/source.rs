@@ -43,10 +43,7 @@ pub(crate) fn annotations(context: &Context<'_>, entry: &Entry) -> Result<Annota
              containerd 1.5 and CRI-O 1.29 do, if our conflist entry has the capability \
              io.kubernetes.cri.pod-annotations and no delegating plugin drops it",
         )),
-        OnMissing::Agent => {
-            agent::ask(&entry.state_dir, &context.call.pod, &context.call.container_id, context.deadline)
-                .map(Annotations::Known)
-        }
+        OnMissing::Agent => agent::annotations(context, &entry.state_dir).map(Annotations::Known),
     }
 }
 
@@ -79,14 +76,17 @@ pub(crate) fn decide_in(
 /// What the annotations ask for.
 ///
 /// # Errors
-/// Codes 101 and 104, naming the annotation.
+/// Codes 101 and 104, naming the annotation; 11 if the agent must be asked for the proxy's ids and has no answer.
 pub(crate) fn decide(
     annotations: &BTreeMap<String, String>,
     context: &Context<'_>,
     entry: &Entry,
     has_ipv4: bool,
 ) -> Result<Decision, Error> {
-    let pod = Pod { annotations, namespace: &context.call.pod.namespace, has_ipv4, proxy_ids: None };
+    let mut pod = Pod { annotations, namespace: &context.call.pod.namespace, has_ipv4, proxy_ids: None };
+    if dialect::asks_agent(&pod, &entry.config) {
+        pod.proxy_ids = Some(agent::proxy_ids(context, &entry.state_dir)?.into());
+    }
     dialect::decide(&pod, &entry.config).map_err(refused)
 }
 

@@ -27,6 +27,17 @@ pub enum Error {
     Conntrack(#[from] conntrack::Error),
 }
 
+impl Error {
+    /// Whether the kernel has no such thing, and will have none until somebody loads a module.
+    #[must_use]
+    pub fn is_lasting(&self) -> bool {
+        matches!(
+            self,
+            Self::Sockets(sock_diag::Error::Missing(_)) | Self::Conntrack(conntrack::Error::Missing(_))
+        )
+    }
+}
+
 /// What was done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Adopted {

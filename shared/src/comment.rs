@@ -17,6 +17,14 @@ pub struct Comment {
     pub digest: String,
 }
 
+impl Comment {
+    /// Whether these rules have a hole that later ones close. What carries no digest are no rules of a redirect.
+    #[must_use]
+    pub fn is_outdated(&self) -> bool {
+        !self.digest.is_empty() && self.revision < rules::CLOSES_HOLE
+    }
+}
+
 /// As many bytes as nft shows.
 const ROOM: usize = 128;
 
@@ -66,6 +74,21 @@ mod tests {
             assert!(same(&text, &text.replacen("sluice ", "sluice 9", 1)));
         }
         assert!(!same(&write(&"lo".into(), DIGEST), &write(&"nothing".into(), DIGEST)));
+    }
+
+    #[test]
+    fn rules_of_before_there_were_revisions_are_the_first() {
+        for (text, revision, outdated) in [
+            ("sluice 0.1.0, digest dc2d83d73d5d9fd8", 1, true),
+            ("sluice 0.2.0, rules 2, made lo, digest dc2d83d73d5d9fd8", 2, false),
+            ("sluice 0.2.0, rules 12, digest dc2d83d73d5d9fd8", 12, false),
+            ("sluice 0.2.0", 1, false),
+            ("", 1, false),
+        ] {
+            let comment = read(text);
+            assert_eq!((comment.revision, comment.is_outdated()), (revision, outdated), "{text}");
+        }
+        assert!(!read(&write(&"lo".into(), DIGEST)).is_outdated());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! entry      our entry in a conflist; state: what a node remembers of an attachment; failure: of an ADD that failed
+//! agent      what the plugin asks the node program
 //! program    a Redirect into a namespace: create, replace, check, clean
 //! cni        the protocol: environment, stdin, results, errors, versions
 //! dialect    a pod's annotations to a Redirect, one file a dialect
@@ -17,6 +18,7 @@
 //! An ADD passes through once: request, annotations, dialect, redirect, ruleset, batch, commit.
 
 pub mod adopt;
+pub mod agent;
 pub mod cni;
 pub mod comment;
 pub mod deadline;

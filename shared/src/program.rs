@@ -8,6 +8,7 @@ use crate::cni::{Code, Error};
 use crate::deadline::Deadline;
 use crate::net::netlink::{Protocol, Socket};
 use crate::net::netns::{self, Netns};
+use crate::nft::ruleset::ChainKind;
 use crate::nft::{self, Batch, Body, Connection, Ruleset, compare};
 use crate::redirect::Redirect;
 use crate::route::{self, Ensured, Made, Routing};
@@ -177,7 +178,8 @@ pub fn enter_running(
     let found = sockets.nft.dump_for(&plan.ruleset).map_err(refused)?;
     let said = found.as_ref().and_then(|found| found.comment.clone()).unwrap_or_default();
     let right = found.as_ref().is_some_and(|found| {
-        comment::read(&said).digest == digest && compare(&plan.ruleset, found).is_empty()
+        let comment = comment::read(&said);
+        !comment.is_outdated() && comment.digest == digest && compare(&plan.ruleset, found).is_empty()
     });
     if !right {
         sockets.keep_connections(plan, netns, found.as_ref(), deadline)?;
@@ -210,14 +212,28 @@ pub fn enter_running(
 pub fn check(plan: &Plan, netns: &Netns, deadline: Deadline) -> Result<(), Error> {
     let mut sockets = enter(netns, !plan.routing.is_empty(), deadline, None)?;
     sockets.compare_rules(plan)?;
+    if let Some(before) = sockets.nat_before(plan)? {
+        return Err(Error::new(Code::Differs, before));
+    }
     sockets.compare_routes(&plan.routing, deadline)
 }
 
-/// As [`check`], but rules are compared only if the namespace's nf_tables changed since `last`. The generation
-/// for the next time.
+/// What a look at a running pod found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// What there should be, at this generation of the namespace's nf_tables.
+    Good(u32),
+    /// Rules of this revision, with a hole that a later one closes.
+    Outdated(u32),
+    /// What there should be, and a nat chain of somebody else that gets connections first; in words.
+    Behind(String),
+}
+
+/// As [`check`], for a pod that is looked at again and again: rules are compared only if the namespace's nf_tables
+/// changed since the generation `last`.
 ///
 /// `made`: the digest of the rules that the pod's ADD made. Where this version would write them otherwise, the
-/// table that carries it is as good as ours.
+/// table that carries it is as good as ours, unless a later revision closes a hole.
 ///
 /// # Errors
 /// As [`check`].
@@ -227,21 +243,29 @@ pub fn check_since(
     redirect: &Redirect,
     netns: &Netns,
     deadline: Deadline,
-) -> Result<u32, Error> {
+) -> Result<Seen, Error> {
     let routing = rules::routing(redirect);
     let mut sockets = enter(netns, !routing.is_empty(), deadline, None)?;
     // Asked first: a change during the comparison is another generation the next time.
     let generation = sockets.nft.generation().map_err(refused)?;
     if last != Some(generation) {
+        let comment = sockets.nft.comment(rules::names::TABLE).map_err(refused)?.ok_or_else(missing)?;
+        let comment = comment::read(&comment);
+        if comment.is_outdated() {
+            return Ok(Seen::Outdated(comment.revision));
+        }
         let plan = Plan::new(redirect);
         match made {
             Some(digest) if plan.digest()? != digest => sockets.compare_digest(digest)?,
             _ => sockets.compare_rules(&plan)?,
         }
+        if let Some(before) = sockets.nat_before(&plan)? {
+            return Ok(Seen::Behind(before));
+        }
     }
     // Routes have no generation, and next to nobody needs one.
     sockets.compare_routes(&routing, deadline)?;
-    Ok(generation)
+    Ok(Seen::Good(generation))
 }
 
 /// Compares the kernel with a table that another version wrote: it carries this digest still.
@@ -378,6 +402,23 @@ impl Sockets {
         };
         let what = format!("table inet sluice is not what the pod asks for: {first}{more}");
         Err(Error::new(Code::Differs, what))
+    }
+
+    /// Whose nat chain gets connections before ours do, or might.
+    fn nat_before(&mut self, plan: &Plan) -> Result<Option<String>, Error> {
+        let mut hooks = plan.ruleset.chains.iter().filter_map(|chain| chain.hook.as_ref());
+        if !hooks.any(|hook| hook.kind == ChainKind::Nat) {
+            return Ok(None);
+        }
+        let chains = self.nft.all_chains().map_err(refused)?;
+        let first = nft::foreign::nat_before(&chains, rules::names::TABLE, rules::names::DSTNAT).next();
+        Ok(first.map(|chain| {
+            format!(
+                "{chain} gets connections before those of table inet sluice (priority {}); whoever made it must use the \
+                 usual priority -100 or a later one, or take it away",
+                rules::names::DSTNAT
+            )
+        }))
     }
 
     fn compare_digest(&mut self, digest: &str) -> Result<(), Error> {

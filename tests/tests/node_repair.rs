@@ -22,7 +22,7 @@ fn a_pod_from_before_is_diverted_in_place_and_its_open_connection_goes_on() {
         assert_eq!(node.connect(&format!("{}:8080", pod.ip)).ask(), "proxy", "a new one is diverted");
         node.wait_until("the count", || node.metric("sluice_repairs_total{result=\"repaired\"}") == 1.0);
         node.wait_until("the gauge", || node.metric("sluice_pods{state=\"diverted\"}") == 1.0);
-        assert_eq!(node.metric("sluice_drift_total"), 0.0);
+        assert_eq!(node.metric("sluice_drift_total{reason=\"changed\"}"), 0.0);
         assert!(node.log().contains("default/web: diverted, in place"), "{}", node.log());
 
         // Its DEL finds it as if its ADD had been ours.
@@ -63,7 +63,7 @@ fn a_lost_table_a_changed_rule_and_a_lost_policy_route_are_mended() {
     assert_ne!(rules(), before);
     node.wait_until("the policy route", || rules() == before);
     node.wait_until("four repairs", || node.metric("sluice_repairs_total{result=\"repaired\"}") == 4.0);
-    assert_eq!(node.metric("sluice_drift_total"), 4.0);
+    assert_eq!(node.metric("sluice_drift_total{reason=\"changed\"}"), 4.0);
     assert!(node.rules(&plain.netns).contains("somebodys"), "what is not ours stays");
     plain.remove().unwrap();
     tproxy.remove().unwrap();
@@ -241,7 +241,7 @@ fn a_table_that_another_version_made_is_no_drift_as_long_as_it_is_that() {
     node.runtime.node.run(words(&["sed", "-i", digest, &state]));
     node.script(
         &pod.netns,
-        "nft 'delete table inet sluice; add table inet sluice { comment \"sluice 0.0.9, digest 0123abcd\"; }; add chain inet sluice old'",
+        "nft 'delete table inet sluice; add table inet sluice { comment \"sluice 0.0.9, rules 2, digest 0123abcd\"; }; add chain inet sluice old'",
     );
     let others = node.rules(&pod.netns);
     assert!(others.contains("chain old"), "{others}");
@@ -249,12 +249,12 @@ fn a_table_that_another_version_made_is_no_drift_as_long_as_it_is_that() {
     node.wait_until("a look", || node.metric("sluice_pods{state=\"diverted\"}") == 1.0);
     node.wait_for_rounds();
     assert_eq!(node.rules(&pod.netns), others);
-    assert_eq!(node.metric("sluice_drift_total"), 0.0);
+    assert_eq!(node.metric("sluice_drift_total{reason=\"changed\"}"), 0.0);
     // Once it is gone, this version makes its own.
     node.inside(&pod.netns, &["nft", "delete", "table", "inet", "sluice"]);
     node.wait_until("the table", || node.rules(&pod.netns) == ours);
     node.wait_for_rounds();
-    assert_eq!(node.metric("sluice_drift_total"), 1.0);
+    assert_eq!(node.metric("sluice_drift_total{reason=\"changed\"}"), 1.0);
     pod.remove().unwrap();
 }
 
@@ -313,4 +313,54 @@ fn pods_that_come_and_go_during_repairs_end_cleanly() {
     let left = node.runtime.node.run(words(&["ls", "/run/netns"]));
     assert_eq!(left.trim(), "", "no namespace is kept alive");
     assert_eq!(node.metric("sluice_repairs_total{result=\"failed\"}"), 0.0, "{}", node.log());
+}
+
+#[test]
+fn a_nat_chain_before_ours_is_told_of_and_a_later_one_is_nobodys_business() {
+    let Some(node) = Watched::without_us(Release::Current) else { return };
+    let _daemon = node.start(&[]);
+    node.wait_for_ready();
+    let pod = Spec::new("web").annotated(MESHED).run(&node.runtime);
+    node.wait_until("a look", || node.metric("sluice_pods{state=\"diverted\"}") == 1.0);
+    let chain = |table: &str, priority: i32| {
+        format!(
+            "nft 'add table ip {table}; add chain ip {table} pre {{ type nat hook prerouting priority {priority}; }}'"
+        )
+    };
+    node.script(&pod.netns, &chain("usual", -100));
+    node.wait_for_rounds();
+    assert_eq!(node.metric("sluice_conflicts_total"), 0.0, "{}", node.log());
+    assert_eq!(node.metric("sluice_pods{state=\"diverted\"}"), 1.0);
+    node.script(&pod.netns, &chain("early", -101));
+    let before = node.rules(&pod.netns);
+    node.wait_until("the conflict", || node.metric("sluice_conflicts_total") == 1.0);
+    node.wait_for_rounds();
+    assert_eq!(node.rules(&pod.netns), before, "nothing is changed");
+    assert_eq!(node.metric("sluice_pods{state=\"unrepaired\"}"), 1.0);
+    let told =
+        "default/web: its rules are in place, but connections may go past them: chain pre of table ip early";
+    assert_eq!(node.log().matches(told).count(), 1, "{}", node.log());
+    node.inside(&pod.netns, &["nft", "delete", "table", "ip", "early"]);
+    node.wait_until("good again", || node.metric("sluice_pods{state=\"diverted\"}") == 1.0);
+    assert_eq!(node.metric("sluice_repairs_total{result=\"repaired\"}"), 0.0, "{}", node.log());
+    pod.remove().unwrap();
+}
+
+#[test]
+fn a_pod_whose_ipv6_is_switched_off_is_repaired_once_and_then_left_alone() {
+    let Some(node) = Watched::without_us(Release::Current) else { return };
+    let _daemon = node.start(&[]);
+    node.wait_for_ready();
+    let more = [("sluice-cni.dev/mode", "tproxy"), ("sluice-cni.dev/passthrough-sources", "127.0.0.6,::6")];
+    let pod = Spec::new("web").annotated(annotated(&more)).run(&node.runtime);
+    node.wait_until("a look", || node.metric("sluice_pods{state=\"diverted\"}") == 1.0);
+    for interface in ["all", "default", "lo", "eth0"] {
+        node.inside(&pod.netns, &["sysctl", "-w", &format!("net.ipv6.conf.{interface}.disable_ipv6=1")]);
+    }
+    node.inside(&pod.netns, &["nft", "delete", "table", "inet", "sluice"]);
+    node.wait_until("the repair", || node.metric("sluice_repairs_total{result=\"repaired\"}") == 1.0);
+    node.wait_for_rounds();
+    assert_eq!(node.metric("sluice_pods{state=\"diverted\"}"), 1.0, "{}", node.log());
+    assert_eq!(node.metric("sluice_repairs_total{result=\"repaired\"}"), 1.0, "{}", node.log());
+    pod.remove().unwrap();
 }

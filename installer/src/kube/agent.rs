@@ -1,10 +1,10 @@
-//! What the plugin asks where the runtime hands no annotations over, and what it is told. `plugin/src/agent.rs` is the other end.
+//! What the plugin asks where the runtime hands no annotations over or nobody but the pod's spec tells the proxy's ids, and
+//! what it is told. `plugin/src/agent.rs` is the other end.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use sluice_shared::agent::{Answer, Question};
 use tokio::time::{Instant, timeout_at};
 
 use super::pod::Pod;
@@ -13,25 +13,7 @@ use super::pods::{Api, Pods};
 /// A pod may be on its way a moment before the watch shows it. The plugin waits for 2 s.
 const PATIENCE: Duration = Duration::from_millis(1500);
 
-/// Whose annotations.
-#[derive(Debug, PartialEq, Eq, Deserialize)]
-pub(super) struct Question {
-    namespace: String,
-    name: String,
-    /// Empty where the runtime tells none.
-    #[serde(default)]
-    uid: String,
-}
-
-/// What it is told.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Answer {
-    Annotations(BTreeMap<String, String>),
-    Error(String),
-}
-
-/// Why there are none.
+/// Why nothing is known of a pod.
 #[derive(Debug, PartialEq, Eq)]
 enum Missing {
     Pod,
@@ -57,13 +39,17 @@ pub(super) async fn answer(question: &Question, pods: &Pods) -> Answer {
     let mut changes = pods.changes();
     loop {
         let missing = match judge(pods.find(&question.namespace, &question.name), &question.uid) {
-            Ok(pod) => return Answer::Annotations(pod.annotations().clone()),
+            Ok(pod) => return known(&pod),
             Err(missing) => missing,
         };
         if !matches!(timeout_at(end, changes.changed()).await, Ok(Ok(()))) {
-            return Answer::Error(refusal(&missing, question, &pods.api(), &pods.node));
+            return Answer::error(refusal(&missing, question, &pods.api(), &pods.node));
         }
     }
+}
+
+fn known(pod: &Pod) -> Answer {
+    Answer { annotations: Some(pod.annotations().clone()), proxy: pod.proxy(), error: None }
 }
 
 fn judge(found: Option<Arc<Pod>>, uid: &str) -> Result<Arc<Pod>, Missing> {
@@ -72,7 +58,7 @@ fn judge(found: Option<Arc<Pod>>, uid: &str) -> Result<Arc<Pod>, Missing> {
 }
 
 fn refusal(missing: &Missing, question: &Question, api: &Api, node: &str) -> String {
-    let Question { namespace, name, uid } = question;
+    let Question { namespace, name, uid, .. } = question;
     let why = match missing {
         Missing::Pod => format!("no pod {namespace}/{name} is known on node {node}"),
         Missing::Uid(known) => format!("pod {namespace}/{name} is known with UID {known}, not {uid}"),
@@ -97,7 +83,8 @@ mod tests {
     #[test]
     fn a_question_names_a_pod() {
         let asked = read(r#"{"namespace":"shop","name":"web","uid":"u","containerId":"c1"}"#).unwrap();
-        assert_eq!(asked, Question { namespace: "shop".into(), name: "web".into(), uid: "u".into() });
+        let Question { namespace, name, uid, container_id } = &asked;
+        assert_eq!([namespace, name, uid, container_id], ["shop", "web", "u", "c1"]);
         assert_eq!(read(r#"{"namespace":"shop","name":"web"}"#).unwrap().uid, "");
         for bad in ["", "{}", "[]", r#"{"namespace":"","name":"web"}"#, r#"{"namespace":1,"name":"web"}"#] {
             assert!(read(bad).is_err(), "{bad}");
@@ -122,10 +109,14 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_what_the_plugin_reads() {
-        let text =
-            serde_json::to_string(&Answer::Annotations([("a".to_owned(), "b".to_owned())].into())).unwrap();
-        assert_eq!(text, r#"{"annotations":{"a":"b"}}"#);
-        assert_eq!(serde_json::to_string(&Answer::Error("no".into())).unwrap(), r#"{"error":"no"}"#);
+    fn an_answer_has_the_annotations_and_the_ids_of_the_proxys_container() {
+        let pod = serde_json::from_value(serde_json::json!({
+            "metadata": { "name": "web", "annotations": { "sluice-cni.dev/redirect": "enabled" } },
+            "spec": { "containers": [{ "name": "istio-proxy", "securityContext": { "runAsUser": 7 } }] },
+        }));
+        let answer = known(&pod.unwrap());
+        assert_eq!(answer.annotations.unwrap()["sluice-cni.dev/redirect"], "enabled");
+        assert_eq!(answer.proxy.unwrap().run_as_user, Some(7));
+        assert_eq!(answer.error, None);
     }
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! client          how the API server is reached
 //! pod, pods       this node's pods, kept small and up to date
-//! agent, socket   the plugin asks for a pod's annotations
+//! agent, socket   the plugin asks for a pod's annotations and its proxy's ids
 //! events, quiet   what happened, for `kubectl describe`
 //! startup, node   when the startup taint goes and comes (pure); doing it
 //! everywhere      uninstalling from every node, waited for
@@ -24,9 +24,10 @@ mod taint;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use sluice_shared::agent::ProxyIds;
 use tokio::sync::mpsc;
 
-use crate::event::Event;
+use crate::event::{Event, PodName};
 use crate::files::mark::Mark;
 use crate::shared::Shared;
 
@@ -41,11 +42,36 @@ pub struct Setup {
     pub state_dir: PathBuf,
 }
 
+/// What the specs of this node's pods tell; nothing without Kubernetes.
+#[derive(Clone, Default)]
+pub struct Specs(Option<Arc<pods::Pods>>);
+
+impl Specs {
+    /// Whether anybody tells of specs, now or later.
+    #[must_use]
+    pub fn are_told(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// The ids of a pod's proxy; `None` while the pod is not known, or if it has no such container.
+    #[must_use]
+    pub fn proxy(&self, pod: &PodName) -> Option<ProxyIds> {
+        let known = self.0.as_ref()?.find(&pod.namespace, &pod.name)?;
+        known.proxy().filter(|_| known.is(&pod.uid))
+    }
+}
+
+/// Without any of it: whoever asks for a pod is told so at once.
+pub fn do_without(state_dir: PathBuf, shared: Arc<Shared>) {
+    tokio::spawn(socket::serve(state_dir, None, shared));
+}
+
 /// Starts all of it. An API server that is away is waited for, for ever.
-pub fn start(setup: Setup, shared: Arc<Shared>, told: mpsc::Receiver<Event>) {
+pub fn start(setup: Setup, shared: Arc<Shared>, told: mpsc::Receiver<Event>) -> Specs {
     let (pods, writer) = pods::Pods::new(&setup.node);
     let pods = Arc::new(pods);
-    tokio::spawn(socket::serve(setup.state_dir.clone(), Arc::clone(&pods), Arc::clone(&shared)));
+    let specs = Specs(Some(Arc::clone(&pods)));
+    tokio::spawn(socket::serve(setup.state_dir.clone(), Some(Arc::clone(&pods)), Arc::clone(&shared)));
     tokio::spawn(async move {
         let client = client::connect(setup.kubeconfig.as_deref(), &pods).await;
         let mark = Mark::new(&setup.state_dir);
@@ -59,4 +85,5 @@ pub fn start(setup: Setup, shared: Arc<Shared>, told: mpsc::Receiver<Event>) {
         tokio::spawn(node::keep(client.clone(), setup.node.clone(), mark, Arc::clone(&shared)));
         pods::follow(client, &setup.node, &pods, writer, &shared).await;
     });
+    specs
 }

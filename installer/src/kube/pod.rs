@@ -7,24 +7,51 @@ use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use serde::Deserialize;
+use sluice_shared::agent::{PROXY, ProxyIds};
 
 /// On a static pod's image in the API: the UID that the kubelet and the runtime know it by.
 const MIRROR: &str = "kubernetes.io/config.mirror";
 /// Whose annotations any dialect reads, or would have been meant by a misspelt one.
 const DOMAINS: [&str; 3] = ["sluice-cni.dev", "linkerd.io", "istio.io"];
 
-/// Name, UID and the annotations that dialects read.
+/// Name, UID, the annotations that dialects read and the ids of the proxy's container.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(from = "Wire")]
 pub(super) struct Pod {
     meta: ObjectMeta,
     static_uid: Option<String>,
+    proxy: Option<ProxyIds>,
 }
 
 /// As it comes; what is not named here is not kept while reading either.
 #[derive(Deserialize)]
 struct Wire {
     metadata: Metadata,
+    #[serde(default)]
+    spec: Spec,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Spec {
+    containers: Option<Vec<Container>>,
+    init_containers: Option<Vec<Container>>,
+    security_context: Option<SecurityContext>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Container {
+    name: String,
+    security_context: Option<SecurityContext>,
+}
+
+/// Of a pod or a container. The API's numbers are wider than any id.
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct SecurityContext {
+    run_as_user: Option<i64>,
+    run_as_group: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -39,7 +66,7 @@ struct Metadata {
 }
 
 impl From<Wire> for Pod {
-    fn from(Wire { metadata }: Wire) -> Self {
+    fn from(Wire { metadata, spec }: Wire) -> Self {
         let mut annotations = metadata.annotations.unwrap_or_default();
         let static_uid = annotations.remove(MIRROR);
         annotations.retain(|key, _| is_read(key));
@@ -51,7 +78,21 @@ impl From<Wire> for Pod {
             annotations: Some(annotations),
             ..ObjectMeta::default()
         };
-        Self { meta, static_uid }
+        Self { meta, static_uid, proxy: spec.proxy() }
+    }
+}
+
+impl Spec {
+    /// What a container does not say, the pod says for all of them.
+    fn proxy(self) -> Option<ProxyIds> {
+        let all = self.containers.into_iter().chain(self.init_containers).flatten();
+        let own = all.into_iter().find(|container| container.name == PROXY)?.security_context;
+        let (own, pods) = (own.unwrap_or_default(), self.security_context.unwrap_or_default());
+        let id = |own: Option<i64>, pods: Option<i64>| own.or(pods).and_then(|id| id.try_into().ok());
+        Some(ProxyIds {
+            run_as_user: id(own.run_as_user, pods.run_as_user),
+            run_as_group: id(own.run_as_group, pods.run_as_group),
+        })
     }
 }
 
@@ -72,6 +113,11 @@ impl Pod {
     /// Whether the runtime means this one; some runtimes tell no UID.
     pub(super) fn is(&self, uid: &str) -> bool {
         uid.is_empty() || self.meta.uid.as_deref() == Some(uid) || self.static_uid.as_deref() == Some(uid)
+    }
+
+    /// The ids of the proxy's container; `None` if it has no such container.
+    pub(super) fn proxy(&self) -> Option<ProxyIds> {
+        self.proxy
     }
 
     /// Its UID in the API.
@@ -131,6 +177,42 @@ mod tests {
         ];
         assert_eq!(keys, expected);
         assert!(pod.is("u1") && pod.is("") && !pod.is("u2"));
+    }
+
+    /// What a pod with this spec tells of its proxy: the user and the group.
+    fn ids(spec: serde_json::Value) -> Option<(Option<u32>, Option<u32>)> {
+        let pod: Pod = serde_json::from_value(serde_json::json!({ "metadata": {}, "spec": spec })).unwrap();
+        pod.proxy().map(|ids| (ids.run_as_user, ids.run_as_group))
+    }
+
+    #[test]
+    fn the_proxys_ids_are_its_containers_else_the_pods() {
+        use serde_json::json;
+        let app = json!({ "name": "app", "securityContext": { "runAsUser": 1 } });
+        let proxy = json!({ "name": "istio-proxy", "securityContext": { "runAsUser": 1_000_680_000, "runAsGroup": 7 } });
+        let bare = json!({ "name": "istio-proxy" });
+        let pods = json!({ "runAsUser": 5, "fsGroup": 6 });
+        assert_eq!(ids(json!({ "containers": [app, proxy] })), Some((Some(1_000_680_000), Some(7))));
+        assert_eq!(
+            ids(json!({ "containers": [app], "initContainers": [proxy] })),
+            Some((Some(1_000_680_000), Some(7)))
+        );
+        assert_eq!(
+            ids(json!({ "containers": [proxy], "securityContext": pods })),
+            Some((Some(1_000_680_000), Some(7)))
+        );
+        assert_eq!(ids(json!({ "containers": [app, bare], "securityContext": pods })), Some((Some(5), None)));
+        assert_eq!(ids(json!({ "containers": [bare], "initContainers": null })), Some((None, None)));
+        assert_eq!(ids(json!({ "containers": [app] })), None);
+    }
+
+    #[test]
+    fn an_id_that_no_kernel_has_is_none_and_breaks_no_list() {
+        let proxy =
+            |id: i64| serde_json::json!({ "name": "istio-proxy", "securityContext": { "runAsUser": id } });
+        for id in [-1, 1 << 40] {
+            assert_eq!(ids(serde_json::json!({ "containers": [proxy(id)] })), Some((None, None)));
+        }
     }
 
     #[test]

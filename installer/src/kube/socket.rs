@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use sluice_shared::agent::{Answer, socket};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
-use super::agent::{self, Answer};
+use super::agent;
 use super::pods::Pods;
 use crate::metrics::kubernetes::Asked;
 use crate::shared::Shared;
@@ -22,19 +23,22 @@ const PATIENCE: Duration = Duration::from_secs(4);
 const LARGEST: u64 = 4096;
 /// Clients at a time; others wait in the socket.
 const CLIENTS: usize = 256;
+/// What anybody is told where no API server is asked for pods.
+const NO_KUBERNETES: &str =
+    "sluice-node runs with --no-kubernetes and knows no pod; run it without, or let no entry ask it";
 /// How often it is looked whether the socket still leads here.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// Answers for ever. The file stays when this program ends: its successor puts its own in its place.
-pub(super) async fn serve(state_dir: PathBuf, pods: Arc<Pods>, shared: Arc<Shared>) {
-    let path = state_dir.join("agent.sock");
+/// Answers for ever; without pods, that there are none to tell of. The file stays when this program ends: its successor puts its own in its place.
+pub(super) async fn serve(state_dir: PathBuf, pods: Option<Arc<Pods>>, shared: Arc<Shared>) {
+    let path = socket(&state_dir);
     let mut said = None;
     loop {
         match open(&path) {
             Ok(listener) => {
                 said = None;
                 tokio::select! {
-                    () = accept(listener, &pods, &shared) => {}
+                    () = accept(listener, pods.as_ref(), &shared) => {}
                     () = lost(&path) => {}
                 }
             }
@@ -74,7 +78,7 @@ async fn lost(path: &Path) {
     }
 }
 
-async fn accept(listener: UnixListener, pods: &Arc<Pods>, shared: &Arc<Shared>) {
+async fn accept(listener: UnixListener, pods: Option<&Arc<Pods>>, shared: &Arc<Shared>) {
     let clients = Arc::new(Semaphore::new(CLIENTS));
     loop {
         let Ok(place) = Arc::clone(&clients).acquire_owned().await else {
@@ -82,9 +86,9 @@ async fn accept(listener: UnixListener, pods: &Arc<Pods>, shared: &Arc<Shared>) 
         };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let (pods, shared) = (Arc::clone(pods), Arc::clone(shared));
+                let (pods, shared) = (pods.cloned(), Arc::clone(shared));
                 tokio::spawn(async move {
-                    let _ = timeout(PATIENCE, talk(stream, &pods, &shared)).await;
+                    let _ = timeout(PATIENCE, talk(stream, pods.as_deref(), &shared)).await;
                     drop(place);
                 });
             }
@@ -94,7 +98,7 @@ async fn accept(listener: UnixListener, pods: &Arc<Pods>, shared: &Arc<Shared>) 
     }
 }
 
-async fn talk(stream: UnixStream, pods: &Pods, shared: &Shared) -> io::Result<()> {
+async fn talk(stream: UnixStream, pods: Option<&Pods>, shared: &Shared) -> io::Result<()> {
     let root = stream.peer_cred()?.uid() == 0;
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
@@ -104,12 +108,16 @@ async fn talk(stream: UnixStream, pods: &Pods, shared: &Shared) -> io::Result<()
         return Ok(());
     }
     let (answer, asked) = match agent::read(&line) {
-        _ if !root => (Answer::Error("only root is answered".to_owned()), Asked::Refused),
-        Err(why) => (Answer::Error(why), Asked::Refused),
-        Ok(question) => match agent::answer(&question, pods).await {
-            known @ Answer::Annotations(_) => (known, Asked::Known),
-            unknown @ Answer::Error(_) => (unknown, Asked::Unknown),
-        },
+        _ if !root => (Answer::error("only root is answered"), Asked::Refused),
+        Err(why) => (Answer::error(why), Asked::Refused),
+        Ok(question) => {
+            let answer = match pods {
+                Some(pods) => agent::answer(&question, pods).await,
+                None => Answer::error(NO_KUBERNETES),
+            };
+            let asked = if answer.error.is_none() { Asked::Known } else { Asked::Unknown };
+            (answer, asked)
+        }
     };
     shared.metrics.kubernetes.answered(asked);
     let mut text = serde_json::to_vec(&answer)?;

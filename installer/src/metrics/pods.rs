@@ -7,14 +7,13 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 use super::Labels;
-use crate::pods::repair::{Refusal, Standing};
+use crate::pods::repair::{Fault, Refusal, Standing};
 
 /// Looks, what they found, and repairs.
 #[derive(Debug)]
 pub struct Pods {
-    /// Pods found without the rules that they had.
-    pub drift: Counter,
-    /// Pods found with rules of another mesh in the place of ours.
+    drift: Family<Labels, Counter>,
+    /// Pods found with rules of somebody else in the place of ours, or before ours.
     pub conflicts: Counter,
     /// How long a look at all pods took.
     pub check_seconds: Histogram,
@@ -26,7 +25,7 @@ pub struct Pods {
 impl Default for Pods {
     fn default() -> Self {
         let this = Self {
-            drift: Counter::default(),
+            drift: Family::default(),
             conflicts: Counter::default(),
             // From a millisecond to half a minute.
             check_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
@@ -36,6 +35,9 @@ impl Default for Pods {
         };
         for done in [true, false] {
             drop(this.repairs.get_or_create(&by(done)));
+        }
+        for kind in Fault::KINDS {
+            drop(this.drift.get_or_create(&vec![("reason", kind)]));
         }
         for refusal in Refusal::ALL {
             drop(this.refusals.get_or_create(&of(refusal)));
@@ -47,10 +49,14 @@ impl Default for Pods {
 
 impl Pods {
     pub(super) fn register(&self, registry: &mut Registry) {
-        registry.register("drift", "Pods found without the rules that they had", self.drift.clone());
+        registry.register(
+            "drift",
+            "Pods found without the rules that they had, or with those of an older version that has a known hole",
+            self.drift.clone(),
+        );
         registry.register(
             "conflicts",
-            "Pods found with another mesh's rules in the place of ours",
+            "Pods found with another mesh's rules in the place of ours, or a nat chain before ours",
             self.conflicts.clone(),
         );
         registry.register(
@@ -65,6 +71,11 @@ impl Pods {
             self.refusals.clone(),
         );
         registry.register("pods", "Pods of this node, as last seen", self.pods.clone());
+    }
+
+    /// A pod's rules were found to be wrong.
+    pub fn drifted(&self, fault: &Fault) {
+        self.drift.get_or_create(&vec![("reason", fault.kind())]).inc();
     }
 
     /// A repair ended.

@@ -182,20 +182,26 @@ impl RuleBuilder {
     /// is matched before.
     #[must_use]
     pub fn syn(self, is: Is) -> Self {
-        self.with([
-            Expr::Payload { base: PayloadBase::Transport, offset: 13, len: 1, dreg: R0 },
-            Expr::Bitwise { sreg: R0, dreg: R0, mask: vec![SYN_ACK], xor: vec![0] },
-            cmp(is, vec![SYN]),
-        ])
+        self.tcp_flags(SYN_ACK, is, SYN)
     }
 
-    /// `tcp flags & rst == rst`; TCP is matched before.
+    /// `tcp flags & (syn|ack) == (syn|ack)`; TCP is matched before.
+    #[must_use]
+    pub fn syn_ack(self) -> Self {
+        self.tcp_flags(SYN_ACK, Is::In, SYN_ACK)
+    }
+
+    /// `tcp flags & (syn|rst) == rst`; TCP is matched before.
     #[must_use]
     pub fn resets(self) -> Self {
+        self.tcp_flags(SYN | RST, Is::In, RST)
+    }
+
+    fn tcp_flags(self, mask: u8, is: Is, value: u8) -> Self {
         self.with([
             Expr::Payload { base: PayloadBase::Transport, offset: 13, len: 1, dreg: R0 },
-            Expr::Bitwise { sreg: R0, dreg: R0, mask: vec![RST], xor: vec![0] },
-            cmp(Is::In, vec![RST]),
+            Expr::Bitwise { sreg: R0, dreg: R0, mask: vec![mask], xor: vec![0] },
+            cmp(is, vec![value]),
         ])
     }
 

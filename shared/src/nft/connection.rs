@@ -7,7 +7,7 @@ use nix::errno::Errno;
 
 use super::attr::{Writer, attrs};
 use super::batch::Batch;
-use super::decode::{self, Part};
+use super::decode;
 use super::error::{Error, NF_TABLES, Refusal};
 use super::message::{self, Label, Messages};
 use super::refusal::refusal;
@@ -122,25 +122,6 @@ impl Connection {
             // None there; or it will be told of the batch, with more words.
             Err(Error::Refused(_)) => Ok(false),
             Err(error) => Err(error),
-        }
-    }
-
-    /// The comment of the table of family inet, empty if it has none; None if there is no such table.
-    ///
-    /// # Errors
-    /// [`Error::Netlink`], [`Error::Refused`].
-    pub fn comment(&mut self, table: &str) -> Result<Option<String>, Error> {
-        let mut comment = None;
-        let name = |w: &mut Writer| w.str(NFTA_TABLE_NAME, table);
-        let take = |kind: u16, body: &[u8]| {
-            if let Some(Part::Table(said)) = decode::part(kind, body, table) {
-                comment = said;
-            }
-            Continue(())
-        };
-        match self.ask("the table", NFT_MSG_GETTABLE, 0, name, take) {
-            Err(Error::Refused(refusal)) if refusal.errno == Errno::ENOENT => Ok(None),
-            other => other.map(|()| Some(comment.unwrap_or_default())),
         }
     }
 

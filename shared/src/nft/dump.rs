@@ -6,7 +6,7 @@ use nix::errno::Errno;
 
 use super::attr::Writer;
 use super::connection::Connection;
-use super::decode;
+use super::decode::{self, Part};
 use super::error::Error;
 use super::foreign::{self, AnyChain};
 use super::message;
@@ -70,6 +70,25 @@ impl Connection {
             }
         }
         Err(Error::Unsteady)
+    }
+
+    /// The comment of the table of family inet, empty if it has none; None if there is no such table.
+    ///
+    /// # Errors
+    /// [`Error::Netlink`], [`Error::Refused`].
+    pub fn comment(&mut self, table: &str) -> Result<Option<String>, Error> {
+        let mut comment = None;
+        let name = |w: &mut Writer| w.str(NFTA_TABLE_NAME, table);
+        let take = |kind: u16, body: &[u8]| {
+            if let Some(Part::Table(said)) = decode::part(kind, body, table) {
+                comment = said;
+            }
+            Continue(())
+        };
+        match self.ask("the table", NFT_MSG_GETTABLE, 0, name, take) {
+            Err(Error::Refused(refusal)) if refusal.errno == Errno::ENOENT => Ok(None),
+            other => other.map(|()| Some(comment.unwrap_or_default())),
+        }
     }
 
     /// The table of family inet with everything in it, as the kernel has it; None if there is none. One that

@@ -4,33 +4,26 @@
 //! comes through when the flow's entry has ended.
 
 use super::dns::one_port;
-use super::{Draft, LEFT_ALONE, drop, jump, leave, names};
+use super::{Draft, LEFT_ALONE, drop, goto, jump, leave, names};
 use crate::nft::build::{Is, TCP};
-use crate::nft::{Rule, RuleBuilder, Verdict};
+use crate::nft::{Rule, RuleBuilder};
 use crate::redirect::Field;
 
 impl Draft<'_> {
     /// The rules of a filter chain that drops such a SYN, unless `exemptions` leaves it alone.
-    ///
-    /// The flow is marked then, and no SYN passes by it again, not even one that is left alone: the peer's would meet
-    /// the app's own, which is still waiting, and open the connection from the other side.
     pub(super) fn guarded(&mut self, exemptions: &str) -> Vec<Rule> {
         self.syn_guard();
-        let adopted = names::adopted_mark(self.redirect);
-        let mut rules = vec![
-            jump(RuleBuilder::new(), names::SYN_GUARD, "a flow that nat judges, or has judged"),
-            drop(RuleBuilder::new().ct_mark(Is::In, adopted), "a SYN of a flow that no SYN may use"),
-        ];
+        let mut rules =
+            vec![jump(RuleBuilder::new(), names::SYN_GUARD, "a flow that nat judges, or has judged")];
         if exemptions == names::ENTERING
             && let Some(port) = self.redirect.inbound_port
         {
             // Nat changes nothing of it, so that it does not look judged. It reaches the proxy anyway.
-            let proxy = RuleBuilder::new().dport(Is::In, one_port(port));
+            let proxy = RuleBuilder::new().dport(Is::In, one_port(port)).ct_original();
             rules.push(leave(proxy, self.source(Field::InboundPort)));
         }
         rules.push(jump(RuleBuilder::new(), exemptions, LEFT_ALONE));
-        let refused = RuleBuilder::new().counter().set_ct_mark(adopted).verdict(Verdict::Drop);
-        rules.push(refused.comment("a SYN of a flow that nat did not judge"));
+        rules.push(drop(RuleBuilder::new(), "a SYN of a flow that nat did not judge"));
         rules
     }
 
@@ -42,12 +35,26 @@ impl Draft<'_> {
         }
         let adopted = names::adopted_mark(self.redirect);
         let ours = RuleBuilder::new().ct_original().ct_mark(Is::Out, adopted).ct_known_untranslated(Is::Out);
+        // Nearly every packet ends at the first rule. What is no TCP and looks like a SYN there, at the second.
         let rules = vec![
-            leave(RuleBuilder::new().protocol(Is::Out, TCP), "no TCP"),
             leave(RuleBuilder::new().syn(Is::Out), "opens no connection"),
+            leave(RuleBuilder::new().protocol(Is::Out, TCP), "no TCP"),
             leave(ours, "a flow's first packet, or one of ours"),
         ];
         self.chain(names::SYN_GUARD, rules);
+    }
+
+    /// A peer can open a connection from its side while the app's own SYN is being dropped: the app's calling socket
+    /// answers the peer's SYN, which is left alone, and is connected. A listener answers by a socket of another kind,
+    /// of which nothing can be asked.
+    pub(super) fn crossing(&mut self) -> Rule {
+        let rules = vec![
+            jump(RuleBuilder::new(), names::LEAVING, LEFT_ALONE),
+            drop(RuleBuilder::new(), "a peer's SYN crossed the app's"),
+        ];
+        self.chain(names::CROSSING, rules);
+        let calling = RuleBuilder::new().protocol(Is::In, TCP).syn_ack().socket_wildcard(Is::Out);
+        goto(calling, names::CROSSING, "the answer of a socket that calls")
     }
 
     /// TPROXY tells the pod's own connections from others by who sent the first packet that conntrack saw. Where an

@@ -42,6 +42,8 @@ pub const DESTINATIONS: &str = "destinations";
 pub const ENTERING: &str = "entering";
 /// Accepts everything but a SYN that uses a flow which nat did not judge, or none.
 pub const SYN_GUARD: &str = "syn_guard";
+/// Drops the SYN and ACK by which an app's calling socket answers a peer's SYN, unless it is left alone.
+pub const CROSSING: &str = "crossing";
 /// Under TPROXY: what machines behind the pod send, which nat diverts.
 pub const BEHIND: &str = "behind";
 /// Under TPROXY: IPv6 that is not captured, which nat refuses.
@@ -56,7 +58,7 @@ pub const ZONE: u16 = 1;
 pub const TPROXY_MARK: u32 = 1337;
 
 /// The conntrack mark of flows by which no SYN may pass: those of connections that were open when rules came into a
-/// running pod, or that conntrack had forgotten, and those of which a SYN was refused.
+/// running pod, or that conntrack had forgotten.
 const ADOPTED_MARK: u32 = 0x511c_e001;
 
 /// The conntrack mark of flows by which no SYN may pass, open connections' first of all: one that the proxy does not

@@ -40,6 +40,7 @@ impl Draft<'_> {
         if self.takes_by_tproxy() {
             guard.push(self.picked_up());
         }
+        guard.push(self.crossing());
         guard.extend(self.guarded(names::LEAVING));
         self.base(names::FILTER_OUTPUT, ChainKind::Filter, HookPoint::Output, names::MANGLE, guard);
     }

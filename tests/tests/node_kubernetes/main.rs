@@ -13,6 +13,7 @@ use seat::{FILE, OTHER, SHOP, Seat, furnish};
 use serde_json::{Value, json};
 use sluice_tests::cluster::Plane;
 use sluice_tests::plugin::Plugin;
+use sluice_tests::runtime::injected;
 use sluice_tests::runtime::node::words;
 use sluice_tests::runtime::tools;
 use sluice_tests::runtime::watched::{MESHED, OURS};
@@ -113,7 +114,8 @@ fn add(seat: &Seat<'_>, pod: &str, uid: &str, user: Option<u32>) -> Result<(), S
         plugin.request_at(&format!("/run/netns/{pod}")).env("CNI_ARGS", args).env("CNI_COMMAND", "ADD");
     let request =
         request.without("runtimeConfig").without("log").with("onMissingAnnotations", json!("agent"));
-    let request = request.with("stateDir", json!(seat.place.state));
+    let request =
+        request.with("stateDir", json!(seat.place.state)).defaults("istio", json!({ "proxy-uid": "agent" }));
     let config = seat.place.beside("request");
     std::fs::write(&config, Value::from(request.config.clone()).to_string()).unwrap();
     let binary = plugin.binary.canonicalize().unwrap();
@@ -133,6 +135,39 @@ fn add(seat: &Seat<'_>, pod: &str, uid: &str, user: Option<u32>) -> Result<(), S
     let done = seat.plane.within(move || command.output().unwrap());
     let said = String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned();
     if done.status.success() { Ok(()) } else { Err(said) }
+}
+
+#[test]
+fn the_ids_of_istios_proxy_are_asked_for_where_the_defaults_say_so() {
+    let Some((plane, _turn)) = shared() else { return };
+    let seat = Seat::new(plane, "openshift");
+    let _daemon = seat.start();
+    let annotations = injected::istio("REDIRECT");
+    let container =
+        |ids: Value| json!({ "name": "istio-proxy", "image": "shop.example/proxy", "securityContext": ids });
+    let rules = |pod: &'static str| {
+        plane.within(move || tools::run(&mut words(&["ip", "netns", "exec", pod, "nft", "list", "ruleset"])))
+    };
+    let run = |name: &'static str, proxy: Value, more: &[(&str, &str)]| {
+        let uid = seat.pod_with(name, &[annotations.as_slice(), more].concat(), &[proxy]);
+        seat.wait_for_answer(name, 30);
+        seat.netns(name);
+        add(&seat, name, &uid, None)
+    };
+    run("ranged", container(json!({ "runAsUser": 1_000_680_000, "runAsGroup": 1_000_690_000 })), &[])
+        .unwrap();
+    assert!(
+        rules("ranged").contains("skuid 1000680000") && rules("ranged").contains("skgid 1000690000"),
+        "{}",
+        rules("ranged")
+    );
+    run("groupless", container(json!({ "runAsUser": 1_000_680_001 })), &[]).unwrap();
+    assert!(rules("groupless").contains("skuid 1000680001"), "{}", rules("groupless"));
+
+    let said = run("idless", container(json!({})), &[]).unwrap_err();
+    assert!(said.contains("\"code\":101") && said.contains("runAsUser"), "{said}");
+    run("named", container(json!({})), &[("sluice-cni.dev/proxy-uid", "7777")]).unwrap();
+    assert!(rules("named").contains("skuid 7777"), "{}", rules("named"));
 }
 
 #[test]

@@ -125,11 +125,18 @@ impl<'a> Seat<'a> {
 
     /// A pod on this node with these annotations; its UID.
     pub(crate) fn pod(&self, name: &str, annotations: &[(&str, &str)]) -> String {
+        self.pod_with(name, annotations, &[])
+    }
+
+    /// The same with more containers.
+    pub(crate) fn pod_with(&self, name: &str, annotations: &[(&str, &str)], more: &[Value]) -> String {
+        let app = json!({ "name": "app", "image": "shop.example/app" });
+        let containers: Vec<_> = std::iter::once(&app).chain(more).collect();
         let annotations: serde_json::Map<_, _> =
             annotations.iter().map(|(key, value)| ((*key).to_owned(), Value::from(*value))).collect();
         let pod = json!({ "apiVersion": "v1", "kind": "Pod",
             "metadata": { "name": name, "namespace": SHOP, "annotations": annotations },
-            "spec": { "nodeName": self.name, "containers": [{ "name": "app", "image": "shop.example/app" }] } });
+            "spec": { "nodeName": self.name, "containers": containers } });
         self.plane.apply(&pod.to_string());
         self.plane.kubectl(&["get", "pod", name, "-n", SHOP, "-o", "jsonpath={.metadata.uid}"]).unwrap()
     }

@@ -15,6 +15,7 @@ use super::sandbox::{Runtime, Sandbox};
 use crate::event::PodName;
 use crate::files::conflist::{Conf, Kind};
 use crate::files::look::look;
+use crate::kube::Specs;
 use crate::runtime::ready::Question;
 
 /// A pod as young as this may be in the middle of its ADD.
@@ -58,11 +59,13 @@ pub(super) struct Rules {
     pub(super) network: Option<String>,
     /// Runtime handlers that do not heed nftables.
     pub(super) handlers: Vec<String>,
+    /// What pods' specs tell.
+    pub(super) specs: Specs,
 }
 
 impl Rules {
     /// From the entry that counts now, and the file that it stands in, which is read.
-    pub(super) fn new(question: &Question, handlers: Vec<String>) -> Self {
+    pub(super) fn new(question: &Question, handlers: Vec<String>, specs: Specs) -> Self {
         // It was judged before it came here.
         let entry = Request::parse(question.entry.as_bytes()).map(|request| Entry::parse_leniently(&request));
         let used = look(&question.conf_dir, &question.entry).used;
@@ -70,7 +73,7 @@ impl Rules {
             let text = file.text.ok()?;
             Some(Conf::parse(&text, Kind::of(&file.name)).ok()?.name)
         });
-        Self { entry: entry.unwrap_or_default(), network, handlers }
+        Self { entry: entry.unwrap_or_default(), network, handlers, specs }
     }
 }
 
@@ -134,7 +137,13 @@ impl Census {
         rules: &Rules,
         memories: &mut Memories,
     ) {
-        let judged = judge::by_annotations(sandbox, None, &rules.entry);
+        let ids = rules.specs.proxy(&sandbox.pod);
+        // The watch of pods will tell.
+        if ids.is_none() && rules.specs.are_told() && judge::asks_agent(sandbox, &rules.entry) {
+            self.later.insert(sandbox.id.clone());
+            return;
+        }
+        let judged = judge::by_annotations(sandbox, None, &rules.entry, ids);
         let judged = judge::sandboxed(judged, &sandbox.handler, &rules.handlers);
         if matches!(judged, Judged::Passed(_) | Judged::Refused(Refusal::Sandbox, _)) {
             return self.others.push((sandbox.id.clone(), sandbox.pod.clone(), judged));
@@ -156,7 +165,8 @@ impl Census {
             self.later.insert(sandbox.id.clone());
             return;
         };
-        let judged = match (judge::by_annotations(sandbox, Some(&details), &rules.entry), details.netns) {
+        let judged = match (judge::by_annotations(sandbox, Some(&details), &rules.entry, ids), details.netns)
+        {
             (Judged::Hold(wanted), Some(netns)) => {
                 // State under another name would be found by no DEL and no GC.
                 let Some(network) = rules.network.clone() else {
@@ -202,10 +212,10 @@ mod tests {
             runtime: None,
             host: Host::default(),
         };
-        let rules = Rules::new(&question, Vec::new());
+        let rules = Rules::new(&question, Vec::new(), Specs::default());
         assert_eq!(rules.network.as_deref(), Some("pods"));
         assert_eq!(rules.entry.exclude_namespaces, ["kube-system"]);
         std::fs::write(folder.path().join("10-a.conflist"), "{").unwrap();
-        assert_eq!(Rules::new(&question, Vec::new()).network, None);
+        assert_eq!(Rules::new(&question, Vec::new(), Specs::default()).network, None);
     }
 }

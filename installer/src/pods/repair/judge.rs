@@ -1,5 +1,6 @@
 //! What a pod is to be held to. Pure.
 
+use sluice_shared::agent::ProxyIds;
 use sluice_shared::dialect::{self, Decision};
 use sluice_shared::entry::Entry;
 use sluice_shared::redirect::Redirect;
@@ -33,11 +34,14 @@ pub enum Refusal {
     Namespace,
     /// The kernel, which would not have the rules.
     Kernel,
+    /// A module that the kernel has not loaded, without which open connections would break.
+    Module,
 }
 
 impl Refusal {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Annotations, Self::Sandbox, Self::State, Self::Namespace, Self::Kernel];
+    pub const ALL: [Self; 6] =
+        [Self::Annotations, Self::Sandbox, Self::State, Self::Namespace, Self::Kernel, Self::Module];
 
     /// For metrics.
     #[must_use]
@@ -48,6 +52,7 @@ impl Refusal {
             Self::State => "state",
             Self::Namespace => "namespace",
             Self::Kernel => "kernel",
+            Self::Module => "module",
         }
     }
 }
@@ -84,10 +89,23 @@ pub fn by_state(state: &State) -> Judged {
     }
 }
 
+/// Whether the ids of the pod's proxy must be known before [`by_annotations`] can tell.
+#[must_use]
+pub fn asks_agent(sandbox: &Sandbox, entry: &Entry) -> bool {
+    let namespace = &sandbox.pod.namespace;
+    let pod = dialect::Pod { annotations: &sandbox.annotations, namespace, has_ipv4: false, proxy_ids: None };
+    !entry.exclude_namespaces.contains(namespace) && dialect::asks_agent(&pod, &entry.config)
+}
+
 /// A pod that had none is held to its annotations. `details` are needed only where this is not [`Judged::Passed`]
 /// without them.
 #[must_use]
-pub fn by_annotations(sandbox: &Sandbox, details: Option<&Details>, entry: &Entry) -> Judged {
+pub fn by_annotations(
+    sandbox: &Sandbox,
+    details: Option<&Details>,
+    entry: &Entry,
+    ids: Option<ProxyIds>,
+) -> Judged {
     let namespace = &sandbox.pod.namespace;
     if entry.exclude_namespaces.contains(namespace) {
         return Judged::Passed("its namespace is in excludeNamespaces".to_owned());
@@ -96,7 +114,7 @@ pub fn by_annotations(sandbox: &Sandbox, details: Option<&Details>, entry: &Entr
         annotations: &sandbox.annotations,
         namespace,
         has_ipv4: details.is_some_and(|details| details.has_ipv4),
-        proxy_ids: None,
+        proxy_ids: ids.map(Into::into),
     };
     match dialect::decide(&pod, &entry.config) {
         Ok(Decision::Leave(reason)) => Judged::Passed(reason.to_string()),
@@ -150,8 +168,8 @@ mod tests {
     #[test]
     fn a_pod_without_mesh_is_passed_and_one_with_is_held() {
         let entry = Entry::default();
-        assert!(matches!(by_annotations(&pod(&[]), None, &entry), Judged::Passed(_)));
-        let Judged::Hold(wanted) = by_annotations(&pod(&MESHED), None, &entry) else { panic!() };
+        assert!(matches!(by_annotations(&pod(&[]), None, &entry, None), Judged::Passed(_)));
+        let Judged::Hold(wanted) = by_annotations(&pod(&MESHED), None, &entry, None) else { panic!() };
         assert_eq!(wanted.dialect, "linkerd");
     }
 
@@ -159,16 +177,19 @@ mod tests {
     fn an_excluded_namespace_and_the_nodes_network_are_passed() {
         let mut sandbox = pod(&MESHED);
         let host = Details { host_network: true, ..Details::default() };
-        assert!(matches!(by_annotations(&sandbox, Some(&host), &Entry::default()), Judged::HostNetwork));
+        assert!(matches!(
+            by_annotations(&sandbox, Some(&host), &Entry::default(), None),
+            Judged::HostNetwork
+        ));
         sandbox.pod.namespace = "kube-system".to_owned();
         let entry = Entry { exclude_namespaces: vec!["kube-system".to_owned()], ..Entry::default() };
-        assert!(matches!(by_annotations(&sandbox, None, &entry), Judged::Passed(_)));
+        assert!(matches!(by_annotations(&sandbox, None, &entry, None), Judged::Passed(_)));
     }
 
     #[test]
     fn a_broken_annotation_is_refused_by_name() {
         let broken = pod(&[MESHED[0], ("config.linkerd.io/skip-inbound-ports", "many")]);
-        let Judged::Refused(refusal, why) = by_annotations(&broken, None, &Entry::default()) else {
+        let Judged::Refused(refusal, why) = by_annotations(&broken, None, &Entry::default(), None) else {
             panic!()
         };
         assert_eq!(refusal, Refusal::Annotations);
@@ -192,7 +213,7 @@ mod tests {
     #[test]
     fn handlers_count_by_their_first_word_and_only_for_pods_that_ask() {
         let handlers = ["kata".to_owned(), "runsc".to_owned(), String::new()];
-        let held = || by_annotations(&pod(&MESHED), None, &Entry::default());
+        let held = || by_annotations(&pod(&MESHED), None, &Entry::default(), None);
         for (handler, heeded) in
             [("kata", false), ("kata-qemu", false), ("runsc", false), ("", true), ("katana", true)]
         {

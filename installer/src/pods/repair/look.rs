@@ -1,13 +1,15 @@
 //! Looks into a pod's namespace. Nothing is changed, and no socket stays behind: it would keep a dead pod's
 //! namespace alive.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sluice_shared::cni::Code;
 use sluice_shared::deadline::Deadline;
 use sluice_shared::net::netns::{self, Identity, Netns};
-use sluice_shared::program;
+use sluice_shared::program::{self, Seen};
+use sluice_shared::rules;
 use sluice_shared::state::State;
 
 use super::foreign;
@@ -44,10 +46,12 @@ pub struct Target {
 pub enum Found {
     /// What there should be, at this generation of the namespace's rules.
     Good(u32),
-    /// Something else, or nothing; what.
-    Differs(String),
-    /// Nothing as it should be, but rules of another mesh; whose.
-    Foreign(String),
+    /// Not what there should be.
+    Bad(Fault),
+    /// Not what there should be, and rules of another mesh; whose.
+    Foreign(Fault, String),
+    /// What there should be, but a nat chain of somebody else gets connections first; in words.
+    Behind(String),
     /// The namespace is no more.
     Gone,
     /// The folder with the namespaces is not in sight from here.
@@ -56,6 +60,54 @@ pub enum Found {
     Node,
     /// Nobody can tell; why.
     Failed(String),
+}
+
+/// What is wrong with a pod's rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// They are others, or none; what.
+    Changed(String),
+    /// They are of this revision, which has a hole that a later one closes.
+    Outdated(u32),
+}
+
+impl Fault {
+    /// For metrics: each kind.
+    pub const KINDS: [&str; 2] = ["changed", "outdated"];
+
+    /// For metrics.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        let [changed, outdated] = Self::KINDS;
+        match self {
+            Self::Changed(_) => changed,
+            Self::Outdated(_) => outdated,
+        }
+    }
+
+    /// How the pod stands with it, at the beginning of a sentence.
+    #[must_use]
+    pub fn standing(&self) -> &'static str {
+        match self {
+            Self::Changed(_) => "it should be diverted and is not",
+            Self::Outdated(_) => "it is diverted by rules of an older version with a known hole",
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Changed(what) => f.write_str(what),
+            Self::Outdated(revision) => {
+                write!(
+                    f,
+                    "rules of an older version with a known hole: revision {revision}, now {}",
+                    rules::REVISION
+                )
+            }
+        }
+    }
 }
 
 /// The namespaces that are never entered: this program's, and that of the node's first process where it is in sight.
@@ -93,12 +145,18 @@ pub fn look(target: &Target, last: Option<u32>, nodes_own: &[Identity]) -> Found
     };
     let (redirect, made) = (&target.wanted.redirect, target.wanted.digest.as_deref());
     match program::check_since(last, made, redirect, &netns, Deadline::after(PATIENCE)) {
-        Ok(generation) => Found::Good(generation),
-        Err(error) if error.code == Code::Differs => match foreign::find(&netns) {
-            Ok(Some(whose)) => Found::Foreign(whose),
-            Ok(None) => Found::Differs(error.msg),
-            Err(why) => Found::Failed(why),
-        },
+        Ok(Seen::Good(generation)) => Found::Good(generation),
+        Ok(Seen::Behind(before)) => Found::Behind(before),
+        Ok(Seen::Outdated(revision)) => bad(Fault::Outdated(revision), &netns),
+        Err(error) if error.code == Code::Differs => bad(Fault::Changed(error.msg), &netns),
         Err(error) => Found::Failed(error.msg),
+    }
+}
+
+fn bad(fault: Fault, netns: &Netns) -> Found {
+    match foreign::find(netns) {
+        Ok(Some(whose)) => Found::Foreign(fault, whose),
+        Ok(None) => Found::Bad(fault),
+        Err(why) => Found::Failed(why),
     }
 }

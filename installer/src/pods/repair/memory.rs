@@ -71,6 +71,11 @@ impl Memory {
         self.wait = Some(now + wait);
     }
 
+    /// No repair can succeed until somebody changes the node: the next try is as far off as any.
+    pub fn hopeless(&mut self, now: Instant) {
+        self.wait = Some(now + LONGEST);
+    }
+
     /// Its rules are in place.
     pub fn is_good(&mut self, generation: Option<u32>) {
         (self.good, self.had, self.broken, self.bare) = (generation, true, false, false);
@@ -139,6 +144,8 @@ mod tests {
         assert_eq!(last, LONGEST);
         memory.is_good(Some(1));
         assert!(memory.may_try(now));
+        memory.hopeless(now);
+        assert!(!memory.may_try(now + LONGEST / 2) && memory.may_try(now + LONGEST));
     }
 
     #[test]

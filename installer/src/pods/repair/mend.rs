@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use sluice_shared::deadline::Deadline;
 use sluice_shared::kept::Kept;
 use sluice_shared::net::netns::Identity;
-use sluice_shared::program::{self, Plan, Programmed};
+use sluice_shared::program::{self, NotEntered, Plan, Programmed};
 use sluice_shared::rules;
 use sluice_shared::state::{State, Store};
 
@@ -23,6 +23,8 @@ pub enum Mended {
     Overtaken,
     /// The kernel would not; why.
     No(String),
+    /// This kernel cannot keep open connections alive, so nothing is changed; what it lacks.
+    Unable(String),
 }
 
 /// Mends.
@@ -42,6 +44,9 @@ pub fn mend(target: &Target, store: &Store, nodes_own: &[Identity]) -> Mended {
     match program::enter_running(&plan, &netns, &target.ifname, deadline) {
         Ok(done) => Mended::Yes(remember(target, &done, store)),
         Err(_) if matches!(open(&target.netns, nodes_own), Err(Found::Gone)) => Mended::Overtaken,
+        Err(ref error @ NotEntered::Connections(ref lack)) if lack.is_lasting() => {
+            Mended::Unable(error.to_string())
+        }
         Err(error) => Mended::No(error.to_string()),
     }
 }

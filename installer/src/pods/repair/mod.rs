@@ -28,10 +28,12 @@ use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
 
 use crate::files::mark::Mark;
+use crate::kube::Specs;
 use crate::options::{Mode, Options};
 use crate::shared::Shared;
 
 pub use judge::Refusal;
+pub use look::Fault;
 pub use memory::Standing;
 use round::Rounds;
 
@@ -41,7 +43,7 @@ const BETWEEN: Duration = Duration::from_secs(1);
 const SOON: Duration = Duration::from_millis(500);
 
 /// Looks for ever.
-pub async fn follow(shared: Arc<Shared>, options: Options) {
+pub async fn follow(shared: Arc<Shared>, options: Options, specs: Specs) {
     if options.repair == Mode::Off {
         return;
     }
@@ -51,7 +53,7 @@ pub async fn follow(shared: Arc<Shared>, options: Options) {
     }
     let mark = Mark::new(&options.state_dir);
     let interval = options.check_interval;
-    let mut rounds = Rounds::new(Arc::clone(&shared), options);
+    let mut rounds = Rounds::new(Arc::clone(&shared), options, specs);
     loop {
         let start = Instant::now();
         if !mark.is_set() {

@@ -8,11 +8,12 @@ use sluice_shared::state::Store;
 
 use super::census::{Census, Rules, States, states};
 use super::judge::{Judged, Refusal};
-use super::look::{Found, Target, look, nodes_own};
+use super::look::{Fault, Found, Target, look, nodes_own};
 use super::memory::{Memories, Standing, Trouble};
 use super::mend::{Mended, adopt, mend};
 use super::sandbox::{Runtime, Sandbox};
 use crate::event::{About, PodName, Reason};
+use crate::kube::Specs;
 use crate::options::{Mode, Options};
 use crate::shared::Shared;
 
@@ -20,6 +21,7 @@ use crate::shared::Shared;
 pub(super) struct Rounds {
     shared: Arc<Shared>,
     options: Options,
+    specs: Specs,
     store: Store,
     memories: Memories,
     /// The runtime has told of its pods before.
@@ -31,10 +33,10 @@ pub(super) struct Rounds {
 }
 
 impl Rounds {
-    pub(super) fn new(shared: Arc<Shared>, options: Options) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, options: Options, specs: Specs) -> Self {
         let store = Store::new(&options.state_dir);
         let (blind, unwritten) = (Trouble::default(), Trouble::default());
-        Self { shared, options, store, memories: Memories::default(), listed: false, blind, unwritten }
+        Self { shared, options, specs, store, memories: Memories::default(), listed: false, blind, unwritten }
     }
 
     /// Looks at every pod, mends what is to be mended, tells and counts.
@@ -93,8 +95,9 @@ impl Rounds {
     /// What lies in files, on a thread of its own as well.
     async fn read(&self) -> Option<(Rules, States)> {
         let (question, store) = (self.shared.question(), self.store.clone());
-        let handlers = self.options.sandboxed_handlers.clone();
-        let read = tokio::task::spawn_blocking(move || (Rules::new(&question, handlers), states(&store)));
+        let (handlers, specs) = (self.options.sandboxed_handlers.clone(), self.specs.clone());
+        let read =
+            tokio::task::spawn_blocking(move || (Rules::new(&question, handlers, specs), states(&store)));
         read.await.ok()
     }
 
@@ -164,13 +167,24 @@ impl Rounds {
                 memory.is_good(Some(generation));
                 Some(Standing::Diverted)
             }
-            Found::Foreign(whose) => {
+            Found::Foreign(fault, whose) => {
                 let first = !std::mem::replace(&mut memory.broken, true);
                 self.shared.metrics.pods.conflicts.inc_by(u64::from(first));
+                let standing = match fault {
+                    Fault::Changed(_) => "it is not diverted by sluice",
+                    Fault::Outdated(_) => fault.standing(),
+                };
                 let text = format!(
-                    "it is not diverted by sluice, and is left alone: rules of another mesh are in its network namespace \
-                     ({whose}); restart the pod to have ours"
+                    "{standing}, and is left alone: rules of another mesh are in its network namespace ({whose}); restart \
+                     the pod to have ours"
                 );
+                self.tell(&target.id, target.pod, Reason::Conflict, text);
+                Some(Standing::Unrepaired)
+            }
+            Found::Behind(before) => {
+                let first = !std::mem::replace(&mut memory.broken, true);
+                self.shared.metrics.pods.conflicts.inc_by(u64::from(first));
+                let text = format!("its rules are in place, but connections may go past them: {before}");
                 self.tell(&target.id, target.pod, Reason::Conflict, text);
                 Some(Standing::Unrepaired)
             }
@@ -179,11 +193,11 @@ impl Rounds {
                 self.refuse(&target.id, target.pod, Refusal::Namespace, text);
                 Some(Standing::Unrepaired)
             }
-            Found::Differs(what) => self.differs(runtime, target, what).await,
+            Found::Bad(fault) => self.bad(runtime, target, fault).await,
         }
     }
 
-    async fn differs(&mut self, runtime: Option<&Runtime>, target: Target, what: String) -> Option<Standing> {
+    async fn bad(&mut self, runtime: Option<&Runtime>, target: Target, fault: Fault) -> Option<Standing> {
         let had = target.state.is_some() || self.memories.of(&target.id).had;
         let memory = self.memories.of(&target.id);
         // CRI-O's DEL takes state and table of a pod that it still calls ready: one found so for the first time may be
@@ -193,9 +207,12 @@ impl Rounds {
             return Some(Standing::Unrepaired);
         }
         let first = !std::mem::replace(&mut memory.broken, true);
-        self.shared.metrics.pods.drift.inc_by(u64::from(first && had));
+        let outdated = matches!(fault, Fault::Outdated(_));
+        if first && (had || outdated) {
+            self.shared.metrics.pods.drifted(&fault);
+        }
         if self.options.repair == Mode::Report {
-            let text = format!("it should be diverted and is not, and stays so with --repair report: {what}");
+            let text = format!("{}, and stays so with --repair report: {fault}", fault.standing());
             self.tell(&target.id, target.pod, Reason::NotRepaired, text);
             return Some(Standing::Unrepaired);
         }
@@ -218,15 +235,25 @@ impl Rounds {
                 memory.is_good(None);
                 self.note(written);
                 self.shared.metrics.pods.repaired(true);
-                let since = if had { "it had lost its rules" } else { "it ran without them" };
-                let text = format!("diverted, in place; open connections go on ({since}: {what})");
-                self.shared.events.tell(About::Pod(pod), Reason::Repaired, text);
+                let (reason, since) = match fault {
+                    Fault::Outdated(_) => (Reason::Upgraded, "it had"),
+                    Fault::Changed(_) if had => (Reason::Repaired, "it had lost its rules:"),
+                    Fault::Changed(_) => (Reason::Repaired, "it ran without them:"),
+                };
+                let text = format!("diverted, in place; open connections go on ({since} {fault})");
+                self.shared.events.tell(About::Pod(pod), reason, text);
                 Some(Standing::Diverted)
+            }
+            Mended::Unable(why) => {
+                memory.hopeless(Instant::now());
+                self.shared.metrics.pods.repaired(false);
+                self.refuse(&id, pod, Refusal::Module, format!("{}: {why}", fault.standing()));
+                Some(Standing::Unrepaired)
             }
             Mended::No(why) => {
                 memory.failed(Instant::now(), self.options.check_interval);
                 self.shared.metrics.pods.repaired(false);
-                let text = format!("it should be diverted and is not: {why}; trying on");
+                let text = format!("{}: {why}; trying on", fault.standing());
                 self.refuse(&id, pod, Refusal::Kernel, text);
                 Some(Standing::Unrepaired)
             }
@@ -266,14 +293,14 @@ mod tests {
         let options =
             Cli::parse_from(["sluice-node", "run", "--state-dir", folder.to_str().unwrap()]).options;
         let question = Question::new(&options, "{}".to_owned());
-        Rounds::new(Arc::new(Shared::new(question, Events::to_log())), options)
+        Rounds::new(Arc::new(Shared::new(question, Events::to_log())), options, Specs::default())
     }
 
     /// A pod that asks for a redirect, without state, whose namespace is gone: who tries to mend it finds nobody.
     fn bare(folder: &Path) -> Target {
         let annotations = [("linkerd.io/proxy-version".to_owned(), "x".to_owned())].into();
         let sandbox = Sandbox { annotations, ..Sandbox::default() };
-        let Judged::Hold(wanted) = by_annotations(&sandbox, None, &Entry::default()) else { panic!() };
+        let Judged::Hold(wanted) = by_annotations(&sandbox, None, &Entry::default(), None) else { panic!() };
         Target {
             id: "1".to_owned(),
             pod: PodName::default(),
@@ -291,7 +318,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (mut rounds, target) = (rounds(folder.path()), bare(folder.path()));
         let tried = async |rounds: &mut Rounds| {
-            rounds.differs(None, target.clone(), "no table".to_owned()).await.is_none()
+            rounds.bad(None, target.clone(), Fault::Changed("no table".to_owned())).await.is_none()
         };
         rounds.listed = true;
         assert!(!tried(&mut rounds).await, "it may be ending");
