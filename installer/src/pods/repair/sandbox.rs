@@ -6,10 +6,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
 use sluice_shared::cni::result::is_pods_own;
+use sluice_shared::deadline::Deadline;
 use sluice_shared::route;
 
 use super::look;
@@ -62,7 +63,7 @@ impl Details {
         };
         let stands = tokio::task::spawn_blocking(move || {
             let netns = look::open(&path, &look::nodes_own()).ok()?;
-            route::has_ipv4(&netns, Instant::now() + look::PATIENCE).ok()
+            route::has_ipv4(&netns, Deadline::after(look::PATIENCE)).ok()
         });
         // A namespace that does not tell is not entered for more either.
         Self { has_ipv4: stands.await.ok().flatten().unwrap_or_default(), ..self }
