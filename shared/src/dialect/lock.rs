@@ -72,7 +72,8 @@ pub(super) fn check_switch(
 }
 
 /// Refuses if annotations changed a locked field from what dialect and defaults alone give. Injectors repeat
-/// the default on every pod: a value that comes to the same is no attempt. What is always added stands on both sides.
+/// the default on every pod: a value that comes to the same is no attempt. What is always added stands on both sides, but for what annotations
+/// make of it.
 pub(super) fn check_fields(
     dialect: Dialect,
     pod: &Pod<'_>,
@@ -93,11 +94,13 @@ pub(super) fn check_fields(
         let missing = format!("{} has no {missing}", dialect.defaults_name());
         return check_set(fields, pod.annotations, last, &missing);
     }
-    let with = |redirect: &Redirect| {
+    // Also the ports of the proxy's own that annotations name: any port could be named so.
+    let with = |redirect: &Redirect, pod: &Pod<'_>| {
         let mut redirect = redirect.clone();
         always(dialect, &mut redirect, pod, config).map(|()| redirect)
     };
-    let (base_with, last_with) = (with(&base)?, with(last)?);
+    let bare = Pod { annotations: &Annotations::new(), ..*pod };
+    let (base_with, last_with) = (with(&base, &bare)?, with(last, pod)?);
     for field in fields {
         let (before, after) = (base_with.get(field), last_with.get(field));
         let unknown = istio::ids::unknown(dialect, pod, config, field);
@@ -105,6 +108,8 @@ pub(super) fn check_fields(
             return check_set([field].into_iter(), pod.annotations, last, why);
         }
         if before != after && unknown.is_none() {
+            // Where the value that annotations gave is the same, what was added to it is not.
+            let last = if base.get(field) == last.get(field) { &last_with } else { last };
             let by = culprits(dialect, pod, config, (&base, last), field);
             return Err(Refusal::locked(format!(
                 "annotation {by} changes {field} from {} to {}, but this node's configuration locks {field}; remove \

@@ -7,7 +7,6 @@ use nix::errno::Errno;
 
 use super::attr::{Writer, attrs};
 use super::batch::Batch;
-use super::decode;
 use super::error::{Error, NF_TABLES, Refusal};
 use super::message::{self, Label, Messages};
 use super::refusal::refusal;

@@ -207,9 +207,21 @@ fn the_message_names_the_pods_annotations_alone() {
 
 #[test]
 fn what_is_always_added_takes_no_part() {
-    let case =
-        linkerd(&[("config.linkerd.io/control-port", "5190"), ("config.linkerd.io/admin-port", "5191")]);
-    assert_eq!(case.locked(&["*"]).field(crate::redirect::Field::ExcludeInboundPorts), "5190-5191");
+    let case = linkerd(&[("config.linkerd.io/control-port", "4190")]);
+    assert_eq!(case.locked(&["*"]).field(crate::redirect::Field::ExcludeInboundPorts), "4190-4191");
     let case = istio(&[("sluice-cni.dev/exclude-inbound-ports", "")]).locked(&["*"]);
     assert_eq!(case.field(crate::redirect::Field::ExcludeInboundPorts), "15020-15021,15090");
+}
+
+/// An app's port, named as the proxy's own, would be excluded.
+#[test]
+fn the_ports_of_linkerds_proxy_are_locked_with_what_they_are_added_to() {
+    for key in ["control-port", "admin-port"] {
+        let key = format!("config.linkerd.io/{key}");
+        let case = linkerd(&[(&key, "8080")]).locked(&["exclude-inbound-ports"]);
+        locked(&case, &[&format!("annotation {key} changes exclude-inbound-ports")]);
+    }
+    let case = linkerd(&[("config.linkerd.io/admin-port", "8080")])
+        .defaults(json!({"linkerd": {"admin-port": 8080}}));
+    assert_eq!(case.locked(&["*"]).field(crate::redirect::Field::ExcludeInboundPorts), "4190,8080");
 }
