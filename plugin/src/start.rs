@@ -24,6 +24,7 @@ use nix::errno::Errno;
 use nix::libc::{_exit, c_int};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use nix::sys::stat::{Mode, umask};
 use sluice_shared::deadline::Commit;
 
 use crate::stdio;
@@ -34,6 +35,8 @@ extern "C" fn main() -> i32 {
     if open_what_is_closed().is_err() {
         return 1;
     }
+    // What is made is for others to read and not to write, whatever the caller's umask.
+    umask(Mode::S_IWGRP | Mode::S_IWOTH);
     // A write to nobody is an error then, and no signal.
     let _ = SigSet::from_iter([Signal::SIGPIPE]).thread_block();
     i32::from(!crate::run())

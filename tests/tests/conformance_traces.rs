@@ -260,7 +260,7 @@ fn folders_and_files_have_modes_of_ours_whatever_the_umask() {
                 folder.read_dir().unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file())
             {
                 let mode = file.metadata().unwrap().permissions().mode() & 0o7777;
-                assert_eq!(mode & !0o644, 0, "{} is {mode:o} with umask {umask}", file.display());
+                assert_eq!(mode, 0o644, "{} is {mode:o} with umask {umask}", file.display());
             }
         }
     }

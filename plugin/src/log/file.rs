@@ -3,14 +3,14 @@
 //! At the path there may be anything: a link or file of somebody else's, a device, a FIFO. It is written to, if that
 //! cannot hold the call, or refused; it is never replaced. Only a link to one of our own days is ours to move.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
-use sluice_shared::file::make_folder;
 use time::OffsetDateTime;
+use tracing_appender::rolling::{RollingFileAppender, Rotation};
 
 use super::out::Out;
 
@@ -34,34 +34,17 @@ pub(super) fn open(file: &Path) -> Option<Out> {
         // Somebody else's.
         _ => return existing(file),
     }
-    make_folder(days.folder).ok()?;
-    let out = daily(&days.folder.join(&today))?;
+    let out = days.daily(&today)?;
     // Once a day is enough for looking through the folder and for moving the link.
     let _ = link(file, &today);
     days.prune();
     Some(out)
 }
 
-fn options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.append(true).mode(0o644).custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits());
-    options
-}
-
 /// What lies there, if it can be written to.
 fn existing(path: &Path) -> Option<Out> {
-    Out::new(options().open(path).ok()?)
-}
-
-/// A day's file, made if it is not there.
-fn daily(path: &Path) -> Option<Out> {
-    let made: io::Result<File> = options().create_new(true).open(path);
-    match made {
-        Ok(file) => Out::new(file),
-        // Or a link that leads nowhere: then there is nothing.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => existing(path),
-        Err(_) => None,
-    }
+    let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    Out::new(OpenOptions::new().append(true).custom_flags(flags.bits()).open(path).ok()?)
 }
 
 /// Makes the link lead to that day, in one step: several calls may do so at once.
@@ -93,6 +76,20 @@ impl<'a> Days<'a> {
         format!("{}.{year:04}-{:02}-{day:02}.{}", self.prefix, u8::from(month), self.suffix)
     }
 
+    /// Today's file. Where nothing lies there, tracing-appender makes it, and the folder.
+    fn daily(&self, today: &str) -> Option<Out> {
+        let path = self.folder.join(today);
+        // It would make a file behind a link that leads nowhere, and wait for a FIFO's reader.
+        let nothing = fs::symlink_metadata(&path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+        if nothing {
+            let builder = RollingFileAppender::builder().rotation(Rotation::DAILY);
+            builder.filename_prefix(self.prefix).filename_suffix(self.suffix).build(self.folder).ok()?;
+        }
+        // Its own writer waits where there is no room, and shows no file. At midnight it may have made the next
+        // day's: then stderr has this one line.
+        existing(&path)
+    }
+
     /// Whether a link that leads there is ours: to a day beside it.
     fn is_link(&self, target: &Path) -> bool {
         let beside = target.parent().is_some_and(|parent| parent == Path::new("") || parent == self.folder);
@@ -113,7 +110,8 @@ impl<'a> Days<'a> {
         })
     }
 
-    /// Removes all days' files but the newest.
+    /// Removes all days' files but the newest. tracing-appender's `max_log_files` would take `sluice-node.log` for
+    /// one of ours, and what it cannot do it says on stderr, waiting.
     fn prune(&self) {
         let files = fs::read_dir(self.folder).into_iter().flatten().flatten();
         let names = files.filter_map(|file| file.file_name().into_string().ok());
