@@ -73,7 +73,13 @@ fn remember(target: &Target, done: &Programmed, store: &Store) -> Result<(), Str
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let digest = done.digest.clone();
     let state = match &target.state {
-        Some(state) if state.digest == digest && state.made.as_ref() == Some(&done.made) => return Ok(()),
+        Some(state)
+            if state.digest == digest
+                && state.rules == rules::REVISION
+                && state.made.as_ref() == Some(&done.made) =>
+        {
+            return Ok(());
+        }
         Some(state) => State {
             digest,
             version,
