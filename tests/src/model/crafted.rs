@@ -47,6 +47,12 @@ impl Before {
     pub fn is_nothing(&self) -> bool {
         self.packets.is_empty()
     }
+
+    /// Who of the pod sent a packet before it the same way.
+    pub(super) fn senders(&self) -> impl Iterator<Item = Who> {
+        let same = |packet: &&Crafted| packet.by == Place::Pod && !packet.backwards;
+        self.packets.iter().filter(same).map(|packet| packet.who)
+    }
 }
 
 impl Crafted {

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
-use sluice_shared::redirect::{Field, RuleId};
+use sluice_shared::redirect::{Action, Field, Redirect, RuleId};
 
 use super::chance::Chance;
 use super::draw::Drawn;
-use super::lab::Lab;
+use super::lab::{Lab, Outcome};
 use super::shot::{Shot, final_action};
 use super::tally::{Tally, decided, matters};
 
@@ -68,7 +68,7 @@ fn in_pod(mut chance: Chance, share: usize) -> (Tally, Vec<String>) {
             let action = final_action(&judged);
             let outcome = lab.send(&shot);
             tally.count(&drawn.redirect, &shot, &judged);
-            if !outcome.is(action, &shot) {
+            if !outcome.is(action, &shot) && !flows_as_before(&drawn.redirect, &shot, &outcome) {
                 let mut text = format!("{shot:?}\nmodel:  {judged:?}\nkernel: {outcome}\n");
                 for (name, value) in &drawn.annotations {
                     let _ = writeln!(text, "  sluice-cni.dev/{name}: {value:?}");
@@ -79,6 +79,15 @@ fn in_pod(mut chance: Chance, share: usize) -> (Tally, Vec<String>) {
         }
     }
     (tally, failures)
+}
+
+/// Whether it went where a packet before it, of the same flow and by another sender, was diverted to: never past the
+/// proxy, but to the proxy although its own sender is left alone.
+fn flows_as_before(redirect: &Redirect, shot: &Shot, outcome: &Outcome) -> bool {
+    shot.before.senders().any(|who| {
+        let action = final_action(&Shot { who, ..shot.clone() }.judged(redirect));
+        action != Action::Leave && outcome.is(action, shot)
+    })
 }
 
 /// Flows from a port that was asked for meet again; one redirect has each once.
