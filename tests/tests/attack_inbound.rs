@@ -192,7 +192,7 @@ fn by_a_client_that_keeps_its_numbers() {
                     asked.push((from, *first));
                 }
             }
-            while let Some(heard) = wire.hear(patience(Duration::from_millis(200)), |heard| {
+            if let Some(heard) = wire.hear(patience(Duration::from_millis(200)), |heard| {
                 heard.from == to && heard.flags & (SYN | ACK) == SYN | ACK
             }) {
                 let first = asked.iter().find(|(from, _)| *from == heard.to);
