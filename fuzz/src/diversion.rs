@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::sync::LazyLock;
 
 use sluice_shared::net::netlink;
-use sluice_shared::nft::{Error, Ruleset, compare, decode};
+use sluice_shared::nft::decode::{self, RawElements};
+use sluice_shared::nft::{Error, Ruleset, compare};
 use sluice_shared::redirect::{Field, Hook, Packet, Protocol, Redirect, judge};
 use sluice_shared::rules;
 use sluice_shared::state::State;
@@ -65,7 +66,7 @@ fn encoded(ruleset: &Ruleset) -> Result<(), Error> {
 /// The table as it comes out of messages of nf_tables. Elements belong to the set before them.
 pub(crate) fn decoded(bytes: &[u8], table: &str) -> Ruleset {
     let mut found = Ruleset { table: table.to_owned(), ..Ruleset::default() };
-    let (mut set, mut elements) = (String::new(), Vec::new());
+    let (mut set, mut elements) = (String::new(), RawElements::default());
     for message in netlink::messages(bytes).filter(|message| message.kind >> 8 == NF_TABLES) {
         let body = message.body.get(4..).unwrap_or_default();
         if message.kind & 0xff == NEWSETELEM {
@@ -73,11 +74,11 @@ pub(crate) fn decoded(bytes: &[u8], table: &str) -> Ruleset {
         } else if let Some(part) = decode::part(message.kind & 0xff, body, table)
             && let Some(next) = found.add(part)
         {
-            found.fill(&set, std::mem::take(&mut elements));
+            found.fill(&set, std::mem::take(&mut elements), None);
             set = next;
         }
     }
-    found.fill(&set, elements);
+    found.fill(&set, elements, None);
     found
 }
 

@@ -82,10 +82,13 @@ impl Pod<'_> {
         {
             return Ok(());
         }
+        let had_ipv4 = asked.has_ipv4;
+        // Long lists are not held twice.
+        drop((plan, asked));
 
         // The pod has a table. If another interface of it was first, its addresses decided then, and do now.
         let sibling = self.sibling();
-        let has_ipv4 = sibling.as_ref().map_or(asked.has_ipv4, |sibling| sibling.has_ipv4);
+        let has_ipv4 = sibling.as_ref().map_or(had_ipv4, |sibling| sibling.has_ipv4);
         let decision = source::decide(self.annotations, self.context, self.entry, has_ipv4)?;
         let Some(asked) = self.asked((decision, has_ipv4))? else { return Ok(()) };
         let earlier = sibling.and_then(|sibling| sibling.made).unwrap_or_default().and(&earlier);

@@ -175,20 +175,24 @@ pub fn enter_running(
     let Encoded { body, digest } = plan.encode()?;
     // There may be the policy route of an earlier redirect.
     let mut sockets = enter(netns, true, deadline, Some(ifname))?;
-    let found = sockets.nft.dump_for(&plan.ruleset).map_err(refused)?;
-    let said = found.as_ref().and_then(|found| found.comment.clone()).unwrap_or_default();
-    let right = found.as_ref().is_some_and(|found| {
-        let comment = comment::read(&said);
-        !comment.is_outdated() && comment.digest == digest && compare(&plan.ruleset, found).is_empty()
-    });
+    let found = sockets.nft.comment(rules::names::TABLE).map_err(refused)?;
+    let said = found.as_deref().map(comment::read).unwrap_or_default();
+    // A long list is long to read back: only where it may be the right one.
+    let right = !said.is_outdated()
+        && said.digest == digest
+        && sockets
+            .nft
+            .dump_for(&plan.ruleset)
+            .map_err(refused)?
+            .is_some_and(|table| table.comment == found && compare(&plan.ruleset, &table).is_empty());
     if !right {
-        sockets.keep_connections(plan, netns, found.as_ref(), deadline)?;
+        sockets.keep_connections(plan, netns, found.is_some(), deadline)?;
     }
     let Ensured { made: fresh, ours } = sockets.route(plan, deadline)?;
-    let earlier = comment::read(&said).made.unwrap_or_default().and(&plan.earlier);
+    let earlier = said.made.unwrap_or_default().and(&plan.earlier);
     let made = earlier.wanted_by(&plan.routing).and(&ours).and(&fresh);
     let comment = comment::write(&made, &digest);
-    let same = right && comment::same(&said, &comment);
+    let same = right && found.is_some_and(|found| comment::same(&found, &comment));
     if !same {
         let batch = body.replace(Some(&comment));
         let committed = batch.and_then(|batch| sockets.nft.commit(&batch));
@@ -337,11 +341,6 @@ fn enter(netns: &Netns, routes: bool, deadline: Deadline, ifname: Option<&str>) 
     sockets.map_err(not_entered)?
 }
 
-/// Whether a table of ours is at work.
-fn is_live(table: &Ruleset) -> bool {
-    !table.is_dormant() && table.chains.iter().any(|chain| chain.hook.is_some())
-}
-
 impl Sockets {
     /// Enters the open connections of a running pod into connection tracking, just before its table is replaced.
     ///
@@ -351,19 +350,19 @@ impl Sockets {
         &mut self,
         plan: &Plan,
         netns: &Netns,
-        found: Option<&Ruleset>,
+        found: bool,
         deadline: Deadline,
     ) -> Result<(), NotEntered> {
         let opened = netns::within(netns, Adopter::open).map_err(not_entered)?;
         let mut adopter = opened?;
         adopter.probe(deadline)?;
         let mut made = false;
-        if !found.is_some_and(is_live) {
+        if !found || !self.nft.is_live(rules::names::TABLE).map_err(refused)? {
             let window = rules::window(plan.adopted_mark);
-            let batch = if found.is_some() { Batch::replace(&window) } else { Batch::create(&window) };
+            let batch = if found { Batch::replace(&window) } else { Batch::create(&window) };
             // An ADD of this pod that runs at the same time may be first: then its table is replaced as it is.
             match self.nft.commit(&batch.map_err(refused)?) {
-                Ok(()) => made = found.is_none(),
+                Ok(()) => made = !found,
                 Err(nft::Error::Exists { .. }) => {}
                 Err(error) => return Err(refused(error).into()),
             }
@@ -411,7 +410,13 @@ impl Sockets {
             return Ok(None);
         }
         let chains = self.nft.all_chains().map_err(refused)?;
-        let first = nft::foreign::nat_before(&chains, rules::names::TABLE, rules::names::DSTNAT).next();
+        let mut first =
+            nft::foreign::nat_before(&chains, rules::names::TABLE, rules::names::DSTNAT).peekable();
+        let dormant = match first.peek() {
+            None => return Ok(None),
+            Some(_) => self.nft.dormant_tables().map_err(refused)?,
+        };
+        let first = first.find(|chain| !dormant.contains(&(chain.family, chain.table.clone())));
         Ok(first.map(|chain| {
             format!(
                 "{chain} gets connections before those of table inet sluice (priority {}); whoever made it must use the \

@@ -116,7 +116,14 @@ fn one_that_comes_before_ours_is_named_by_check() {
             mesh.pod.nft(&takes_all(priority)[2]);
             let outcome = mesh.plugin.call("CHECK", &mesh.request);
             assert_ne!(outcome.code, Some(0), "{name}, {priority}: CHECK is content");
-            outcome.fails(103, &["debugger"]);
+            let nat =
+                format!("chain prerouting of table inet debugger_{} (nat, priority {priority})", -priority);
+            outcome.fails(103, &[&nat, "take it away"]);
+            // Dormant, it gets nothing; a second one that does is named.
+            mesh.pod.nft(&format!("add table inet debugger_{} {{ flags dormant; }}", -priority));
+            mesh.plugin.check(&mesh.request);
+            mesh.pod.nft(&takes_all(priority)[0]);
+            mesh.plugin.call("CHECK", &mesh.request).fails(103, &["table ip docker"]);
         }
     }
 }

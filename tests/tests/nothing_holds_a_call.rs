@@ -1,5 +1,11 @@
 //! Whatever lies where the plugin looks, it comes to an end by itself, and answers.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods
+)]
 
 use std::fs;
 use std::io::Write as _;

@@ -169,14 +169,13 @@ fn bodies() -> Vec<(u16, Vec<u8>)> {
 
 fn decode_everything(bodies: &[(u16, Vec<u8>)]) -> Ruleset {
     let mut found = Ruleset { table: "sluice".into(), ..Ruleset::default() };
-    let mut raw = Vec::new();
     for (kind, body) in bodies {
         if *kind == NFT_MSG_NEWSETELEM {
-            raw.clear();
+            let mut raw = decode::RawElements::default();
             decode::raw_elements(body, &mut raw);
             let name =
                 attrs(body).find_kind(NFTA_SET_ELEM_LIST_SET).map(|attr| attr.str()).unwrap_or_default();
-            found.fill(&name, raw.clone());
+            found.fill(&name, raw, None);
         } else if let Some(part) = decode::part(*kind, body, "sluice") {
             found.add(part);
         }
@@ -240,6 +239,6 @@ proptest! {
         for kind in 0..20 {
             let _ = decode::part(kind, &bytes, "sluice");
         }
-        decode::raw_elements(&bytes, &mut Vec::new());
+        decode::raw_elements(&bytes, &mut decode::RawElements::default());
     }
 }

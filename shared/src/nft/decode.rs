@@ -1,7 +1,9 @@
 //! Messages of a dump to pieces of a ruleset: pure, and at home with any bytes.
 
+use std::borrow::Cow;
+
 use super::attr::{Attr, Attrs, attrs};
-use super::compare::{Difference, set_place};
+use super::compare::{Difference, last, set_place, sorted};
 use super::decode_expr;
 use super::encode_set::{key_types, predecessor, udata};
 use super::ruleset::{
@@ -23,17 +25,37 @@ pub enum Part {
     Rule(String, Rule),
 }
 
-/// An element as the kernel gives it: ranges may still be two of them.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RawElement {
-    /// None: the one that every key finds which no other element has.
-    key: Option<Vec<u8>>,
-    key_end: Option<Vec<u8>>,
-    ends_range: bool,
-    data: Option<ElementData>,
-    /// It has what no element of ours has.
-    strange: Option<&'static str>,
+/// The elements of a set as the kernel gives them: ranges may still be two of them. There may be 65,536, so their
+/// keys lie in one row.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RawElements {
+    bytes: Vec<u8>,
+    all: Vec<RawElement>,
+    data: Vec<ElementData>,
+    strange: Vec<Strange>,
 }
+
+/// One of them: where its key, and behind that the last key of its range, lie in the row.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct RawElement {
+    at: u32,
+    key: u16,
+    end: u16,
+    ends_range: bool,
+    data: Option<u32>,
+}
+
+/// One that no element of ours is like.
+#[derive(Clone, Debug, PartialEq)]
+enum Strange {
+    /// The one that every key finds which no other element has.
+    CatchAll,
+    /// It has something that none of ours has.
+    Has(Element, &'static str),
+}
+
+/// An element, its range whole: the first key, the last, and the data.
+type Whole<'a> = (&'a [u8], Cow<'a, [u8]>, Option<&'a ElementData>);
 
 /// What a message of nf_tables says about this table of family inet. `kind` is the low byte of the
 /// message's type, `body` what follows `nfgenmsg`. None for anything else.
@@ -116,16 +138,16 @@ fn set(all: &Attrs<'_>) -> Option<Set> {
 }
 
 /// Appends the elements of one message of a set's dump.
-pub fn raw_elements(body: &[u8], out: &mut Vec<RawElement>) {
+pub fn raw_elements(body: &[u8], out: &mut RawElements) {
     let Some(list) = attrs(body).find_kind(NFTA_SET_ELEM_LIST_ELEMENTS) else {
         return;
     };
-    out.extend(list.inside().filter_map(|attr| {
-        let (mut key, mut key_end, mut flags, mut data, mut strange) = (None, None, 0, None, None);
+    for attr in list.inside() {
+        let (mut key, mut end, mut flags, mut data, mut strange) = (None, None, 0, None, None);
         for part in attr.inside() {
             match part.kind {
-                NFTA_SET_ELEM_KEY => key = decode_expr::value(&part),
-                NFTA_SET_ELEM_KEY_END => key_end = decode_expr::value(&part),
+                NFTA_SET_ELEM_KEY => key = decode_expr::bytes(&part),
+                NFTA_SET_ELEM_KEY_END => end = decode_expr::bytes(&part),
                 NFTA_SET_ELEM_FLAGS => flags = part.u32().unwrap_or(0),
                 NFTA_SET_ELEM_TIMEOUT | NFTA_SET_ELEM_EXPIRATION => strange = Some("a timeout"),
                 NFTA_SET_ELEM_EXPR | NFTA_SET_ELEM_EXPRESSIONS => strange = Some("a statement"),
@@ -139,57 +161,101 @@ pub fn raw_elements(body: &[u8], out: &mut Vec<RawElement>) {
                 _ => {}
             }
         }
-        if key.is_none() && flags & NFT_SET_ELEM_CATCHALL == 0 {
-            return None;
+        match (key, strange) {
+            (Some(key), Some(what)) => {
+                let (key, end, data) = (key.to_vec(), end.map(<[u8]>::to_vec), data.clone());
+                out.strange.push(Strange::Has(Element { key, end, data }, what));
+            }
+            (None, _) if flags & NFT_SET_ELEM_CATCHALL != 0 => out.strange.push(Strange::CatchAll),
+            _ => {}
         }
-        Some(RawElement { key, key_end, ends_range: flags & NFT_SET_ELEM_INTERVAL_END != 0, data, strange })
-    }));
+        if let Some(key) = key {
+            out.push(key, end.unwrap_or_default(), flags & NFT_SET_ELEM_INTERVAL_END != 0, data);
+        }
+    }
 }
 
-/// Elements of a set, sorted by key, ranges whole. The one without a key is not among them.
-fn elements(set: &Set, raw: Vec<RawElement>) -> Vec<Element> {
-    let keyed = raw.into_iter().filter_map(|one| Some((one.key?, one.key_end, one.ends_range, one.data)));
-    let mut raw: Vec<_> = keyed.collect();
-    // The end of a range comes before the start of the next that touches it.
-    raw.sort_by(|a, b| a.0.cmp(&b.0).then(b.2.cmp(&a.2)));
-    if !set.interval || set.ranges_by_fields() {
-        let whole = raw.into_iter().map(|(key, end, _, data)| Element {
-            end: end.filter(|end| *end != key),
-            key,
-            data,
-        });
-        return whole.collect();
+impl RawElements {
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        let keyless = self.strange.iter().filter(|one| **one == Strange::CatchAll);
+        self.all.len() + keyless.count()
     }
-    let mut found = Vec::with_capacity(raw.len() / 2);
-    let mut raw = raw.into_iter().peekable();
-    while let Some((key, _, ends_range, data)) = raw.next() {
-        if ends_range {
-            continue;
-        }
-        let last = match raw.peek() {
-            Some((next, ..)) => predecessor(next),
-            None => Some(vec![0xff; key.len()]),
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// An attribute is no longer than `u16`, and 4 GiB of them are never read.
+    fn push(&mut self, key: &[u8], end: &[u8], ends_range: bool, data: Option<ElementData>) {
+        let (at, next) = (u32::try_from(self.bytes.len()), u32::try_from(self.data.len()));
+        let lengths = (u16::try_from(key.len()), u16::try_from(end.len()));
+        let (Ok(at), Ok(next), (Ok(key_len), Ok(end_len))) = (at, next, lengths) else { return };
+        self.bytes.extend_from_slice(key);
+        self.bytes.extend_from_slice(end);
+        let with = data.is_some().then_some(next);
+        self.data.extend(data);
+        self.all.push(RawElement { at, key: key_len, end: end_len, ends_range, data: with });
+    }
+
+    fn key(&self, of: &RawElement) -> &[u8] {
+        let at = of.at as usize;
+        self.bytes.get(at..at + usize::from(of.key)).unwrap_or_default()
+    }
+
+    fn end(&self, of: &RawElement) -> Option<&[u8]> {
+        let at = of.at as usize + usize::from(of.key);
+        self.bytes.get(at..at + usize::from(of.end)).filter(|end| !end.is_empty())
+    }
+
+    /// By key. The end of a range comes before the start of the next that touches it.
+    fn sort(&mut self) {
+        let mut all = std::mem::take(&mut self.all);
+        all.sort_by(|a, b| self.key(a).cmp(self.key(b)).then(b.ends_range.cmp(&a.ends_range)));
+        self.all = all;
+    }
+
+    /// Elements of this set, once they are sorted. The one without a key is not among them.
+    fn whole(&self, set: &Set) -> impl Iterator<Item = Whole<'_>> {
+        let split = set.interval && !set.ranges_by_fields();
+        let mut rest = self.all.iter().peekable();
+        std::iter::from_fn(move || {
+            let one = rest.find(|one| !(split && one.ends_range))?;
+            let key = self.key(one);
+            let last = match (split, rest.peek()) {
+                (false, _) => Cow::Borrowed(self.end(one).unwrap_or(key)),
+                (true, None) => Cow::Owned(vec![0xff; key.len()]),
+                (true, Some(next)) => predecessor(self.key(next)).map_or(Cow::Borrowed(key), Cow::Owned),
+            };
+            let last = if split && *last <= *key { Cow::Borrowed(key) } else { last };
+            Some((key, last, one.data.and_then(|at| self.data.get(at as usize))))
+        })
+    }
+
+    /// Whether they are just the elements of this set; they must be sorted.
+    fn are_those_of(&self, set: &Set) -> bool {
+        let mut wanted = sorted(set).into_iter();
+        let same = |(key, end, data): Whole<'_>| {
+            wanted.next().is_some_and(|wanted| {
+                (wanted.key.as_slice(), last(wanted), wanted.data.as_ref()) == (key, &*end, data)
+            })
         };
-        let end = last.filter(|last| *last > key);
-        found.push(Element { key, end, data });
+        self.whole(set).all(same) && wanted.next().is_none()
     }
-    found
 }
 
 /// What is strange about a set's elements.
-fn strange(set: &Set, raw: &[RawElement]) -> Vec<Difference> {
-    let one = |raw: &RawElement| {
-        let what = match (&raw.key, raw.strange) {
-            (None, _) => "element * does not belong there".to_owned(),
-            (Some(key), Some(what)) => {
-                let element = Element { key: key.clone(), end: raw.key_end.clone(), data: raw.data.clone() };
-                format!("element {} has {what}", element_text(set, &element))
-            }
-            (Some(_), None) => return None,
+fn strange<'a>(set: &'a Set, raw: &'a RawElements) -> impl Iterator<Item = Difference> + 'a {
+    raw.strange.iter().map(|one| {
+        let what = match one {
+            Strange::CatchAll => "element * does not belong there".to_owned(),
+            Strange::Has(element, what) => format!("element {} has {what}", element_text(set, element)),
         };
-        Some(Difference { place: set_place(set), what })
-    };
-    raw.iter().filter_map(one).collect()
+        Difference { place: set_place(set), what }
+    })
 }
 
 impl Ruleset {
@@ -212,11 +278,23 @@ impl Ruleset {
         None
     }
 
-    /// Gives a set the elements of its dump.
-    pub fn fill(&mut self, set: &str, raw: Vec<RawElement>) {
-        if let Some(set) = self.sets.iter_mut().find(|known| known.name == set) {
-            self.foreign.extend(strange(set, &raw));
-            set.elements = elements(set, raw);
+    /// Gives a set the elements of its dump; where they are those that it has in `expected`, its name.
+    pub fn fill(&mut self, set: &str, mut raw: RawElements, expected: Option<&Ruleset>) {
+        let Some(set) = self.sets.iter_mut().find(|known| known.name == set) else { return };
+        self.foreign.extend(strange(set, &raw));
+        raw.sort();
+        let wanted = expected.and_then(|expected| expected.set(&set.name));
+        let alike = |wanted: &&Set| !set.anonymous && !wanted.anonymous && wanted.shape() == set.shape();
+        if wanted.filter(alike).is_some_and(|wanted| raw.are_those_of(wanted)) {
+            self.as_expected.push(set.name.clone());
+            return;
         }
+        let element = |(key, last, data): Whole<'_>| Element {
+            end: (*last != *key).then(|| last.into_owned()),
+            key: key.to_vec(),
+            data: data.cloned(),
+        };
+        let found = raw.whole(set).map(element).collect();
+        set.elements = found;
     }
 }

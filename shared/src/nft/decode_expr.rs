@@ -73,8 +73,13 @@ impl At<'_> {
 }
 
 /// The bytes of an `nft_data`.
+pub(crate) fn bytes<'a>(attr: &Attr<'a>) -> Option<&'a [u8]> {
+    Some(attr.inside().find_kind(NFTA_DATA_VALUE)?.data)
+}
+
+/// As [`bytes`], to keep.
 pub(crate) fn value(attr: &Attr<'_>) -> Option<Vec<u8>> {
-    Some(attr.inside().find_kind(NFTA_DATA_VALUE)?.data.to_vec())
+    bytes(attr).map(<[u8]>::to_vec)
 }
 
 /// The verdict of an `nft_data`.

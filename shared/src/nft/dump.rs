@@ -4,9 +4,9 @@ use std::ops::ControlFlow::{self, Break, Continue};
 
 use nix::errno::Errno;
 
-use super::attr::Writer;
+use super::attr::{Writer, attrs};
 use super::connection::Connection;
-use super::decode::{self, Part};
+use super::decode::{self, Part, RawElements};
 use super::error::Error;
 use super::foreign::{self, AnyChain};
 use super::message;
@@ -91,6 +91,60 @@ impl Connection {
         }
     }
 
+    /// Whether the table of family inet sees packets: it is there, not dormant, and a chain of it has a hook.
+    ///
+    /// # Errors
+    /// As [`dump`](Self::dump).
+    pub fn is_live(&mut self, table: &str) -> Result<bool, Error> {
+        for _ in 0..TRIES {
+            let (mut dormant, mut hooked) = (false, false);
+            let name = |w: &mut Writer| w.str(NFTA_TABLE_NAME, table);
+            let take = |_: u16, body: &[u8]| {
+                dormant = foreign::is_dormant(body);
+                Continue(())
+            };
+            match self.ask("the table", NFT_MSG_GETTABLE, 0, name, take) {
+                Err(Error::Refused(refusal)) if refusal.errno == Errno::ENOENT => return Ok(false),
+                Ok(()) if dormant => return Ok(false),
+                other => other?,
+            }
+            let take = |kind: u16, body: &[u8]| {
+                let chain = decode::part(kind, body, table);
+                hooked = matches!(chain, Some(Part::Chain(chain)) if chain.hook.is_some());
+                if hooked { Break(()) } else { Continue(()) }
+            };
+            let of = |w: &mut Writer| w.str(NFTA_CHAIN_TABLE, table);
+            match self.ask("chains", NFT_MSG_GETCHAIN, message::DUMP, of, take) {
+                Err(Error::Unsteady) => {}
+                other => return other.map(|()| hooked),
+            }
+        }
+        Err(Error::Unsteady)
+    }
+
+    /// The dormant tables of anybody: their chains see no packet. Family and name.
+    ///
+    /// # Errors
+    /// As [`all_chains`](Self::all_chains).
+    pub fn dormant_tables(&mut self) -> Result<Vec<(u8, String)>, Error> {
+        for _ in 0..TRIES {
+            let (mut found, mut room) = (Vec::new(), Room(MOST));
+            let take = |kind: u16, family: u8, body: &[u8]| {
+                if kind == NFT_MSG_NEWTABLE && foreign::is_dormant(body) {
+                    let name = attrs(body).find_kind(NFTA_TABLE_NAME);
+                    found.extend(name.map(|name| (family, name.str())));
+                }
+                room.take(1)
+            };
+            let none = |_: &mut Writer| ();
+            match self.ask_of(NFPROTO_UNSPEC, "tables", NFT_MSG_GETTABLE, message::DUMP, none, take) {
+                Err(Error::Unsteady) => {}
+                other => return other.map(|()| found),
+            }
+        }
+        Err(Error::Unsteady)
+    }
+
     /// The table of family inet with everything in it, as the kernel has it; None if there is none. One that
     /// holds more than any of ours is read in part, and says so in [`Ruleset::foreign`].
     ///
@@ -98,11 +152,11 @@ impl Connection {
     /// [`Error::Unsteady`] if it changed during each of five readings, [`Error::Netlink`],
     /// [`Error::Refused`].
     pub fn dump(&mut self, table: &str) -> Result<Option<Ruleset>, Error> {
-        self.dump_at_most(table, MOST)
+        self.dump_at_most(table, MOST, None)
     }
 
-    /// The table that should be this one. Where it holds far more, that is a difference anyway, and what the
-    /// rest of it is does not matter.
+    /// The table that should be this one, to be compared with it: see [`Ruleset::as_expected`]. Where it holds far
+    /// more, that is a difference anyway, and what the rest of it is does not matter.
     ///
     /// # Errors
     /// As [`dump`](Self::dump).
@@ -110,13 +164,18 @@ impl Connection {
         let rules: usize = expected.chains.iter().map(|chain| 1 + chain.rules.len()).sum();
         // A range is two edges.
         let elements: usize = expected.sets.iter().map(|set| 1 + 2 * set.elements.len()).sum();
-        self.dump_at_most(&expected.table, rules + elements + BESIDE)
+        self.dump_at_most(&expected.table, rules + elements + BESIDE, Some(expected))
     }
 
-    fn dump_at_most(&mut self, table: &str, most: usize) -> Result<Option<Ruleset>, Error> {
+    fn dump_at_most(
+        &mut self,
+        table: &str,
+        most: usize,
+        expected: Option<&Ruleset>,
+    ) -> Result<Option<Ruleset>, Error> {
         for _ in 0..TRIES {
             let before = self.generation()?;
-            match self.dump_once(table, Room(most)) {
+            match self.dump_once(table, Room(most), expected) {
                 Err(Error::Unsteady) => continue,
                 // The table went away in the meantime.
                 Err(Error::Refused(refusal)) if refusal.errno == Errno::ENOENT => continue,
@@ -131,7 +190,12 @@ impl Connection {
         Err(Error::Unsteady)
     }
 
-    fn dump_once(&mut self, table: &str, mut room: Room) -> Result<Option<Ruleset>, Error> {
+    fn dump_once(
+        &mut self,
+        table: &str,
+        mut room: Room,
+        expected: Option<&Ruleset>,
+    ) -> Result<Option<Ruleset>, Error> {
         let mut found = Ruleset { table: table.to_owned(), ..Ruleset::default() };
         let mut uses = None;
         let asked = self.ask(
@@ -161,7 +225,7 @@ impl Connection {
         let sets: Vec<String> =
             found.sets.iter().filter(|_| room.0 > 0).map(|set| set.name.clone()).collect();
         for set in sets {
-            let mut elements = Vec::new();
+            let mut elements = RawElements::default();
             let asked = self.ask(
                 "elements",
                 NFT_MSG_GETSETELEM,
@@ -183,7 +247,7 @@ impl Connection {
                 Err(Error::Refused(refusal)) if refusal.errno == Errno::ENOENT => {}
                 other => other?,
             }
-            found.fill(&set, elements);
+            found.fill(&set, elements, expected);
             if room.0 == 0 {
                 break;
             }

@@ -6,7 +6,7 @@ use std::fmt;
 use super::attr::{Attrs, attrs};
 use super::compare::Difference;
 use super::decode::{self, Part};
-use super::ruleset::{HookPoint, Ruleset};
+use super::ruleset::HookPoint;
 use super::sys::*;
 
 /// The bits of a table's flags, as nft calls them.
@@ -70,13 +70,10 @@ pub(super) fn strange(kind: u16, body: &[u8], table: &str) -> Vec<Difference> {
     out
 }
 
-impl Ruleset {
-    /// Whether it was found with `flags dormant`: no chain of it sees a packet.
-    #[must_use]
-    pub fn is_dormant(&self) -> bool {
-        let of_table = self.foreign.iter().filter(|found| found.place.starts_with("table "));
-        of_table.flat_map(|found| found.what.split([' ', ','])).any(|word| word == TABLE_FLAGS[0].1)
-    }
+/// Whether no chain of the table of that message sees a packet.
+pub(super) fn is_dormant(body: &[u8]) -> bool {
+    let flags = attrs(body).find_kind(NFTA_TABLE_FLAGS).and_then(|attr| attr.u32());
+    flags.is_some_and(|flags| flags & TABLE_FLAGS[0].0 != 0)
 }
 
 fn words(names: &[&str], flags: u32) -> String {

@@ -57,7 +57,7 @@ fn a_set_that_others_filled_is_not_read_to_its_end() {
     let wanted = small(vec![RuleBuilder::new().mark(Is::In, 1).counter().comment("one")]);
     in_fresh_netns(|mut connection| {
         connection.commit(&Batch::create(&wanted).unwrap()).unwrap();
-        let Some(_) = nft(&["-f", "-"], &many(100_000)) else { return };
+        let Some(_) = nft(&["-f", "-"], &many(1_000_000)) else { return };
         let found = connection.dump_for(&wanted).unwrap().unwrap();
         assert!(found.sets.iter().all(|set| set.elements.len() < 2_000));
         let told: Vec<_> = compare(&wanted, &found).iter().map(ToString::to_string).collect();
@@ -66,6 +66,55 @@ fn a_set_that_others_filled_is_not_read_to_its_end() {
         connection.commit(&Batch::replace(&wanted).unwrap()).unwrap();
         let found = connection.dump_for(&wanted).unwrap().unwrap();
         assert!(compare(&wanted, &found).is_empty());
+    });
+}
+
+#[test]
+fn a_long_set_is_found_as_expected_and_one_strange_element_of_it_is_told() {
+    let mut wanted = small(vec![]);
+    let pairs = (0..30_000_u16).map(|n| Element {
+        key: (2 * n).to_be_bytes().to_vec(),
+        end: (n % 7 == 0).then(|| (2 * n + 1).to_be_bytes().to_vec()),
+        data: None,
+    });
+    wanted.sets.push(set("many", &[DataType::InetService], true, pairs.collect()));
+    in_fresh_netns(|mut connection| {
+        connection.commit(&Batch::create(&wanted).unwrap()).unwrap();
+        let found = connection.dump_for(&wanted).unwrap().unwrap();
+        assert!(found.as_expected.contains(&"many".to_owned()) && compare(&wanted, &found).is_empty());
+        let whole = connection.dump("sluice").unwrap().unwrap();
+        assert!(whole.as_expected.is_empty() && compare(&wanted, &whole).is_empty());
+        for (commands, told) in [
+            ("add element inet sluice many { 65000 }", "set many: element 65000 does not belong there"),
+            ("delete element inet sluice many { 2 }", "set many: element 2 is missing"),
+        ] {
+            let Some(_) = nft(&["-f", "-"], commands) else { return };
+            let found = connection.dump_for(&wanted).unwrap().unwrap();
+            let all: Vec<_> = compare(&wanted, &found).iter().map(ToString::to_string).collect();
+            assert!(all.iter().any(|one| one == told), "{told}: {all:?}");
+        }
+    });
+}
+
+#[test]
+fn whether_a_table_is_at_work() {
+    in_fresh_netns(|mut connection| {
+        assert!(!connection.is_live("sluice").unwrap());
+        connection.commit(&Batch::create(&everything()).unwrap()).unwrap();
+        assert!(connection.is_live("sluice").unwrap());
+        assert!(!connection.is_live("other").unwrap());
+        assert!(connection.dormant_tables().unwrap().is_empty());
+        let Some(_) = nft(&["-f", "-"], "add table inet sluice { flags dormant; }") else { return };
+        assert!(!connection.is_live("sluice").unwrap());
+        assert_eq!(connection.dormant_tables().unwrap(), [(1, "sluice".to_owned())]);
+        connection.commit(&Batch::replace(&small(vec![])).unwrap()).unwrap();
+        connection
+            .commit(&Batch::replace(&Ruleset { table: "sluice".into(), ..Ruleset::default() }).unwrap())
+            .unwrap();
+        assert!(!connection.is_live("sluice").unwrap(), "no chain");
+        // After a list that was broken off.
+        connection.commit(&Batch::replace(&everything()).unwrap()).unwrap();
+        assert!(connection.is_live("sluice").unwrap() && connection.is_live("sluice").unwrap());
     });
 }
 

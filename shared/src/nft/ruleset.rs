@@ -15,6 +15,9 @@ pub struct Ruleset {
     pub chains: Vec<Chain>,
     /// Only in dumps: what is there that this crate never writes, and that can change a verdict.
     pub foreign: Vec<Difference>,
+    /// Only in dumps for an expected ruleset: names of sets that hold just the elements expected. They are not told
+    /// again in `sets`.
+    pub as_expected: Vec<String>,
 }
 
 /// A chain. Without a hook it is only reached by jumps.
@@ -130,6 +133,13 @@ pub enum DataType {
         number: u32,
         len: u32,
     },
+}
+
+impl Set {
+    /// What its elements are like.
+    pub(super) fn shape(&self) -> (&[DataType], Option<&SetData>, bool) {
+        (&self.key, self.data.as_ref(), self.interval)
+    }
 }
 
 impl Ruleset {

@@ -161,6 +161,7 @@ pub(super) fn everything() -> Ruleset {
     };
     Ruleset {
         foreign: Vec::new(),
+        as_expected: Vec::new(),
         table: "sluice".into(),
         comment: Some("made by a test digest=0123456789abcdef".into()),
         sets: sets(),

@@ -5,13 +5,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnetwork::IpNetwork;
 
-use super::list::{items, joined};
+use super::list::{few, items, joined};
 use super::{Value, ValueError};
 use crate::redirect::{Cidrs, Intervals};
 
 pub(super) const CIDRS: &str = "addresses or CIDRs like 10.0.0.0/8 or fd00::/8, separated by commas";
 const MAPPED: &str = "is IPv4 written as IPv6, which no packet carries: write it as IPv4";
 const ADDRESSES: &str = "addresses like 127.0.0.6 or ::6, separated by commas";
+/// Of single addresses: each IPv6 one is added to lo, which takes the kernel some 0.1 ms.
+const MOST: usize = 64;
 
 impl Value for Cidrs {
     fn read(&mut self, text: &str) -> Result<(), ValueError> {
@@ -31,7 +33,7 @@ impl Value for Cidrs {
 
 impl Value for BTreeSet<IpAddr> {
     fn read(&mut self, text: &str) -> Result<(), ValueError> {
-        *self = items(text, ADDRESSES, |item| {
+        *self = few(text, MOST, ADDRESSES, |item| {
             let address = item.parse().map_err(|_| ValueError::new(item, "is not an address", ADDRESSES))?;
             match address {
                 IpAddr::V6(address) if is_mapped(address) => Err(ValueError::new(item, MAPPED, ADDRESSES)),

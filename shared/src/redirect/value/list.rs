@@ -22,6 +22,22 @@ pub(super) fn items<T, C: FromIterator<T>>(
     list.split(',').map(item).collect::<Result<C, _>>().map_err(|error| error.within(text))
 }
 
+/// The same, of a list whose items cost the kernel or the plugin more than others.
+pub(super) fn few<T, C: FromIterator<T>>(
+    text: &str,
+    most: usize,
+    allowed: &'static str,
+    parse: impl Fn(&str) -> Result<T, ValueError>,
+) -> Result<C, ValueError> {
+    let text = text.trim();
+    let count = text.strip_suffix(',').unwrap_or(text).split(',').count();
+    if count > most {
+        let why = format!("lists {count} items, and the limit is {most}");
+        return Err(ValueError::new(text, why, allowed));
+    }
+    items(text, allowed, parse)
+}
+
 /// `*`, or a list.
 impl<T: Value + Default> Value for Only<T> {
     fn read(&mut self, text: &str) -> Result<(), ValueError> {

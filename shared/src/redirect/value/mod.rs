@@ -10,6 +10,8 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 pub use numbers::{parse_port, parse_ports};
 
 /// A value that a field can have.
@@ -25,7 +27,7 @@ pub(super) trait Value {
 pub struct ValueError {
     value: String,
     item: String,
-    why: &'static str,
+    why: Cow<'static, str>,
     allowed: &'static str,
     /// Whether `*` alone would do too.
     or_any: bool,
@@ -33,8 +35,8 @@ pub struct ValueError {
 
 impl ValueError {
     /// `item` of a value "is not a port" (`why`); `allowed` says what to write instead.
-    pub(crate) fn new(item: &str, why: &'static str, allowed: &'static str) -> Self {
-        Self { value: item.to_owned(), item: item.to_owned(), why, allowed, or_any: false }
+    pub(crate) fn new(item: &str, why: impl Into<Cow<'static, str>>, allowed: &'static str) -> Self {
+        Self { value: item.to_owned(), item: item.to_owned(), why: why.into(), allowed, or_any: false }
     }
 
     /// The same error, of a value that may be `*` too.

@@ -2,16 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use super::list::{items, joined};
+use super::list::{few, joined};
 use super::{Value, ValueError};
 use crate::redirect::{Interface, Interfaces};
 
 const NAMES: &str = "names of at most 15 bytes without /, : or white space, or prefixes like tun* or tun+, separated \
                      by commas";
+/// Far above any use: each is compared with each prefix.
+const MOST: usize = 1_024;
 
 impl Value for Interfaces {
     fn read(&mut self, text: &str) -> Result<(), ValueError> {
-        let all: BTreeSet<Interface> = items(text, NAMES, interface)?;
+        let all: BTreeSet<Interface> = few(text, MOST, NAMES, interface)?;
         let prefixes: Vec<String> = all.iter().filter_map(Interface::prefix).map(str::to_owned).collect();
         let within = |item: &Interface| match item {
             Interface::Name(name) => prefixes.iter().any(|prefix| name.starts_with(prefix)),

@@ -83,6 +83,27 @@ fn long_and_broken_values_are_shortened_in_errors() {
 }
 
 #[test]
+fn lists_that_cost_much_are_limited() {
+    let names = |count: u32| (0..count).map(|n| format!("e{n:x}")).collect::<Vec<_>>().join(",");
+    let addresses = |count: u32| (1..=count).map(|n| format!("fd00::{n:x}")).collect::<Vec<_>>().join(",");
+    let prefixes = |count: u32| format!("{}+", names(count).replace(',', "*,"));
+    for field in [Field::ExcludeInterfaces, Field::OutboundInterfaces] {
+        taken(field, &format!("{},", names(1_024)));
+        taken(field, &prefixes(1_024));
+        for list in [names(1_025), prefixes(1_025)] {
+            assert!(refused(field, &list).contains("lists 1025 items, and the limit is 1024"));
+        }
+    }
+    taken(Field::PassthroughSources, &addresses(64));
+    let error = refused(Field::PassthroughSources, &addresses(65));
+    assert!(
+        error.contains("…\" lists 65 items, and the limit is 64; use addresses like 127.0.0.6"),
+        "{error}"
+    );
+    taken(Field::ExcludeOutboundCidrs, &addresses(20_000));
+}
+
+#[test]
 fn only_lists_take_a_star_that_stands_alone() {
     for field in [
         Field::IncludeInboundPorts,
