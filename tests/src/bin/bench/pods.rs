@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::json;
 use sluice_shared::dialect::{self, Config, Decision};
 use sluice_shared::redirect::Redirect;
 use sluice_tests::plugin::ANNOTATIONS;
-use sluice_tests::{Netns, Plugin, Request};
+use sluice_tests::{Plugin, Request};
 
 use crate::ground::Pod;
 use crate::worst;
@@ -52,7 +53,7 @@ impl Kind {
         let request = plugin
             .request(pod)
             .env("CNI_NETNS", pod.file())
-            .env("CNI_CONTAINERID", container_id(pod))
+            .env("CNI_CONTAINERID", container_id())
             .with("stateDir", json!(state.join("sluice")))
             .with("log", json!({ "level": "info", "file": log.join("log/sluice.log") }));
         match self {
@@ -92,9 +93,10 @@ impl Kind {
     }
 }
 
-/// Each pod has one of its own.
-fn container_id(ns: &Netns) -> String {
-    format!("{:064x}", ns.raw())
+/// Each call is about a pod of its own: nothing of it is known.
+fn container_id() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    format!("{:064x}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Disjoint networks of mixed lengths with gaps between them.
