@@ -186,6 +186,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::route::Routing;
 
     fn message(family: u8, state: u8, retransmitted: u8, addresses: [[u8; 16]; 2], inode: u32) -> Vec<u8> {
         let mut body = vec![family, state, 0, retransmitted, 0x1f, 0x90, 0x9c, 0x40];
@@ -243,6 +244,9 @@ mod tests {
     #[test]
     fn the_kernel_lists_both_ends_of_an_open_connection() {
         let deadline = Deadline::after(Duration::from_secs(10));
+        // The tests have a namespace of their own, whose lo is down.
+        let lo = Routing { addresses: vec![Ipv6Addr::LOCALHOST], ..Routing::default() };
+        lo.ensure(&mut Socket::open(Protocol::Route).unwrap(), deadline).unwrap();
         let listener = TcpListener::bind("[::]:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let to = format!("127.0.0.1:{port}");

@@ -12,7 +12,8 @@ use crate::net::netlink::Socket;
 use crate::nft::build::Family;
 
 /// A record of what was made. As text, which the table's comment and the state keep: `lo` (set up), `route4`,
-/// `rule4:<mark>`, `own4:<mark>`, the same with 6, then addresses on lo, with a blank between them.
+/// `rule4:<mark>`, `own4:<mark>`, the same with 6 or, for both families, with no number, then addresses on lo; with a
+/// blank between them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub struct Made(pub(super) BTreeSet<Change>);
@@ -69,6 +70,16 @@ impl Made {
         rest.and(lo)
     }
 
+    /// The record's words. What stands in both families is one of them.
+    fn words(&self) -> Vec<String> {
+        let both = |change: &Change| {
+            let [v4, v6] = [Family::V4, Family::V6].map(|family| in_family(*change, family));
+            v4 != v6 && self.0.contains(&v4) && self.0.contains(&v6)
+        };
+        let first = |change: &&Change| !both(change) || in_family(**change, Family::V4) == **change;
+        self.0.iter().filter(first).map(|change| word(*change, both(change))).collect()
+    }
+
     /// Its words, as many as there is room for in so many bytes, and how many are left out.
     #[must_use]
     pub fn shortened(&self, room: usize) -> String {
@@ -76,15 +87,16 @@ impl Made {
         if whole.len() <= room {
             return whole;
         }
+        let words = self.words();
         let mut text = String::new();
-        for (at, change) in self.0.iter().enumerate() {
-            let word = format!("{} ", Word(*change));
-            let more = format!("and {} more", self.0.len() - at);
-            if text.len() + word.len() + more.len() > room {
+        for (at, word) in words.iter().enumerate() {
+            let more = format!("and {} more", words.len() - at);
+            if text.len() + word.len() + 1 + more.len() > room {
                 text.push_str(&more);
                 break;
             }
-            text.push_str(&word);
+            text.push_str(word);
+            text.push(' ');
         }
         text
     }
@@ -117,38 +129,54 @@ fn lo_down(socket: &mut Socket, deadline: Deadline) -> Result<(), RouteError> {
     }
 }
 
-/// A change in the record's text.
-struct Word(Change);
-
-impl fmt::Display for Word {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let number = |family: Family| if family == Family::V4 { 4 } else { 6 };
-        match self.0 {
-            Change::LoUp => f.write_str("lo"),
-            Change::Route(family) => write!(f, "route{}", number(family)),
-            Change::Rule(family, mark) => write!(f, "rule{}:{mark}", number(family)),
-            Change::Own(family, mark) => write!(f, "own{}:{mark}", number(family)),
-            Change::Address(address) => write!(f, "{address}"),
-        }
+/// The same change in that family, where it has one.
+fn in_family(change: Change, family: Family) -> Change {
+    match change {
+        Change::Route(_) => Change::Route(family),
+        Change::Rule(_, mark) => Change::Rule(family, mark),
+        Change::Own(_, mark) => Change::Own(family, mark),
+        Change::LoUp | Change::Address(_) => change,
     }
 }
 
-/// A word of the record's text; `None` for one of another version.
-fn change(word: &str) -> Option<Change> {
-    let rule = |family, mark: &str| Some(Change::Rule(family, mark.parse().ok()?));
-    let own = |family, mark: &str| Some(Change::Own(family, mark.parse().ok()?));
-    match word {
-        "lo" => Some(Change::LoUp),
-        "route4" => Some(Change::Route(Family::V4)),
-        "route6" => Some(Change::Route(Family::V6)),
-        _ => match word.split_once(':') {
-            Some(("rule4", mark)) => rule(Family::V4, mark),
-            Some(("rule6", mark)) => rule(Family::V6, mark),
-            Some(("own4", mark)) => own(Family::V4, mark),
-            Some(("own6", mark)) => own(Family::V6, mark),
-            _ => word.parse().ok().map(Change::Address),
-        },
+/// A change in the record's text, or that of both families.
+fn word(change: Change, both: bool) -> String {
+    let number = |family: Family| match family {
+        _ if both => "",
+        Family::V4 => "4",
+        Family::V6 => "6",
+    };
+    match change {
+        Change::LoUp => "lo".to_owned(),
+        Change::Route(family) => format!("route{}", number(family)),
+        Change::Rule(family, mark) => format!("rule{}:{mark}", number(family)),
+        Change::Own(family, mark) => format!("own{}:{mark}", number(family)),
+        Change::Address(address) => address.to_string(),
     }
+}
+
+/// What a word of the record's text says; nothing for one of another version.
+fn changes(word: &str) -> Vec<Change> {
+    if word == "lo" {
+        return vec![Change::LoUp];
+    }
+    if let Ok(address) = word.parse() {
+        return vec![Change::Address(address)];
+    }
+    let (name, mark) = word.split_once(':').unwrap_or((word, "0"));
+    let Ok(mark) = mark.parse() else { return Vec::new() };
+    let (name, families) = match (name.strip_suffix('4'), name.strip_suffix('6')) {
+        (Some(name), _) => (name, vec![Family::V4]),
+        (_, Some(name)) => (name, vec![Family::V6]),
+        _ => (name, vec![Family::V4, Family::V6]),
+    };
+    let change = |family| match name {
+        "route" => Some(Change::Route(family)),
+        "rule" => Some(Change::Rule(family, mark)),
+        "own" => Some(Change::Own(family, mark)),
+        _ => None,
+    };
+    families.into_iter().filter_map(change).collect()
 }
 
 impl fmt::Display for Made {
@@ -156,17 +184,13 @@ impl fmt::Display for Made {
         if self.is_empty() {
             return f.write_str("nothing");
         }
-        for (at, change) in self.0.iter().enumerate() {
-            let blank = if at == 0 { "" } else { " " };
-            write!(f, "{blank}{}", Word(*change))?;
-        }
-        Ok(())
+        f.write_str(&self.words().join(" "))
     }
 }
 
 impl From<&str> for Made {
     fn from(text: &str) -> Self {
-        Self(text.split(' ').filter_map(change).collect())
+        Self(text.split(' ').flat_map(changes).collect())
     }
 }
 
@@ -188,8 +212,11 @@ mod tests {
 
     #[test]
     fn the_text_is_read_back_and_words_of_tomorrow_are_passed_over() {
-        let text = "lo route4 route6 rule4:1337 rule6:4294967295 own4:1337 own6:7 ::6 fd00::1";
+        let text = "lo route rule4:1337 rule6:4294967295 own4:1337 own6:7 ::6 fd00::1";
         assert_eq!(Made::from(text).to_string(), text);
+        let each = "lo route4 route6 rule4:7 rule6:7";
+        assert_eq!(Made::from(each).to_string(), "lo route rule:7");
+        assert_eq!(Made::from(each), Made::from("lo route rule:7"));
         assert_eq!(Made::from("nothing").to_string(), "nothing");
         assert_eq!(Made::from("lo veth rule5:1 rule4:x 10.0.0.1 and 2 more").to_string(), "lo");
     }

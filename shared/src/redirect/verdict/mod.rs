@@ -66,7 +66,8 @@ pub fn judge(redirect: &Redirect, packet: &Packet) -> Judgement {
     let action = if v6 && !captured { rejected(action, packet.is_tcp()) } else { action };
     match packet.protocol {
         Protocol::Tcp { flags } if packet.ct_invalid && action != Action::Leave => {
-            without_entry(flags, rule, action)
+            let answers = matches!(packet.hook, Hook::Output { .. }) && flags::answers(flags);
+            without_entry(flags::opens(flags) || answers, rule, action)
         }
         _ => Judgement { rule, action },
     }
@@ -86,9 +87,11 @@ pub fn judge_known(redirect: &Redirect, packet: &Packet) -> Judgement {
 }
 
 /// TCP that would be diverted, and that conntrack calls invalid: no nat sees it. TPROXY sees every packet.
-fn without_entry(flags: u8, rule: RuleId, action: Action) -> Judgement {
+///
+/// `opens`: it is a SYN, or the SYN and ACK by which a calling socket of the pod answers a peer's.
+fn without_entry(opens: bool, rule: RuleId, action: Action) -> Judgement {
     match action {
-        _ if flags::opens(flags) => Judgement { rule: RuleId::KnownFlow, action: Action::Drop },
+        _ if opens => Judgement { rule: RuleId::KnownFlow, action: Action::Drop },
         Action::Tproxy(_) => Judgement { rule, action },
         _ => Judgement { rule: RuleId::NotTracked, action: Action::Leave },
     }

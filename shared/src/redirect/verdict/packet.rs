@@ -70,6 +70,12 @@ pub mod flags {
     pub const fn opens(flags: u8) -> bool {
         flags & (SYN | ACK) == SYN
     }
+
+    /// Whether a segment with these flags answers one that opens a connection.
+    #[must_use]
+    pub const fn answers(flags: u8) -> bool {
+        flags & (SYN | ACK) == SYN | ACK
+    }
 }
 
 impl Packet {
