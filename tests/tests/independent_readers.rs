@@ -276,7 +276,11 @@ fn nft_reads_the_same_chains_comments_and_sets() {
     }
 }
 
-/// rustables cannot read a chain in which a rule sets a conntrack zone, and tells a chain's policy wrongly.
+/// Chains with a rule that asks for a flow's direction, which rustables does not know; nor does it know conntrack
+/// zones, and it tells a chain's policy wrongly.
+#[cfg(feature = "rustables")]
+const NOT_FOR_RUSTABLES: [&str; 2] = ["mangle_output", "mangle_prerouting"];
+
 #[cfg(feature = "rustables")]
 #[test]
 fn rustables_reads_the_same_tables_chains_and_rules() {
@@ -291,7 +295,13 @@ fn rustables_reads_the_same_tables_chains_and_rules() {
             assert_eq!(chains.len(), expected.chains.len());
             for (chain, expected) in chains.iter().zip(&expected.chains) {
                 assert_eq!(chain.get_name(), Some(&expected.name));
-                let rules = rustables::list_rules_for_chain(chain).unwrap();
+                let rules = rustables::list_rules_for_chain(chain);
+                if NOT_FOR_RUSTABLES.contains(&expected.name.as_str()) {
+                    let unknown = format!("{:?}", rules.expect_err(&expected.name));
+                    assert!(unknown.contains("UnknownConntrackKey"), "{unknown}");
+                    continue;
+                }
+                let rules = rules.unwrap();
                 let comments: Vec<_> =
                     rules.iter().map(|rule| rule.get_userdata().and_then(|data| comment(data))).collect();
                 let wanted: Vec<_> = expected.rules.iter().map(|(comment, _)| comment.clone()).collect();

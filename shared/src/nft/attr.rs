@@ -91,10 +91,22 @@ impl Writer {
 
     /// A string with its zero byte.
     pub(crate) fn str(&mut self, kind: u16, value: &str) {
-        if value.as_bytes().contains(&0) {
+        let bytes = value.as_bytes();
+        if bytes.contains(&0) {
             self.fault(Fault::ZeroByte);
         }
-        self.parts(kind, &[value.as_bytes(), &[0]]);
+        // Nearly all names are short, and there are many: header, name and zeros in one piece.
+        let mut short = [0; 32];
+        let len = bytes.len() + 5;
+        match short.get_mut(..len.next_multiple_of(4)) {
+            Some([a, b, c, d, rest @ ..]) => {
+                [*a, *b] = u16::try_from(len).unwrap_or(4).to_ne_bytes();
+                [*c, *d] = kind.to_ne_bytes();
+                rest.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+                self.bytes.extend_from_slice(short.get(..len.next_multiple_of(4)).unwrap_or_default());
+            }
+            _ => self.parts(kind, &[bytes, &[0]]),
+        }
     }
 
     /// Opens an attribute that holds attributes; [`close`](Self::close) ends it.

@@ -18,7 +18,7 @@ const ICMP: u8 = 1;
 const ICMPV6: u8 = 58;
 const SYN: u8 = 0x02;
 const RST: u8 = 0x04;
-const SYN_ACK: u8 = 0x02 | 0x10;
+const ACK: u8 = 0x10;
 
 /// Whether a match holds when the value is there, or when it is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,13 +182,19 @@ impl RuleBuilder {
     /// is matched before.
     #[must_use]
     pub fn syn(self, is: Is) -> Self {
-        self.tcp_flags(SYN_ACK, is, SYN)
+        self.tcp_flags(SYN | ACK, is, SYN)
     }
 
-    /// `tcp flags & (syn|ack) == (syn|ack)`; TCP is matched before.
+    /// `tcp flags & syn == syn` (or `!=`); TCP is matched before.
     #[must_use]
-    pub fn syn_ack(self) -> Self {
-        self.tcp_flags(SYN_ACK, Is::In, SYN_ACK)
+    pub fn with_syn(self, is: Is) -> Self {
+        self.tcp_flags(SYN, is, SYN)
+    }
+
+    /// `tcp flags & ack == ack` (or `!=`); TCP is matched before.
+    #[must_use]
+    pub fn with_ack(self, is: Is) -> Self {
+        self.tcp_flags(ACK, is, ACK)
     }
 
     /// `tcp flags & (syn|rst) == rst`; TCP is matched before.

@@ -79,7 +79,8 @@ impl Writer {
 /// Writes one expression as an element of a list. `set_id` gives the batch's id of a set that it creates.
 pub(crate) fn expr(w: &mut Writer, expr: &Expr, set_id: impl Fn(&str) -> Option<u32>) {
     w.nest(NFTA_LIST_ELEM, |w| {
-        w.str(NFTA_EXPR_NAME, expr.name());
+        // Without its zero byte, which the kernel would cut off for each of some thirty kinds that it compares.
+        w.raw(NFTA_EXPR_NAME, expr.name().as_bytes());
         match expr {
             Expr::Notrack => {}
             Expr::Other { data, .. } => w.raw(NFTA_EXPR_DATA | 0x8000, data),

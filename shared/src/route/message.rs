@@ -63,11 +63,15 @@ impl Change {
         }
     }
 
-    /// A request for everything of its kind, and the kind of the answers.
+    /// A request for everything of its kind, for lo alone where that is about a link, and the kind of the answers.
+    /// The end of them is a message of its own either way.
     pub(super) fn dump_request(self) -> (Vec<u8>, u16) {
         let flags = NLM_F_REQUEST | NLM_F_DUMP;
         match self {
-            Self::LoUp => (serialize(kind::GETLINK, &Link { up: true }, flags, 1), kind::NEWLINK),
+            Self::LoUp => {
+                let one = NLM_F_REQUEST | NLM_F_ACK;
+                (serialize(kind::GETLINK, &Link { up: true }, one, 1), kind::NEWLINK)
+            }
             Self::Address(_) => addresses(Family::V6),
             Self::Route(family) => {
                 let mut message = RouteMessage::default();

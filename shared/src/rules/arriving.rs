@@ -1,4 +1,4 @@
-//! Prerouting: what arrives (contract 2.1, arriving rules 0 to 7).
+//! Prerouting: what arrives (docs/verdicts.md, arriving rules 0 to 7).
 //!
 //! [`names::ENTERING`] decides whether a packet is left alone, for all who ask: nat, the guard against SYNs that nat
 //! never sees, and TPROXY.
@@ -23,11 +23,11 @@ impl Draft<'_> {
         if tproxy {
             mangle.extend(self.tproxy());
         } else if !nat.is_empty() {
-            mangle.extend(self.guarded(names::ENTERING));
+            mangle.extend(self.guarded_prerouting());
         }
         let mut base = if tproxy { self.keeps_destinations() } else { Vec::new() };
         if !nat.is_empty() {
-            base.push(jump(tcp(), names::ENTERING, LEFT_ALONE));
+            base.push(jump(RuleBuilder::new(), names::ENTERING, LEFT_ALONE));
             base.extend(nat);
         }
         self.base(names::PREROUTING, ChainKind::Nat, HookPoint::Prerouting, names::DSTNAT, base);
@@ -54,8 +54,7 @@ impl Draft<'_> {
         let comment = self.source(Field::InboundPort);
         let v6 = || tcp().family(Family::V6).counter().reset().comment(self.source(Field::Ipv6));
         match (self.redirect.mode, self.redirect.ipv6) {
-            (Mode::Tproxy, Ipv6::Capture) => {}
-            (Mode::Tproxy, Ipv6::Bypass | Ipv6::Reject) => rules.push(v6()),
+            (Mode::Tproxy, _) => {}
             // Of IPv6 only link-local neighbours come here, on whom `divert` has no opinion.
             (Mode::Redirect, Ipv6::Bypass) => {
                 rules.push(v6());
@@ -89,7 +88,7 @@ impl Draft<'_> {
         Some(RuleBuilder::new().in_by_of(of))
     }
 
-    /// Rules 0 to 7: accepts what is left alone; what returns or falls off the end is diverted. Only TCP asks.
+    /// Rules 0 to 7: accepts what is left alone; what returns or falls off the end is diverted.
     fn entering(&mut self) -> Vec<Rule> {
         // What comes over lo has been judged when it left.
         let mut rules = vec![leave(RuleBuilder::new().in_by(Is::In, LO), "over lo")];

@@ -1,4 +1,4 @@
-//! Where it goes (contract 2.1, output rules 8 to 11).
+//! Where it goes (docs/verdicts.md, output rules 8 to 11).
 
 use super::addresses::Addresses;
 use super::dns::one_port;

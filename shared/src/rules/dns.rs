@@ -1,4 +1,4 @@
-//! DNS that is diverted (contract 2.1, output rule 7), and the conntrack zone that keeps it apart.
+//! DNS that is diverted (docs/verdicts.md, output rule 7), and the conntrack zone that keeps it apart.
 
 use super::{Draft, LEFT_ALONE, LO, goto, jump, leave, names, wanted};
 use crate::nft::build::{Family, Is, Of, TCP, UDP};

@@ -1,10 +1,11 @@
-//! A redirect to a ruleset: contract 2.1 written as nftables. Pure.
+//! A redirect to a ruleset: the verdicts of docs/verdicts.md written as nftables. Pure.
 //!
 //! Two chains decide whether a packet is left alone, one a direction, `leaving` and `entering`: what they accept is
 //! left alone, what returns from them is diverted. They read like the list of verdicts, one rule or two for each of
-//! its lines. Base chains ask them: nat, for the first packet of every TCP flow, whatever its flags, and for DNS over
-//! UDP where it is diverted; filter, for the SYN of a flow that nat did not judge (`guard`) and for TPROXY; raw, for the
-//! zone of diverted DNS. What a chain or a rule costs, every ADD pays.
+//! its lines. Base chains ask them: nat, for the first packet of every flow, whatever its flags; mangle, for the SYN of
+//! a flow that nat did not judge (`guard`) and for TPROXY; raw, for the zone of diverted DNS. What a chain or a rule
+//! costs, every ADD pays, and what a base chain outside of nat costs, every packet: there the first rule ends it for
+//! all that opens no connection.
 //!
 //! Each rule's comment says which annotation or default put it there. A rule that diverts, resets or drops has
 //! a counter, and so has one that leaves alone what the pod's `exclude-` and `include-` fields name; what leaves

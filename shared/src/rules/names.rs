@@ -19,14 +19,13 @@ pub const DSTNAT: i32 = -101;
 pub const OUTPUT: &str = "output";
 /// Base chain, nat: what arrives.
 pub const PREROUTING: &str = "prerouting";
-/// Base chain, filter: refuses a SYN that leaves by a flow which nat did not judge.
-pub const FILTER_OUTPUT: &str = "filter_output";
+/// Base chain, filter: refuses a SYN that leaves by a flow which nat did not judge. Of type route under TPROXY: it marks
+/// the app's answers to a client whose address the proxy kept.
+pub const MANGLE_OUTPUT: &str = "mangle_output";
 /// Base chain, filter: the same for what arrives; TPROXY; invalid packets.
 pub const MANGLE_PREROUTING: &str = "mangle_prerouting";
 /// Base chain, filter: what TPROXY took and a bridge gave back.
 pub const MANGLE_INPUT: &str = "mangle_input";
-/// Base chain, route: the app's answers to a client whose address the proxy kept.
-pub const MANGLE_OUTPUT: &str = "mangle_output";
 /// Base chain, filter: conntrack zones of diverted DNS.
 pub const RAW_OUTPUT: &str = "raw_output";
 
@@ -40,14 +39,11 @@ pub const SENDERS: &str = "senders";
 pub const DESTINATIONS: &str = "destinations";
 /// Arriving rules 0 to 7: accepts what is left alone; what returns is diverted.
 pub const ENTERING: &str = "entering";
-/// Accepts everything but a SYN that uses a flow which nat did not judge, or none.
-pub const SYN_GUARD: &str = "syn_guard";
-/// Drops the SYN and ACK by which an app's calling socket answers a peer's SYN, unless it is left alone.
-pub const CROSSING: &str = "crossing";
+/// Drops the SYN of a flow that nat did not judge, or a calling socket's answer to a peer's SYN, unless it is left
+/// alone.
+pub const UNJUDGED: &str = "unjudged";
 /// Under TPROXY: what machines behind the pod send, which nat diverts.
 pub const BEHIND: &str = "behind";
-/// Under TPROXY: IPv6 that is not captured, which nat refuses.
-pub const NOT_CAPTURED: &str = "not_captured";
 /// DNS over UDP that will be diverted.
 pub const DNS_ZONE: &str = "dns_zone";
 

@@ -1,11 +1,10 @@
-//! Output: what leaves the pod's sockets (contract 2.1, output rules 1 to 11).
+//! Output: what leaves the pod's sockets (docs/verdicts.md, output rules 1 to 11).
 //!
 //! [`names::LEAVING`] decides whether a packet is left alone, for all who ask: nat, which sees the first packet of
 //! each flow and diverts what returns; the guard against SYNs that nat never sees, which drops it; and the zones of
 //! diverted DNS.
 
-use super::dns::dns_over_udp;
-use super::{Draft, LEFT_ALONE, goto, jump, leave, names, tcp, to_link_local};
+use super::{Draft, LEFT_ALONE, LO, goto, jump, leave, names, tcp, to_link_local};
 use crate::nft::build::{Family, Is, TCP};
 use crate::nft::ruleset::{ChainKind, HookPoint};
 use crate::nft::{Rule, RuleBuilder};
@@ -14,25 +13,26 @@ use crate::redirect::{Field, Ipv6, Only, SelfCalls};
 impl Draft<'_> {
     /// Every chain of the output hook.
     pub(super) fn output(&mut self) {
-        self.outgoing();
-        self.answers();
+        let mut mangle = self.answers();
+        // A chain of type route has the kernel look for another way where a mark changed.
+        let kind = if mangle.is_empty() { ChainKind::Filter } else { ChainKind::Route };
+        let diverts = self.diverted_output();
+        if !diverts.is_empty() {
+            mangle.extend(self.outgoing(diverts));
+        }
+        self.base(names::MANGLE_OUTPUT, kind, HookPoint::Output, names::MANGLE, mangle);
     }
 
-    /// What decides over flows that the pod opens, if any is diverted.
-    fn outgoing(&mut self) {
-        let diverts = self.diverted_output();
-        if diverts.is_empty() {
-            return;
-        }
+    /// What decides over flows that the pod opens, of which nat diverts some; the rules of the filter before it.
+    fn outgoing(&mut self, diverts: Vec<Rule>) -> Vec<Rule> {
         // Never empty: the proxy's own sockets are left alone at least.
         let leaving = self.leaving();
         self.chain(names::LEAVING, leaving);
-
-        let mut nat = vec![jump(tcp(), names::LEAVING, LEFT_ALONE)];
         if self.redirect.dns_port.is_some() {
-            nat.push(jump(dns_over_udp(RuleBuilder::new()), names::LEAVING, self.source(Field::DnsPort)));
             self.dns_zones();
         }
+        // Not for TCP alone: what else comes by here is left alone, whatever the answer.
+        let mut nat = vec![jump(RuleBuilder::new(), names::LEAVING, LEFT_ALONE)];
         nat.extend(diverts);
         self.base(names::OUTPUT, ChainKind::Nat, HookPoint::Output, names::DSTNAT, nat);
 
@@ -40,25 +40,34 @@ impl Draft<'_> {
         if self.takes_by_tproxy() {
             guard.push(self.picked_up());
         }
-        guard.push(self.crossing());
-        guard.extend(self.guarded(names::LEAVING));
-        self.base(names::FILTER_OUTPUT, ChainKind::Filter, HookPoint::Output, names::MANGLE, guard);
+        guard.extend(self.guarded_output());
+        guard
     }
 
-    /// Where what is not left alone goes: the proxy's own calls, DNS, everything else.
+    /// Where what is not left alone goes: DNS, the proxy's own calls, everything else.
     fn diverted_output(&mut self) -> Vec<Rule> {
-        let mut rules = Vec::new();
+        let mut rules = self.dns();
         if let (true, Some(port)) = (self.diverts_self_calls(), self.redirect.inbound_port) {
             let comment = self.source(Field::SelfCalls);
-            for (sender, _) in self.proxy_sockets() {
-                rules.extend(self.divert(sender.protocol(Is::In, TCP), None, port, comment));
+            for call in self.self_calls() {
+                rules.extend(self.divert(call.protocol(Is::In, TCP), None, port, comment));
             }
         }
-        rules.extend(self.dns());
         if let (true, Some(port)) = (self.diverts_destinations(), self.redirect.outbound_port) {
             rules.extend(self.divert(tcp(), None, port, self.source(Field::OutboundPort)));
         }
         rules
+    }
+
+    /// The proxy's calls to the pod's own address, among what is diverted and is no DNS. Where nobody else's calls
+    /// over lo are diverted, they are known by that: to ask for a socket's owner takes a lock.
+    fn self_calls(&mut self) -> Vec<RuleBuilder> {
+        let redirect = self.redirect;
+        let all_dns = redirect.dns_port.is_none() || redirect.dns_servers == Only::Any;
+        if all_dns && self.over_lo().is_some() {
+            return vec![RuleBuilder::new().out_of(Is::In, LO)];
+        }
+        self.proxy_sockets().into_iter().map(|(sender, _)| sender).collect()
     }
 
     /// Rules 1 to 11: accepts what is left alone; what returns or falls off the end is diverted.

@@ -1,4 +1,4 @@
-//! Who sends (contract 2.1, output rules 1 to 6).
+//! Who sends (docs/verdicts.md, output rules 1 to 6).
 
 use ipnetwork::IpNetwork;
 

@@ -21,17 +21,8 @@ impl Draft<'_> {
             leave(RuleBuilder::new().in_by(Is::In, LO), "over lo"),
             leave(RuleBuilder::new().protocol(Is::Out, TCP), "no TCP"),
         ];
-        if self.redirect.ipv6 != Ipv6::Capture {
-            let guard = self.guarded(names::ENTERING);
-            self.chain(names::NOT_CAPTURED, guard);
-            rules.push(goto(
-                RuleBuilder::new().family(Family::V6),
-                names::NOT_CAPTURED,
-                self.source(Field::Ipv6),
-            ));
-        }
         if let Some(behind) = self.behind() {
-            let guard = self.guarded(names::ENTERING);
+            let guard = self.guarded_prerouting();
             self.chain(names::BEHIND, guard);
             rules.push(goto(behind, names::BEHIND, self.source(Field::OutboundInterfaces)));
         }
@@ -48,6 +39,12 @@ impl Draft<'_> {
             jump(RuleBuilder::new(), names::ENTERING, LEFT_ALONE),
             drop(RuleBuilder::new().syn(Is::In).ct_reply(), "a SYN by a flow that the pod opened"),
             drop(invalid, "a SYN without a flow"),
+        ]);
+        if self.redirect.ipv6 != Ipv6::Capture {
+            let v6 = tcp().family(Family::V6).ct_mark(Is::Out, mark_of_adopted);
+            rules.push(v6.counter().reset().comment(self.source(Field::Ipv6)));
+        }
+        rules.extend([
             leave(tcp().counter().tproxy(port).set_mark(mark), mode),
             leave(adopted, "open when these rules came, or forgotten by conntrack"),
             // tproxy ends its rule where nobody listens; the app must not see the packet.
@@ -79,16 +76,13 @@ impl Draft<'_> {
     /// Where the proxy hands traffic to the app under the client's address, the app's answers would
     /// leave by the wire. Connection tracking keeps the proxy's mark, and the answers, marked
     /// again, take the policy route back over lo.
-    pub(super) fn answers(&mut self) {
+    pub(super) fn answers(&self) -> Vec<Rule> {
         let (Some(_), Some(mark)) = (routed_mark(self.redirect), self.redirect.proxy_mark) else {
-            return;
+            return Vec::new();
         };
         let comment = self.source(Field::ProxyMark);
-        let handed = RuleBuilder::new().out_of(Is::In, LO).mark(Is::In, mark);
-        let answer = RuleBuilder::new().ct_reply().ct_mark(Is::In, mark);
-        let mut rules: Vec<Rule> = self.ipv6_guard().into_iter().collect();
-        rules.push(handed.save_mark().comment(comment));
-        rules.push(answer.set_mark(names::answer_mark(mark)).comment(comment));
-        self.base(names::MANGLE_OUTPUT, ChainKind::Route, HookPoint::Output, names::MANGLE, rules);
+        let handed = self.ours().out_of(Is::In, LO).mark(Is::In, mark);
+        let answer = self.ours().ct_reply().ct_mark(Is::In, mark);
+        vec![handed.save_mark().comment(comment), answer.set_mark(names::answer_mark(mark)).comment(comment)]
     }
 }
