@@ -60,7 +60,7 @@ test-kernel: build ## the packet tests on Debian's 6.1 kernel under qemu, then i
 lint: ## formatting, clippy, documentation; licences where cargo-deny is installed
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets --features sluice-tests/other-kernels -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps -q -p sluice-shared -p sluice -p sluice-node
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps -q --workspace --exclude sluice-tests --exclude sluice-fuzz
 	@if command -v cargo-deny >/dev/null; then cargo deny check licenses bans sources; \
 	else echo "SKIPPED: licences (cargo install cargo-deny)"; fi
 

@@ -3,9 +3,9 @@
 //! The bytes are records with 0xff behind each, which no UTF-8 has. The first record is the
 //! configuration; of any other the first byte chooses the key and the rest is the value.
 
-use sluice_shared::dialect::keys::{PREFIX, REDIRECT, istio, linkerd};
-use sluice_shared::dialect::{self, Annotations, Config, Decision, Defaults, Dialect, Lock, Pod};
-use sluice_shared::redirect::Field;
+use dialect::keys::{PREFIX, REDIRECT, istio, linkerd};
+use dialect::{self, Annotations, Config, Decision, Defaults, Dialect, Lock, Pod};
+use redirect::Field;
 
 use crate::{claims, diversion};
 

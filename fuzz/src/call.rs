@@ -3,12 +3,12 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
+use cni::env::{is_id, is_ifname};
+use cni::result::PrevResult;
+use cni::{Call, Code, Error, Request, Version};
+use conflist::entry::Entry;
+use dialect::{self, Decision, Pod};
 use serde_json::value::RawValue;
-use sluice_shared::cni::env::{is_id, is_ifname};
-use sluice_shared::cni::result::PrevResult;
-use sluice_shared::cni::{Call, Code, Error, Request, Version};
-use sluice_shared::dialect::{self, Decision, Pod};
-use sluice_shared::entry::Entry;
 
 use crate::{claims, diversion};
 

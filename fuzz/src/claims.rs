@@ -1,7 +1,7 @@
 //! What is claimed of every error.
 
-use sluice_shared::cni::{Error, Version};
-use sluice_shared::dialect::Refusal;
+use cni::{Error, Version};
+use dialect::Refusal;
 
 /// The longest message, in bytes: `kubectl describe pod` shows all of it.
 const LONGEST: usize = 2000;

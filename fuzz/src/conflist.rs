@@ -1,6 +1,6 @@
 //! A file of the runtime's folder, which anybody may have written: our entry in and out.
 
-use sluice_node::files::conflist::{Conf, Edit, Kind, OURS, notes, with_entry, without_entry};
+use conflist::text::{Conf, Edit, Kind, OURS, notes, with_entry, without_entry};
 
 use crate::claims;
 

@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 use std::sync::LazyLock;
 
-use sluice_shared::net::netlink;
-use sluice_shared::nft::decode::{self, RawElements};
-use sluice_shared::nft::{Error, Ruleset, compare};
-use sluice_shared::redirect::{Field, Hook, Packet, Protocol, Redirect, judge};
-use sluice_shared::rules;
-use sluice_shared::state::State;
+use netlink::socket;
+use nft::decode::{self, RawElements};
+use nft::{Error, Ruleset, compare};
+use pod::rules;
+use pod::state::State;
+use redirect::{Field, Hook, Packet, Protocol, Redirect, judge};
 
 use crate::claims;
 
@@ -67,7 +67,7 @@ fn encoded(ruleset: &Ruleset) -> Result<(), Error> {
 pub(crate) fn decoded(bytes: &[u8], table: &str) -> Ruleset {
     let mut found = Ruleset { table: table.to_owned(), ..Ruleset::default() };
     let (mut set, mut elements) = (String::new(), RawElements::default());
-    for message in netlink::messages(bytes).filter(|message| message.kind >> 8 == NF_TABLES) {
+    for message in socket::messages(bytes).filter(|message| message.kind >> 8 == NF_TABLES) {
         let body = message.body.get(4..).unwrap_or_default();
         if message.kind & 0xff == NEWSETELEM {
             decode::raw_elements(body, &mut elements);

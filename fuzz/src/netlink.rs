@@ -3,13 +3,13 @@
 use std::net::Ipv6Addr;
 use std::sync::LazyLock;
 
-use sluice_shared::cni::{Code, Error};
-use sluice_shared::net::netlink::{self, answer, messages};
-use sluice_shared::nft::build::Family;
-use sluice_shared::nft::{Batch, Ruleset, compare, decode, refusal};
-use sluice_shared::redirect::{Field, Redirect};
-use sluice_shared::route::Routing;
-use sluice_shared::rules;
+use cni::{Code, Error};
+use netlink::route::Routing;
+use netlink::socket::{self, answer, messages};
+use nft::build::Family;
+use nft::{Batch, Ruleset, compare, decode, refusal};
+use pod::rules;
+use redirect::{Field, Redirect};
 
 use crate::{claims, diversion};
 
@@ -39,7 +39,7 @@ pub fn netlink(bytes: &[u8]) {
     let (wanted, routing) = &*WANTED;
     let batch = Batch::create(wanted).expect("a ruleset that can be written");
     for message in messages(bytes) {
-        if matches!(message.kind, netlink::ERROR | netlink::DONE)
+        if matches!(message.kind, socket::ERROR | socket::DONE)
             && let Some(answer) = answer(&message)
             && let Some(error) = refusal(&batch, message.seq, answer)
         {

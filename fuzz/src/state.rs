@@ -1,7 +1,7 @@
 //! What a node remembers of an attachment: a file that a crash may have cut, or another version written.
 
-use sluice_shared::cni::{Code, Error};
-use sluice_shared::state::State;
+use cni::{Code, Error};
+use pod::state::State;
 
 use crate::{claims, diversion};
 

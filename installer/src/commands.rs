@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use conflist::text::OURS;
 use serde::Serialize;
 use tokio::time::sleep;
 
@@ -9,14 +10,13 @@ use crate::control::{Command, tell};
 use crate::files::act::{act, take_out};
 use crate::files::atomic::{self, Outcome};
 use crate::files::binary::Binary;
-use crate::files::conflist::OURS;
 use crate::files::entry;
 use crate::files::kick::kick;
 use crate::files::lock::Lock;
 use crate::files::look::look;
 use crate::files::mark::Mark;
 use crate::options::Options;
-use crate::runtime::cri::cni::Cni;
+use crate::runtime::cni::Cni;
 use crate::runtime::ready::{Question, check, still_loaded};
 
 /// How long the runtime has to follow.

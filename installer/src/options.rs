@@ -60,7 +60,7 @@ pub struct Options {
     #[arg(long, env = "SLUICE_RUNTIME_ENDPOINT", global = true, value_name = "SOCKET", value_parser = socket)]
     pub runtime_endpoint: Option<PathBuf>,
     /// State of pods, the control socket, the mark of uninstall
-    #[arg(long, env = "SLUICE_STATE_DIR", global = true, default_value = sluice_shared::entry::STATE_DIR, value_name = "DIR")]
+    #[arg(long, env = "SLUICE_STATE_DIR", global = true, default_value = conflist::entry::STATE_DIR, value_name = "DIR")]
     pub state_dir: PathBuf,
     /// Where /healthz, /readyz and /metrics are served
     #[arg(
@@ -160,7 +160,7 @@ impl Options {
     /// The plugin to install.
     #[must_use]
     pub fn plugin(&self) -> PathBuf {
-        let beside = || Some(std::env::current_exe().ok()?.parent()?.join(crate::files::conflist::OURS));
+        let beside = || Some(std::env::current_exe().ok()?.parent()?.join(conflist::text::OURS));
         self.plugin.clone().or_else(beside).unwrap_or_default()
     }
 }

@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use sluice_shared::cni::result::PrevResult;
-use sluice_shared::cni::{Code, Error, Request};
-use sluice_shared::dialect::{Decision, Dialect, Reason};
-use sluice_shared::entry::Entry;
-use sluice_shared::kept::Kept;
-use sluice_shared::net::netns::Netns;
-use sluice_shared::program::{self, Plan, Programmed};
-use sluice_shared::redirect::Redirect;
-use sluice_shared::rules;
-use sluice_shared::state::{Key, State, Store};
+use cni::result::PrevResult;
+use cni::{Code, Error, Request};
+use conflist::entry::Entry;
+use dialect::{Decision, Dialect, Reason};
+use netlink::netns::Netns;
+use pod::kept::Kept;
+use pod::program::{self, Plan, Programmed};
+use pod::rules;
+use pod::state::{Key, State, Store};
+use redirect::Redirect;
 
 use crate::context::Context;
 use crate::source::{self, Annotations};
@@ -190,7 +190,7 @@ impl Pod<'_> {
             digest: done.digest.clone(),
             rules: rules::REVISION,
             made: Some(done.made.clone()),
-            kept: Kept::new(self.annotations, self.context.request, self.entry),
+            kept: Kept::new(self.annotations, self.context.request, &self.entry.config),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             added: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
             took,

@@ -1,7 +1,7 @@
 //! Asks `sluice-node` for what only Kubernetes' API knows of a pod: the annotations, where the runtime does not hand them
 //! over, and the ids of the proxy's container, where the entry wants them asked.
 //!
-//! One line of JSON each way over `<stateDir>/agent.sock`, in the words of [`sluice_shared::agent`].
+//! One line of JSON each way over `<stateDir>/agent.sock`, in the words of [`pod::agent`].
 
 use std::collections::BTreeMap;
 use std::io;
@@ -9,14 +9,14 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
+use cni::{Code, Error};
 use nix::errno::Errno;
 use nix::poll::PollFlags;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, recv, send, setsockopt, socket, sockopt,
 };
 use nix::sys::time::TimeVal;
-use sluice_shared::agent::{self, Answer, PROXY, ProxyIds, Question};
-use sluice_shared::cni::{Code, Error};
+use pod::agent::{self, Answer, PROXY, ProxyIds, Question};
 
 use crate::context::Context;
 use crate::deadline::Deadline;

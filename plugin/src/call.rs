@@ -1,8 +1,9 @@
 //! One call from its first byte to its answer.
 
-use sluice_shared::cni::{Call, Code, Command, Error, Request, Version, version};
-use sluice_shared::entry::Entry;
 use std::cell::OnceCell;
+
+use cni::{Call, Code, Command, Error, Request, Version, version};
+use conflist::entry::Entry;
 
 use crate::context::Context;
 use crate::deadline::Deadline;

@@ -3,15 +3,15 @@
 //! Annotations say what it asks for, and the state where none are sent. What they mean was settled by ADD: the state
 //! keeps that, so that neither a changed entry nor another version of this program fails a CHECK.
 
-use sluice_shared::cni::result::PrevResult;
-use sluice_shared::cni::{Code, Error};
-use sluice_shared::dialect::{Annotations, Decision};
-use sluice_shared::entry::Entry;
-use sluice_shared::net::netns::Netns;
-use sluice_shared::program::{self, Plan};
-use sluice_shared::redirect::Redirect;
-use sluice_shared::rules;
-use sluice_shared::state::{Key, State, Store};
+use cni::result::PrevResult;
+use cni::{Code, Error};
+use conflist::entry::Entry;
+use dialect::{Annotations, Decision};
+use netlink::netns::Netns;
+use pod::program::{self, Plan};
+use pod::rules;
+use pod::state::{Key, State, Store};
+use redirect::Redirect;
 
 use crate::context::Context;
 use crate::{netns, source};
@@ -56,7 +56,7 @@ pub(crate) fn check(context: &Context<'_>) -> Result<(), Error> {
             _ => Some(asked(own, &entry)?),
         },
         (Some(sent), Some(own)) => {
-            let config = own.kept.config().unwrap_or_else(|| entry.config.clone());
+            let config = conflist::entry::kept_config(&own.kept.entry()).unwrap_or_else(|| entry.config.clone());
             asks(&sent, &Entry { config, ..Entry::default() })?
         }
     };

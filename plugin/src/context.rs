@@ -2,8 +2,8 @@
 
 use std::cell::OnceCell;
 
-use sluice_shared::agent::Answer;
-use sluice_shared::cni::{Call, Request, Version};
+use cni::{Call, Request, Version};
+use pod::agent::Answer;
 
 use crate::deadline::Deadline;
 

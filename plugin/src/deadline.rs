@@ -6,10 +6,10 @@
 
 use std::time::Duration;
 
+pub(crate) use netlink::deadline::Deadline;
 use nix::sys::signal::{SigEvent, SigSet, SigevNotify, Signal};
 use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
 use nix::time::ClockId;
-pub(crate) use sluice_shared::deadline::Deadline;
 
 use crate::start;
 

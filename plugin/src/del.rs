@@ -5,11 +5,11 @@
 //! looks again after the rules are gone, since an ADD of another interface may have found them there a moment
 //! before. That ADD looks for its rules again after its state is written: one of both sees the other.
 
-use sluice_shared::cni::{Code, Error};
-use sluice_shared::entry::Entry;
-use sluice_shared::net::netns::{Identity, Netns};
-use sluice_shared::program::{self, Plan};
-use sluice_shared::state::{Key, State, Store};
+use cni::{Code, Error};
+use conflist::entry::Entry;
+use netlink::netns::{Identity, Netns};
+use pod::program::{self, Plan};
+use pod::state::{Key, State, Store};
 
 use crate::context::Context;
 use crate::log;

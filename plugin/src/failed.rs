@@ -2,10 +2,10 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use sluice_shared::cni::{Call, Error, Request};
-use sluice_shared::dialect::{self, Pod};
-use sluice_shared::entry::Entry;
-use sluice_shared::failure::{Failure, Failures};
+use cni::{Call, Error, Request};
+use conflist::entry::Entry;
+use dialect::{self, Pod};
+use pod::failure::{Failure, Failures};
 
 /// Writes it. It cannot make the call any worse.
 pub(crate) fn remember(call: &Call, request: &Request<'_>, error: &Error) {

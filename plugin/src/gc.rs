@@ -1,8 +1,8 @@
 //! GC: forgets the attachments that the runtime no longer knows.
 
-use sluice_shared::cni::{Code, Error};
-use sluice_shared::entry::Entry;
-use sluice_shared::state::Store;
+use cni::{Code, Error};
+use conflist::entry::Entry;
+use pod::state::Store;
 
 use crate::context::Context;
 

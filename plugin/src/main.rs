@@ -5,7 +5,7 @@
 //! asks no API server, and prints nothing but one JSON object.
 //!
 //! One call goes through once: [`call`] reads, [`source`] and the dialects decide,
-//! [`sluice_shared::program`] changes the kernel, and [`run`] answers. A verb is a file.
+//! [`pod::program`] changes the kernel, and [`run`] answers. A verb is a file.
 
 #![cfg_attr(not(test), no_main)]
 
@@ -27,8 +27,8 @@ mod stdio;
 
 use std::time::Duration;
 
+use cni::{Code, Error, Version};
 use deadline::Deadline;
-use sluice_shared::cni::{Code, Error, Version};
 
 /// For telling of a bug.
 const AFTER_A_PANIC: Duration = Duration::from_secs(1);

@@ -1,7 +1,7 @@
 //! The pod's namespace, found and told from the caller's own.
 
-use sluice_shared::cni::{Call, Code, Error};
-use sluice_shared::net::netns::{Identity, Netns};
+use cni::{Call, Code, Error};
+use netlink::netns::{Identity, Netns};
 
 /// Opens the namespace that a call is about.
 ///

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use sluice_shared::cni::{Code, Error};
-use sluice_shared::dialect::{self, Decision, Pod, Refusal};
-use sluice_shared::entry::{Entry, OnMissing};
-use sluice_shared::net::netns::Netns;
-use sluice_shared::route::{self, AddressesError};
+use cni::result::is_pods_own;
+use cni::{Code, Error};
+use conflist::entry::{Entry, OnMissing};
+use dialect::{self, Decision, Pod, Refusal};
+use netlink::netns::Netns;
+use netlink::route::{self, AddressesError};
 
 use crate::agent;
 use crate::context::Context;
@@ -63,12 +64,17 @@ pub(crate) fn decide_in(
     if told || matches!(decision, Decision::Leave(_)) {
         return Ok((decision, told));
     }
-    let stands = route::has_ipv4(netns, context.deadline).map_err(|error| match error {
-        AddressesError::Namespace(error) => Error::new(Code::InvalidNetns, format!("CNI_NETNS {error}")),
-        AddressesError::List(error) => {
-            Error::new(Code::KernelRefused, format!("the pod's addresses cannot be listed: {error}"))
-        }
-    })?;
+    let stands =
+        route::has_ipv4(netns, |it| is_pods_own(it.into()), context.deadline).map_err(
+            |error| match error {
+                AddressesError::Namespace(error) => {
+                    Error::new(Code::InvalidNetns, format!("CNI_NETNS {error}"))
+                }
+                AddressesError::List(error) => {
+                    Error::new(Code::KernelRefused, format!("the pod's addresses cannot be listed: {error}"))
+                }
+            },
+        )?;
     let decision = if stands { decide(annotations, context, entry, true)? } else { decision };
     Ok((decision, stands))
 }

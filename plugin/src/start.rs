@@ -20,12 +20,12 @@ use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, IntoRawFd};
 
+use netlink::deadline::Commit;
 use nix::errno::Errno;
 use nix::libc::{_exit, c_int};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::sys::stat::{Mode, umask};
-use sluice_shared::deadline::Commit;
 
 use crate::stdio;
 
@@ -86,7 +86,7 @@ fn open_what_is_closed() -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use sluice_shared::cni::{Code, Error, Version};
+    use cni::{Code, Error, Version};
 
     use super::*;
 

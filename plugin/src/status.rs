@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use sluice_shared::cni::{Code, Error};
-use sluice_shared::entry::Entry;
-use sluice_shared::nft::Connection;
+use cni::{Code, Error};
+use conflist::entry::Entry;
+use nft::Connection;
 
 use crate::context::Context;
 

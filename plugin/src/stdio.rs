@@ -4,9 +4,9 @@ use std::io;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use cni::{Code, Error, Version};
 use nix::errno::Errno;
 use nix::poll::PollFlags;
-use sluice_shared::cni::{Code, Error, Version};
 
 use crate::deadline::Deadline;
 

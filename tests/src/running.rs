@@ -5,11 +5,11 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use sluice_shared::deadline::Deadline;
-use sluice_shared::dialect::{self, Config, Decision};
-use sluice_shared::net::netns;
-use sluice_shared::program::{self, NotEntered, Plan, Programmed};
-use sluice_shared::redirect::Redirect;
+use dialect::{self, Config, Decision};
+use netlink::deadline::Deadline;
+use netlink::netns;
+use pod::program::{self, NotEntered, Plan, Programmed};
+use redirect::Redirect;
 use socket2::{SockRef, Socket};
 
 use crate::mesh::Mesh;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use sluice_tests::cluster::injected::{self, Injector, app, user};
 use sluice_tests::cluster::{Cluster, Options, Worker, ready, says, wait_until};
 use sluice_tests::runtime::chain::{conflist, entry, replace};
+use sluice_tests::runtime::kubelet::Calls;
 use sluice_tests::runtime::node::Daemon;
 use sluice_tests::runtime::tools;
 

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use serde_json::json;
-use sluice_node::runtime::cri::messages::RemovePodSandboxRequest;
 use sluice_tests::runtime::chain::{bridge, conflist, entry, portmap, witness};
 use sluice_tests::runtime::containerd::{Containerd, Release};
+use sluice_tests::runtime::kubelet::{Calls, RemovePodSandboxRequest};
 use sluice_tests::runtime::node::{wait_for, words};
 use sluice_tests::runtime::pod::Spec;
 use sluice_tests::runtime::{tools, witness};

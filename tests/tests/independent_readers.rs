@@ -6,6 +6,7 @@
 use std::io::{Read, Write};
 use std::time::Duration;
 
+use netlink::deadline::Deadline;
 use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_netfilter::nftables::{
     ChainAttribute, ChainMessage, ExpressionAttribute, Hook, ListAttribute, NfTablesMessage, RuleAttribute,
@@ -14,8 +15,7 @@ use netlink_packet_netfilter::nftables::{
 use netlink_packet_netfilter::{
     NetfilterHeader, NetfilterMessage, NetfilterMessageInner, NetfilterProtoFamily,
 };
-use sluice_shared::deadline::Deadline;
-use sluice_shared::nft::Connection;
+use nft::Connection;
 use sluice_tests::{Netns, Plugin, need, patience};
 use socket2::{Domain, Protocol, Socket, Type};
 

@@ -11,7 +11,7 @@
     clippy::print_stdout
 )]
 
-use sluice_shared::redirect::{Field, RuleId};
+use redirect::{Field, RuleId};
 use sluice_tests::model::{Trial, run};
 use sluice_tests::need;
 

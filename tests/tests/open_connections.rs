@@ -176,8 +176,8 @@ fn a_repair_cut_short_between_its_batches_is_taken_up_by_the_next() {
         for by_add in [false, true] {
             let mesh = Mesh::unprogrammed(fields);
             let mut before = Connections::open(&mesh);
-            let mark = sluice_shared::rules::names::adopted_mark(&mesh.redirect());
-            mesh.pod.nft(&sluice_shared::rules::window(mark).to_string());
+            let mark = pod::rules::names::adopted_mark(&mesh.redirect());
+            mesh.pod.nft(&pod::rules::window(mark).to_string());
             let mut between = Connections::open(&mesh);
             mesh.plugin.call("CHECK", &mesh.request).fails(103, &[]);
             if by_add {

@@ -1,10 +1,10 @@
 //! A kernel that cannot list sockets: pods start, and no running pod is changed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+use pod::program::NotEntered;
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
 };
-use sluice_shared::program::NotEntered;
 use sluice_tests::running::{Past, WAYS};
 use sluice_tests::{Mesh, Netns, need};
 

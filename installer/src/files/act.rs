@@ -3,8 +3,9 @@
 use std::io;
 use std::path::Path;
 
+use conflist::text::{Conf, Edit, Kind, without_entry};
+
 use crate::files::atomic::{self, Outcome};
-use crate::files::conflist::{Conf, Edit, Kind, without_entry};
 use crate::files::folder::Folder;
 use crate::files::look::Plan;
 

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use cni::Version;
+use conflist::text::OURS;
 use serde::Deserialize;
-use sluice_shared::cni::Version;
 
 use crate::files::atomic;
-use crate::files::conflist::OURS;
 
 /// How long VERSION may take. It takes a millisecond.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
+use cni::Request;
+use cni::request::ANNOTATIONS;
+use conflist::entry::Entry;
+use conflist::text::OURS;
 use serde_json::value::RawValue;
-use sluice_shared::cni::Request;
-use sluice_shared::cni::request::ANNOTATIONS;
-use sluice_shared::entry::Entry;
-
-use crate::files::conflist::OURS;
 
 /// Reads and judges the entry as the plugin's ADD will, so that a slip stops here and not every pod of the node.
 ///

@@ -6,8 +6,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use conflist::text::{File, counts};
+
 use crate::files::atomic;
-use crate::files::conflist::{File, counts};
 
 /// What lies in the folder.
 #[derive(Clone, Debug, Default)]

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::files::conflist::{Conf, Edit, File, Kind, Note, Picked, notes, pick, with_entry};
+use conflist::text::{Conf, Edit, File, Kind, Note, Picked, notes, pick, with_entry};
+
 use crate::files::folder::{Folder, changed_within};
 use crate::problem::{Problem, Topic};
 

@@ -3,7 +3,7 @@
 //! ```text
 //! node            one pass: lock, mark, binary, entry
 //! look, act       what is there and what would put it right (nothing written); doing it
-//! conflist        a configuration as text, edits as splices (pure); entry: ours
+//! entry           our entry, put together
 //! atomic, binary  files whole or not at all
 //! lock, mark      one writer at a time; none after an uninstall
 //! watch, war      when to look; when to answer more slowly
@@ -13,7 +13,6 @@
 pub mod act;
 pub mod atomic;
 pub mod binary;
-pub mod conflist;
 pub mod entry;
 pub mod folder;
 pub mod kick;

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use conflist::text::{File, Note};
 use tokio::sync::mpsc;
 
 use crate::control::{Command, Reply, Socket, Told};
@@ -11,7 +12,6 @@ use crate::event::{About, Reason};
 use crate::files::act::{act, take_out};
 use crate::files::atomic::{self, Outcome};
 use crate::files::binary::{Binary, Done, Refused};
-use crate::files::conflist::{File, Note};
 use crate::files::entry;
 use crate::files::folder::age;
 use crate::files::lock::Lock;

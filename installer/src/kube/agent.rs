@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sluice_shared::agent::{Answer, Question};
+use pod::agent::{Answer, Question};
 use tokio::time::{Instant, timeout_at};
 
 use super::pod::Pod;

@@ -24,7 +24,7 @@ mod taint;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use sluice_shared::agent::ProxyIds;
+use ::pod::agent::ProxyIds;
 use tokio::sync::mpsc;
 
 use crate::event::{Event, PodName};

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
+use pod::agent::{PROXY, ProxyIds};
 use serde::Deserialize;
-use sluice_shared::agent::{PROXY, ProxyIds};
 
 /// On a static pod's image in the API: the UID that the kubelet and the runtime know it by.
 const MIRROR: &str = "kubernetes.io/config.mirror";

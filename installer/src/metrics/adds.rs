@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use dialect::Dialect;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
-use sluice_shared::dialect::Dialect;
 
 use super::Labels;
 

@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sluice_shared::failure::{self, Failure, Failures};
-use sluice_shared::state::{self, State};
+use pod::failure::{self, Failure, Failures};
+use pod::state::{self, State};
 use tokio::time::{sleep, timeout};
 
 use crate::files::watch::Watch;
@@ -93,7 +93,7 @@ fn stamps(folder: &Path) -> BTreeMap<PathBuf, Stamp> {
 }
 
 fn read(path: &Path) -> Option<State> {
-    serde_json::from_slice(&sluice_shared::file::read(path).ok()?).ok()
+    serde_json::from_slice(&pod::file::read(path).ok()?).ok()
 }
 
 /// The plugin's own log is a file on the node; this one people can read from afar.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sluice_shared::state::Store;
+use pod::state::Store;
 
 use crate::shared::Shared;
 
@@ -59,8 +59,9 @@ pub(crate) fn sees_processes() -> bool {
 
 #[cfg(test)]
 mod tests {
+    use pod::state::State;
+
     use super::*;
-    use sluice_shared::state::State;
 
     #[test]
     fn only_state_whose_namespace_is_gone_for_certain_goes() {

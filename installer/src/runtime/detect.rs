@@ -6,7 +6,7 @@ use clap::ArgMatches;
 use clap::parser::ValueSource;
 
 use crate::options::Options;
-use crate::runtime::cri::cni::Cni;
+use crate::runtime::cni::Cni;
 use crate::runtime::told::ask;
 
 /// Where runtimes listen for the kubelet: containerd, k3s and RKE2, MicroK8s, CRI-O.

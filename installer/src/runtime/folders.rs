@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::files::folder::identity;
 use crate::problem::{Problem, Topic};
-use crate::runtime::cri::cni::Cni;
+use crate::runtime::cni::Cni;
 
 /// What the node calls the folders that are mounted here, where that is not the same.
 #[derive(Clone, Debug, Default)]

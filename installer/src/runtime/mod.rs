@@ -1,13 +1,14 @@
 //! What the container runtime says of itself.
 //!
 //! ```text
-//! cri, told        its API, and what it told
+//! told             what its API told: cni, networks
 //! ready            whether it has the plugin loaded
 //! folders, detect  where it looks, and where we write
 //! ```
 
-pub mod cri;
+pub mod cni;
 pub mod detect;
 pub mod folders;
+pub mod networks;
 pub mod ready;
 pub mod told;

@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::files::conflist::OURS;
+use conflist::text::OURS;
+
 use crate::files::look::look;
 use crate::options::Options;
 use crate::problem::{Problem, Topic};
-use crate::runtime::cri::cni::Cni;
-use crate::runtime::cri::networks;
+use crate::runtime::cni::Cni;
 use crate::runtime::folders::{self, Host};
+use crate::runtime::networks;
 use crate::runtime::told::{Told, ask};
 
 /// What is asked about.

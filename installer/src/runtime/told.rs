@@ -3,8 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::runtime::cri::cni::{self, Cni};
-use crate::runtime::cri::{Client, messages::StatusRequest, networks};
+use cri::Client;
+use cri::messages::StatusRequest;
+
+use crate::runtime::cni::{self, Cni};
+use crate::runtime::networks;
 
 /// How long the runtime may take to tell.
 const PATIENCE: Duration = Duration::from_secs(2);

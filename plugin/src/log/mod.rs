@@ -10,9 +10,9 @@ mod out;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use cni::{Call, Error};
+use conflist::entry::{self, Entry};
 use out::Out;
-use sluice_shared::cni::{Call, Error};
-use sluice_shared::entry::{self, Entry};
 use time::OffsetDateTime;
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};

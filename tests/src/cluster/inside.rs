@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use cri::messages::StatusRequest;
 use serde_json::Value;
 
 use super::{Cluster, Worker, wait_until};
@@ -10,7 +11,6 @@ use crate::installer;
 use crate::runtime::containerd::plugins;
 use crate::runtime::node::Daemon;
 use crate::runtime::tools::sluice;
-use sluice_node::runtime::cri::messages::StatusRequest;
 
 impl Worker {
     /// Starts `sluice-node run`, with no API client; and where it logs.

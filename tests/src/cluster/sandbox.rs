@@ -4,14 +4,15 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use cri::Answer;
+
 use super::meshed::{OUTBOUND, OUTSIDE};
 use super::worker::socket;
 use super::{Program, Worker};
 use crate::runtime::containerd::cri;
+use crate::runtime::kubelet::*;
 use crate::runtime::pod::netns;
 use crate::runtime::tools::pod_program;
-use sluice_node::runtime::cri::Answer;
-use sluice_node::runtime::cri::messages::*;
 
 /// The kubelet's own, for one call: a runtime that is asked while it starts has to answer by then.
 const DEADLINE: Duration = Duration::from_secs(120);

@@ -4,14 +4,16 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
+use cri::{Answer, Client};
+
 use super::plane::Plane;
 use super::program::Program;
 use super::sandbox::Second;
 use super::{Options, files, identity, network};
 use crate::runtime::containerd::cri;
+use crate::runtime::kubelet::Calls;
 use crate::runtime::node::{Daemon, Node};
 use crate::runtime::tools::{folder, run};
-use sluice_node::runtime::cri::{Answer, Client};
 
 /// A running node.
 pub struct Worker {

@@ -1,6 +1,6 @@
 //! Redirects at random, as annotations.
 
-use sluice_shared::redirect::{Field, Ids, Redirect};
+use redirect::{Field, Ids, Redirect};
 
 use super::chance::Chance;
 use super::universe::{CIDRS, DNS, IDS, INBOUND, LINKS, MARKS, OUTBOUND, PASSTHROUGH, PORTS, WIDE};

@@ -6,7 +6,7 @@ use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use sluice_shared::redirect::Action;
+use redirect::Action;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::raw;

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use sluice_shared::redirect::{Action, Hook, Ipv6, Judgement, Mode, Packet, Protocol, Redirect, judge};
+use redirect::{Action, Hook, Ipv6, Judgement, Mode, Packet, Protocol, Redirect, judge};
 
 use super::chance::Chance;
 use super::crafted::Before;

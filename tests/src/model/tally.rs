@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use sluice_shared::redirect::{Field, Judgement, Redirect, RuleId};
+use redirect::{Field, Judgement, Redirect, RuleId};
 
 use super::draw::without;
 use super::shot::{Shot, final_action};

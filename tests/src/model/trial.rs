@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
-use sluice_shared::redirect::{Action, Field, Redirect, RuleId};
+use redirect::{Action, Field, Redirect, RuleId};
 
 use super::chance::Chance;
 use super::draw::Drawn;

@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use cri::messages::{ListPodSandboxRequest, StatusRequest, StatusResponse};
+use cri::{Answer, Client};
+
 use super::chain::Dirs;
 use super::image;
+use super::kubelet::Calls;
 use super::node::{Daemon, Node, wait_for, words};
 use super::tools::folder;
-use sluice_node::runtime::cri::messages::{ListPodSandboxRequest, StatusRequest, StatusResponse};
-use sluice_node::runtime::cri::{Answer, Client};
 
 /// Which containerd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

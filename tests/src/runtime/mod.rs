@@ -10,6 +10,7 @@ pub mod envoy;
 pub mod image;
 pub mod injected;
 mod janitor;
+pub mod kubelet;
 pub mod node;
 pub mod pod;
 pub mod theirs;

@@ -4,11 +4,12 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use cri::Answer;
+
 use super::containerd::Containerd;
 use super::image;
+use super::kubelet::*;
 use super::node::wait_for;
-use sluice_node::runtime::cri::Answer;
-use sluice_node::runtime::cri::messages::*;
 
 /// What a pod is to be.
 #[derive(Clone, Debug)]

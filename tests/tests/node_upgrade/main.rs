@@ -7,10 +7,10 @@
 
 use std::time::Duration;
 
-use sluice_shared::deadline::Deadline;
-use sluice_shared::net::netns;
-use sluice_shared::program::{self, Seen};
-use sluice_shared::rules;
+use netlink::deadline::Deadline;
+use netlink::netns;
+use pod::program::{self, Seen};
+use pod::rules;
 use sluice_tests::raw::{ACK, Segment};
 use sluice_tests::running::{Past, WAYS};
 use sluice_tests::runtime::containerd::Release;

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use sluice_shared::cni::Request;
-use sluice_shared::entry::Entry;
-use sluice_shared::state::{State, Store};
+use cni::Request;
+use conflist::entry::Entry;
+use conflist::text::{Conf, Kind};
+use pod::state::{State, Store};
 
 use super::judge::{self, Judged, Refusal};
 use super::look::Target;
@@ -13,7 +14,6 @@ use super::memory::Memories;
 use super::mend::newest;
 use super::sandbox::{Runtime, Sandbox};
 use crate::event::PodName;
-use crate::files::conflist::{Conf, Kind};
 use crate::files::look::look;
 use crate::kube::Specs;
 use crate::runtime::ready::Question;

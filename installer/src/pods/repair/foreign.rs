@@ -3,9 +3,9 @@
 use std::fs;
 use std::time::Duration;
 
-use sluice_shared::deadline::Deadline;
-use sluice_shared::net::netns::{self, Netns};
-use sluice_shared::nft::Connection;
+use netlink::deadline::Deadline;
+use netlink::netns::{self, Netns};
+use nft::Connection;
 
 /// How long the kernel may take.
 const PATIENCE: Duration = Duration::from_secs(2);

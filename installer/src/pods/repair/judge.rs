@@ -1,10 +1,10 @@
 //! What a pod is to be held to. Pure.
 
-use sluice_shared::agent::ProxyIds;
-use sluice_shared::dialect::{self, Decision};
-use sluice_shared::entry::Entry;
-use sluice_shared::redirect::Redirect;
-use sluice_shared::state::State;
+use conflist::entry::Entry;
+use dialect::{self, Decision};
+use pod::agent::ProxyIds;
+use pod::state::State;
+use redirect::Redirect;
 
 use super::sandbox::{Details, Sandbox};
 

@@ -5,12 +5,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sluice_shared::cni::Code;
-use sluice_shared::deadline::Deadline;
-use sluice_shared::net::netns::{self, Identity, Netns};
-use sluice_shared::program::{self, Seen};
-use sluice_shared::rules;
-use sluice_shared::state::State;
+use cni::Code;
+use netlink::deadline::Deadline;
+use netlink::netns::{self, Identity, Netns};
+use pod::program::{self, Seen};
+use pod::rules;
+use pod::state::State;
 
 use super::foreign;
 use super::judge::Wanted;

@@ -5,12 +5,12 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use sluice_shared::deadline::Deadline;
-use sluice_shared::kept::Kept;
-use sluice_shared::net::netns::Identity;
-use sluice_shared::program::{self, NotEntered, Plan, Programmed};
-use sluice_shared::rules;
-use sluice_shared::state::{State, Store};
+use netlink::deadline::Deadline;
+use netlink::netns::Identity;
+use pod::kept::Kept;
+use pod::program::{self, NotEntered, Plan, Programmed};
+use pod::rules;
+use pod::state::{State, Store};
 
 use super::look::{Found, PATIENCE, Target, open};
 

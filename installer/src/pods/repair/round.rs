@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use sluice_shared::state::Store;
+use pod::state::Store;
 
 use super::census::{Census, Rules, States, states};
 use super::judge::{Judged, Refusal};
@@ -281,7 +281,7 @@ impl Rounds {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
-    use sluice_shared::entry::Entry;
+    use conflist::entry::Entry;
 
     use super::*;
     use crate::event::Events;

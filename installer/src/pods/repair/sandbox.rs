@@ -8,17 +8,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use cni::result::is_pods_own;
+use cri::Client;
+use cri::messages::{ListPodSandboxRequest, PodSandbox, PodSandboxStatusRequest, PodSandboxStatusResponse};
+use netlink::deadline::Deadline;
+use netlink::route;
 use serde::Deserialize;
-use sluice_shared::cni::result::is_pods_own;
-use sluice_shared::deadline::Deadline;
-use sluice_shared::route;
 
 use super::look;
 use crate::event::PodName;
-use crate::runtime::cri::Client;
-use crate::runtime::cri::messages::{
-    ListPodSandboxRequest, PodSandbox, PodSandboxStatusRequest, PodSandboxStatusResponse,
-};
 
 /// How long the runtime may take for one answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -63,7 +61,7 @@ impl Details {
         };
         let stands = tokio::task::spawn_blocking(move || {
             let netns = look::open(&path, &look::nodes_own()).ok()?;
-            route::has_ipv4(&netns, Deadline::after(look::PATIENCE)).ok()
+            route::has_ipv4(&netns, |it| is_pods_own(it.into()), Deadline::after(look::PATIENCE)).ok()
         });
         // A namespace that does not tell is not entered for more either.
         Self { has_ipv4: stands.await.ok().flatten().unwrap_or_default(), ..self }
@@ -135,7 +133,7 @@ impl From<&PodSandboxStatusResponse> for Details {
         let info = answer.info.get("info").map(|text| serde_json::from_str::<Info>(text));
         let info = info.and_then(Result::ok).unwrap_or_default();
         let status = answer.status.clone().unwrap_or_default();
-        let mode = |options: crate::runtime::cri::messages::NamespaceOption| options.network == NODE;
+        let mode = |options: cri::messages::NamespaceOption| options.network == NODE;
         let namespaces = info.runtime_spec.unwrap_or_default().linux.unwrap_or_default().namespaces;
         let network = namespaces.unwrap_or_default().into_iter().find(|found| found.r#type == "network");
         let netns = network.and_then(|found| found.path).filter(|path| path.is_absolute());
@@ -206,8 +204,9 @@ struct IpConfig {
 
 #[cfg(test)]
 mod tests {
+    use cri::messages::*;
+
     use super::*;
-    use crate::runtime::cri::messages::*;
 
     fn read(info: &str, ip: &str) -> Details {
         let network = PodSandboxNetworkStatus { ip: ip.to_owned(), additional_ips: Vec::new() };

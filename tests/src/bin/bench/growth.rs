@@ -1,6 +1,6 @@
 //! What more excluded CIDRs cost.
 
-use sluice_shared::nft::Batch;
+use nft::Batch;
 use sluice_tests::Plugin;
 
 use crate::ground::{Contender, Ground, Pod};
@@ -35,7 +35,7 @@ pub(crate) fn measure(ground: &Ground, report: &mut Report) {
         let kind = Kind::Cidrs(count);
         let request = kind.request(&plugin, &pod, ground.memory(), ground.disk());
         let peak = Call::plugin(&ground.sluice, "ADD", request).footprint().expect("it reads stdin").peak;
-        let ruleset = sluice_shared::rules::build(&kind.redirect(&plugin, &pod));
+        let ruleset = pod::rules::build(&kind.redirect(&plugin, &pod));
         let bytes = Batch::create(&ruleset).expect("a batch").size();
         rows.push(vec![
             count.to_string(),

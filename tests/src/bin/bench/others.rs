@@ -21,7 +21,7 @@ pub(crate) fn measure(ground: &Ground, report: &mut Report) {
         Call::plugin(&ground.sluice, "ADD", request).time()
     };
     let redirect = Kind::Linkerd.redirect(&plugin, &ground.pod());
-    let text = sluice_shared::rules::build(&redirect).text(false).to_string();
+    let text = pod::rules::build(&redirect).text(false).to_string();
     let nft = Call::program("nft -f -", &text);
     let restore = Call::program("iptables-nft-restore", &restored());
     let eleven = |ns: &Pod| {

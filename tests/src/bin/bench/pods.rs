@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use dialect::{self, Config, Decision};
+use redirect::Redirect;
 use serde_json::json;
-use sluice_shared::dialect::{self, Config, Decision};
-use sluice_shared::redirect::Redirect;
 use sluice_tests::plugin::ANNOTATIONS;
 use sluice_tests::{Plugin, Request};
 

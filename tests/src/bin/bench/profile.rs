@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use sluice_shared::cni::Request;
-use sluice_shared::cni::result::PrevResult;
-use sluice_shared::deadline::Deadline;
-use sluice_shared::dialect::{self, Decision};
-use sluice_shared::entry::Entry;
-use sluice_shared::net::netns;
-use sluice_shared::nft::{Connection, compare};
-use sluice_shared::rules;
-use sluice_shared::state::{State, Store};
+use cni::Request;
+use cni::result::PrevResult;
+use conflist::entry::Entry;
+use dialect::{self, Decision};
+use netlink::deadline::Deadline;
+use netlink::netns;
+use nft::{Connection, compare};
+use pod::rules;
+use pod::state::{State, Store};
 use sluice_tests::Plugin;
 
 use crate::ground::{Ground, Pod};
@@ -129,9 +129,9 @@ fn add(ground: &Ground, plugin: &Plugin, kind: Kind, place: &Pod, clock: &mut Cl
         redirect: State::keep(&redirect),
         has_ipv4: previous.has_ipv4,
         digest,
-        rules: sluice_shared::rules::REVISION,
+        rules: pod::rules::REVISION,
         made: None,
-        kept: sluice_shared::kept::Kept::default(),
+        kept: pod::kept::Kept::default(),
         version: String::new(),
         added: 0,
         took: 0,

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use sluice_shared::deadline::Deadline;
-use sluice_shared::nft::{Batch, Connection, Error, Expr, Rule, Ruleset};
+use netlink::deadline::Deadline;
+use nft::{Batch, Connection, Error, Expr, Rule, Ruleset};
 use sluice_tests::Netns;
 
 use crate::Stop;
