@@ -56,7 +56,8 @@ pub(crate) fn check(context: &Context<'_>) -> Result<(), Error> {
             _ => Some(asked(own, &entry)?),
         },
         (Some(sent), Some(own)) => {
-            let config = conflist::entry::kept_config(&own.kept.entry()).unwrap_or_else(|| entry.config.clone());
+            let config =
+                conflist::entry::kept_config(&own.kept.entry()).unwrap_or_else(|| entry.config.clone());
             asks(&sent, &Entry { config, ..Entry::default() })?
         }
     };

@@ -289,8 +289,10 @@ mod tests {
         let entry = r#"{"defaults":{"sluice":{"proxy-uid":7,"redirect":"enabled"}},"locked":["mode"],"dialects":["sluice"]}"#;
         let kept = kept(entry);
         let read: Kept = serde_json::from_str(&serde_json::to_string(&kept).unwrap()).unwrap();
-        let (config, first) =
-            (kept_config(&read.entry()).unwrap(), Entry::parse(&Request::parse(entry.as_bytes()).unwrap()).unwrap());
+        let (config, first) = (
+            kept_config(&read.entry()).unwrap(),
+            Entry::parse(&Request::parse(entry.as_bytes()).unwrap()).unwrap(),
+        );
         assert_eq!(format!("{config:?}"), format!("{:?}", first.config));
     }
 }

@@ -47,7 +47,7 @@ fn loads() -> impl Strategy<Value = Expr> {
     let n = any::<u32>;
     prop_oneof![
         (n(), reg()).prop_map(|(key, dreg)| Expr::Meta { key: MetaKey::from_number(key % 40), dreg }),
-        (0..4_u32, n(), n(), reg()).prop_map(|(base, offset, len, dreg)| Expr::Payload {
+        (1..3_u32, n(), n(), reg()).prop_map(|(base, offset, len, dreg)| Expr::Payload {
             base: PayloadBase::from_number(base).unwrap(),
             offset,
             len,
@@ -74,9 +74,6 @@ fn loads() -> impl Strategy<Value = Expr> {
             modulus,
             random,
             offset
-        }),
-        (reg(), reg(), n(), n(), of(n()), n()).prop_map(|(sreg, dreg, len, modulus, seed, offset)| {
-            Expr::Jhash { sreg, dreg, len, modulus, seed, offset }
         }),
     ]
 }
@@ -135,16 +132,10 @@ fn acts() -> impl Strategy<Value = Expr> {
                 flags
             }
         ),
-        (n(), of(reg()), of(reg())).prop_map(|(flags, port, port_max)| Expr::Masq { flags, port, port_max }),
         (n(), of(reg()), of(reg())).prop_map(|(family, addr, port)| Expr::Tproxy { family, addr, port }),
         (any::<u64>(), any::<u64>()).prop_map(|(packets, bytes)| Expr::Counter { packets, bytes }),
         (n(), any::<u8>())
             .prop_map(|(kind, code)| Expr::Reject { kind: RejectKind::from_number(kind % 5), code }),
-        (of(name()), of(any::<u16>()), of(n())).prop_map(|(prefix, group, level)| Expr::Log {
-            prefix,
-            group,
-            level
-        }),
         Just(Expr::Notrack),
         ("x[a-z]{1,9}", bytes()).prop_map(|(name, data)| Expr::Other { name, data }),
     ]

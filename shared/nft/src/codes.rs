@@ -79,10 +79,8 @@ codes!(CmpOp [
     Gte = NFT_CMP_GTE,
 ]);
 codes!(PayloadBase [
-    Link = NFT_PAYLOAD_LL_HEADER,
     Network = NFT_PAYLOAD_NETWORK_HEADER,
     Transport = NFT_PAYLOAD_TRANSPORT_HEADER,
-    Inner = NFT_PAYLOAD_INNER_HEADER,
 ]);
 codes!(HookPoint [Prerouting = 0, Input = 1, Forward = 2, Output = 3, Postrouting = 4,]);
 

@@ -189,9 +189,6 @@ fn normal(ruleset: &Ruleset, exprs: &[Expr]) -> Vec<Expr> {
             Expr::Lookup { set: content.unwrap_or(set), sreg, target, invert }
         }
         Expr::Redir { port, flags } => Expr::Redir { port, flags: flags & !IMPLIED },
-        Expr::Masq { flags, port, port_max } => {
-            Expr::Masq { flags: flags & !IMPLIED, port, port_max: only_if_more(port_max, port) }
-        }
         Expr::Nat { source, family, addr, addr_max, port, port_max, flags } => Expr::Nat {
             source,
             family,
@@ -201,9 +198,6 @@ fn normal(ruleset: &Ruleset, exprs: &[Expr]) -> Vec<Expr> {
             port_max: only_if_more(port_max, port),
             flags: flags & !IMPLIED,
         },
-        Expr::Log { prefix, group: None, level } => {
-            Expr::Log { prefix, group: None, level: level.or(Some(4)) }
-        }
         Expr::Reject { kind, code } => {
             let code = if kind == super::expr::RejectKind::TcpReset { 0 } else { code };
             Expr::Reject { kind, code }

@@ -144,14 +144,6 @@ fn loads(name: &str, a: &At<'_>) -> Option<Expr> {
             random: either(a.u32(NFTA_NG_TYPE)?, NFT_NG_INCREMENTAL, NFT_NG_RANDOM)?,
             offset: a.or_zero(NFTA_NG_OFFSET)?,
         },
-        "hash" if a.or_zero(NFTA_HASH_TYPE)? == NFT_HASH_JENKINS => Expr::Jhash {
-            sreg: a.reg(NFTA_HASH_SREG)?,
-            dreg: a.reg(NFTA_HASH_DREG)?,
-            len: a.u32(NFTA_HASH_LEN)?,
-            modulus: a.u32(NFTA_HASH_MODULUS)?,
-            seed: a.u32(NFTA_HASH_SEED),
-            offset: a.or_zero(NFTA_HASH_OFFSET)?,
-        },
         _ => return None,
     })
 }
@@ -224,11 +216,6 @@ fn acts(name: &str, a: &At<'_>) -> Option<Expr> {
             port_max: a.reg_if(NFTA_NAT_REG_PROTO_MAX)?,
             flags: a.or_zero(NFTA_NAT_FLAGS)?,
         },
-        "masq" => Expr::Masq {
-            flags: a.or_zero(NFTA_MASQ_FLAGS)?,
-            port: a.reg_if(NFTA_MASQ_REG_PROTO_MIN)?,
-            port_max: a.reg_if(NFTA_MASQ_REG_PROTO_MAX)?,
-        },
         "tproxy" => Expr::Tproxy {
             family: a.u32(NFTA_TPROXY_FAMILY)?,
             addr: a.reg_if(NFTA_TPROXY_REG_ADDR)?,
@@ -240,14 +227,6 @@ fn acts(name: &str, a: &At<'_>) -> Option<Expr> {
         "reject" => Expr::Reject {
             kind: RejectKind::from_number(a.u32(NFTA_REJECT_TYPE)?),
             code: a.u8(NFTA_REJECT_ICMP_CODE).unwrap_or(0),
-        },
-        "log" => Expr::Log {
-            prefix: a.0.find_kind(NFTA_LOG_PREFIX).map(|attr| attr.str()),
-            group: match a.0.find_kind(NFTA_LOG_GROUP) {
-                None => None,
-                Some(attr) => Some(u16::from_be_bytes(attr.data.get(..2)?.try_into().ok()?)),
-            },
-            level: a.u32(NFTA_LOG_LEVEL),
         },
         "notrack" => Expr::Notrack,
         _ => return None,

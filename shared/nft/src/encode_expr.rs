@@ -19,16 +19,13 @@ impl Expr {
             Self::Lookup { .. } => "lookup",
             Self::Redir { .. } => "redir",
             Self::Nat { .. } => "nat",
-            Self::Masq { .. } => "masq",
             Self::Tproxy { .. } => "tproxy",
             Self::Socket { .. } => "socket",
             Self::Fib { .. } => "fib",
             Self::Ct { .. } | Self::CtSet { .. } => "ct",
             Self::Counter { .. } => "counter",
             Self::Numgen { .. } => "numgen",
-            Self::Jhash { .. } => "hash",
             Self::Reject { .. } => "reject",
-            Self::Log { .. } => "log",
             Self::Notrack => "notrack",
             Self::Other { name, .. } => name,
         }
@@ -145,17 +142,6 @@ fn loads(w: &mut Writer, expr: &Expr) {
             w.u32(NFTA_NG_TYPE, if *random { NFT_NG_RANDOM } else { NFT_NG_INCREMENTAL });
             w.u32(NFTA_NG_OFFSET, *offset);
         }
-        Expr::Jhash { sreg, dreg, len, modulus, seed, offset } => {
-            w.u32(NFTA_HASH_TYPE, NFT_HASH_JENKINS);
-            w.reg(NFTA_HASH_SREG, *sreg);
-            w.reg(NFTA_HASH_DREG, *dreg);
-            w.u32(NFTA_HASH_LEN, *len);
-            w.u32(NFTA_HASH_MODULUS, *modulus);
-            if let Some(seed) = seed {
-                w.u32(NFTA_HASH_SEED, *seed);
-            }
-            w.u32(NFTA_HASH_OFFSET, *offset);
-        }
         _ => {}
     }
 }
@@ -241,11 +227,6 @@ fn acts(w: &mut Writer, expr: &Expr) {
             w.reg_if(NFTA_NAT_REG_PROTO_MAX, *port_max);
             flags_if(w, NFTA_NAT_FLAGS, *flags);
         }
-        Expr::Masq { flags, port, port_max } => {
-            flags_if(w, NFTA_MASQ_FLAGS, *flags);
-            w.reg_if(NFTA_MASQ_REG_PROTO_MIN, *port);
-            w.reg_if(NFTA_MASQ_REG_PROTO_MAX, *port_max);
-        }
         Expr::Tproxy { family, addr, port } => {
             w.u32(NFTA_TPROXY_FAMILY, *family);
             w.reg_if(NFTA_TPROXY_REG_ADDR, *addr);
@@ -258,17 +239,6 @@ fn acts(w: &mut Writer, expr: &Expr) {
         Expr::Reject { kind, code } => {
             w.u32(NFTA_REJECT_TYPE, kind.number());
             w.raw(NFTA_REJECT_ICMP_CODE, &[*code]);
-        }
-        Expr::Log { prefix, group, level } => {
-            if let Some(prefix) = prefix {
-                w.str(NFTA_LOG_PREFIX, prefix);
-            }
-            if let Some(group) = group {
-                w.raw(NFTA_LOG_GROUP, &group.to_be_bytes());
-            }
-            if let Some(level) = level {
-                w.u32(NFTA_LOG_LEVEL, *level);
-            }
         }
         _ => {}
     }

@@ -106,14 +106,12 @@ pub fn module_of(expression: &str) -> Option<Missing> {
     let (module, config) = match expression {
         "redir" => ("nft_redir", "CONFIG_NFT_REDIR"),
         "nat" => ("nft_nat", "CONFIG_NFT_NAT"),
-        "masq" => ("nft_masq", "CONFIG_NFT_MASQ"),
         "tproxy" => ("nft_tproxy", "CONFIG_NFT_TPROXY"),
         "socket" => ("nft_socket", "CONFIG_NFT_SOCKET"),
         "fib" => ("nft_fib_inet", "CONFIG_NFT_FIB_INET"),
         "ct" | "notrack" => ("nft_ct", "CONFIG_NFT_CT"),
         "reject" => ("nft_reject_inet", "CONFIG_NFT_REJECT_INET"),
         "numgen" => ("nft_numgen", "CONFIG_NFT_NUMGEN"),
-        "hash" => ("nft_hash", "CONFIG_NFT_HASH"),
         "log" => ("nft_log", "CONFIG_NFT_LOG"),
         _ => return None,
     };

@@ -47,8 +47,6 @@ pub enum Expr {
         port_max: Option<Reg>,
         flags: u32,
     },
-    /// Source NAT to the address of the outgoing interface.
-    Masq { flags: u32, port: Option<Reg>, port_max: Option<Reg> },
     /// Hands the packet to a local socket without changing it. `family` 0: whichever the packet has.
     Tproxy { family: u32, addr: Option<Reg>, port: Option<Reg> },
     /// What is known of the socket that would take the packet.
@@ -63,12 +61,8 @@ pub enum Expr {
     Counter { packets: u64, bytes: u64 },
     /// A number from 0 to `modulus` - 1, plus `offset`.
     Numgen { dreg: Reg, modulus: u32, random: bool, offset: u32 },
-    /// Jenkins hash of `len` bytes at `sreg`, modulo `modulus`, plus `offset`.
-    Jhash { sreg: Reg, dreg: Reg, len: u32, modulus: u32, seed: Option<u32>, offset: u32 },
     /// Refuses the packet with an answer.
     Reject { kind: RejectKind, code: u8 },
-    /// Writes the packet to the kernel log, or to an nflog group.
-    Log { prefix: Option<String>, group: Option<u16>, level: Option<u32> },
     /// Takes the packet out of connection tracking.
     Notrack,
     /// One that this crate never writes, kept as it came: attribute bytes of the dump.
@@ -116,10 +110,8 @@ pub enum CmpOp {
 #[allow(missing_docs)] // the names are the kernel's
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PayloadBase {
-    Link,
     Network,
     Transport,
-    Inner,
 }
 
 /// What [`Expr::Meta`] reads or writes.

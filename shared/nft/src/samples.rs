@@ -138,13 +138,6 @@ fn prerouting() -> Vec<Rule> {
         r().protocol(Is::In, TCP).set_mark(0x539).tproxy(15006).comment("tproxy"),
         r().protocol(Is::In, UDP).set_zone(2).comment("zone"),
         r().expr(Expr::Notrack).comment("notrack"),
-        r().expr(Expr::Log { prefix: Some("sluice ".into()), group: None, level: Some(4) }).comment("log"),
-        r().expr(Expr::Log { prefix: None, group: Some(3), level: None }).comment("nflog"),
-        r().family(Family::V4)
-            .expr(Expr::Payload { base: PayloadBase::Network, offset: 12, len: 4, dreg: R0 })
-            .expr(Expr::Jhash { sreg: R0, dreg: R0, len: 4, modulus: 8, seed: Some(7), offset: 0 })
-            .expr(Expr::MetaSet { key: MetaKey::Mark, sreg: R0 })
-            .comment("hash"),
     ]
 }
 
@@ -184,9 +177,6 @@ pub(super) fn everything() -> Ruleset {
                 HookPoint::Postrouting,
                 100,
                 vec![
-                    r().out_of(Is::In, "lo")
-                        .expr(Expr::Masq { flags: 0, port: None, port_max: None })
-                        .comment("masq"),
                     r().family(Family::V4)
                         .expr(Expr::Immediate { dreg: R0, data: vec![10, 0, 0, 1] })
                         .expr(nat(true, 2, None))

@@ -20,9 +20,6 @@ impl Walk<'_> {
                 self.say(format!("ct {} set {value}", load::ct(*key)?))
             }
             Expr::Redir { port, flags } => self.nat("redirect", "", None, None, *port, None, *flags),
-            Expr::Masq { flags, port, port_max } => {
-                self.nat("masquerade", "", None, None, *port, *port_max, *flags)
-            }
             Expr::Nat { source, family, addr, addr_max, port, port_max, flags } => {
                 let word = if *source { "snat" } else { "dnat" };
                 self.nat(word, protocol(*family), *addr, *addr_max, *port, *port_max, *flags)
@@ -37,21 +34,6 @@ impl Walk<'_> {
             Expr::Reject { kind, code } => {
                 let with = reject(*kind, *code, self.known)?;
                 self.say(format!("reject with {with}"))
-            }
-            Expr::Log { prefix, group, level } => {
-                let mut text = "log".to_owned();
-                if let Some(prefix) = prefix {
-                    text += &format!(" prefix {}", super::quoted(prefix));
-                }
-                if let Some(group) = group {
-                    text += &format!(" group {group}");
-                }
-                let names = ["emerg", "alert", "crit", "err", "warn", "notice", "info", "debug", "audit"];
-                // 4 is what the kernel takes without one.
-                if let Some(level) = level.filter(|level| *level != 4) {
-                    text += &format!(" level {}", names.get(level as usize)?);
-                }
-                self.say(text)
             }
             Expr::Notrack => self.say("notrack"),
             _ => None,

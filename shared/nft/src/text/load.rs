@@ -115,10 +115,8 @@ fn payload(base: PayloadBase, offset: u32, len: u32, known: Known) -> (String, K
         (PayloadBase::Network, 24, 16) if known.nfproto == Some(10) => ("ip6 daddr", Kind::Ipv6),
         _ => {
             let base = match base {
-                PayloadBase::Link => "ll",
                 PayloadBase::Network => "nh",
                 PayloadBase::Transport => "th",
-                PayloadBase::Inner => "ih",
             };
             let text = format!("@{base},{},{}", u64::from(offset) * 8, u64::from(len) * 8);
             return (text, Kind::Bytes, None);

@@ -1,6 +1,6 @@
 //! One rule as text: walks its expressions and remembers what the registers hold.
 
-use super::load::{self, Implied, Known, load};
+use super::load::{Implied, Known, load};
 use super::value::{self, Kind};
 use crate::expr::{CmpOp, Expr, LookupTarget, Reg};
 use crate::ruleset::{DataType, Rule, Ruleset, SetData};
@@ -92,12 +92,6 @@ impl Walk<'_> {
                 self.hold(*dreg, Held::Loaded { text, kind, mask: None, implied })
             }
             Expr::Immediate { dreg, data } => self.hold(*dreg, Held::Constant(data.clone())),
-            Expr::Jhash { sreg, dreg, len, modulus, seed, offset } => {
-                let source = self.key(*sreg, *len as usize)?;
-                let seed = seed.map(|seed| format!(" seed 0x{seed:x}")).unwrap_or_default();
-                let text = format!("jhash {source} mod {modulus}{seed}{}", load::plus(*offset));
-                self.hold(*dreg, Held::Loaded { text, kind: Kind::Host, mask: None, implied: None })
-            }
             Expr::Byteorder { sreg, dreg, .. } => {
                 let mut held = self.at(*sreg)?.clone();
                 if let Held::Loaded { kind, .. } = &mut held {
