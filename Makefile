@@ -80,9 +80,10 @@ fuzz: ## any bytes into every parser and decoder, SECONDS=60 each; needs g++
 	RUSTFLAGS="$(FUZZ_FLAGS)" $(CARGO) build --locked --profile fuzz --target $(TARGET) -p sluice-fuzz --features libfuzzer
 	@for fuzzer in $(FUZZERS); do \
 		mkdir -p $(OUT)/corpus/$$fuzzer fuzz/crashes/$$fuzzer; log=$(OUT)/corpus/$$fuzzer.log; \
+		tar -xzf fuzz/corpus/$$fuzzer.tar.gz -C $(OUT)/corpus/$$fuzzer; \
 		$(OUT)/$(TARGET)/fuzz/$$fuzzer -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=2048 -max_len=32768 \
 			-dict=fuzz/words.dict -artifact_prefix=fuzz/crashes/$$fuzzer/ -print_final_stats=1 \
-			$(OUT)/corpus/$$fuzzer fuzz/corpus/$$fuzzer >$$log 2>&1 || { tail -n 60 $$log; exit 1; }; \
+			$(OUT)/corpus/$$fuzzer >$$log 2>&1 || { tail -n 60 $$log; exit 1; }; \
 		echo "$$fuzzer: $(SECONDS) s, $$(sed -n 's/stat::number_of_executed_units: //p' $$log) inputs," \
 			"$$(grep -o 'cov: [0-9]*' $$log | tail -n 1)"; \
 	done
@@ -90,10 +91,12 @@ fuzz: ## any bytes into every parser and decoder, SECONDS=60 each; needs g++
 fuzz-keep: ## the fewest inputs that reach all that `make fuzz` ever reached, into fuzz/corpus
 	@for fuzzer in $(FUZZERS); do \
 		mkdir -p $(OUT)/corpus/$$fuzzer; rm -rf $(OUT)/kept; mkdir $(OUT)/kept; \
+		tar -xzf fuzz/corpus/$$fuzzer.tar.gz -C $(OUT)/corpus/$$fuzzer; \
 		$(OUT)/$(TARGET)/fuzz/$$fuzzer -set_cover_merge=1 -use_counters=0 -max_len=32768 $(OUT)/kept \
-			fuzz/corpus/$$fuzzer $(OUT)/corpus/$$fuzzer 2>&1 | tail -n 1; \
+			$(OUT)/corpus/$$fuzzer 2>&1 | tail -n 1; \
 		[ "$$(ls $(OUT)/kept)" ] || exit 1; \
-		rm -rf fuzz/corpus/$$fuzzer; mv $(OUT)/kept fuzz/corpus/$$fuzzer; \
+		tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=0644 -C $(OUT)/kept -cf - . | \
+			gzip -9n >fuzz/corpus/$$fuzzer.tar.gz; \
 	done
 	@du -sh fuzz/corpus
 

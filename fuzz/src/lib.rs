@@ -2,7 +2,7 @@
 //! line and a code; never a panic, which libFuzzer reports for an assertion of ours as for a bug of theirs.
 //!
 //! `fuzz_targets/` hands these functions to libFuzzer (`make fuzz`); `tests/corpus.rs` hands them every
-//! file of `corpus/` and `regressions/`, as part of `cargo test`.
+//! file of `corpus/` (packed, one a target) and `regressions/`, as part of `cargo test`.
 
 #![allow(clippy::panic, clippy::expect_used)] // a claim that does not hold is what is looked for
 

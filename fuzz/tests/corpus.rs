@@ -2,34 +2,59 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // it is all a test
 
-use std::path::Path;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
+use flate2::read::GzDecoder;
 use sluice_fuzz::{TARGETS, Target};
 
-/// Hands the target every file of its folder; how many there were.
-fn replay(folder: &str, name: &str, target: Target) -> usize {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).join(name);
-    let Ok(files) = std::fs::read_dir(folder) else {
+fn here(folder: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)
+}
+
+/// Hands the target one input. The last one printed is the one that failed.
+fn replay(target: Target, from: &Path, input: &[u8]) {
+    println!("{}", from.display());
+    target(input);
+}
+
+/// Hands the target every file of its corpus, which is packed; how many there were.
+fn replay_corpus(name: &str, target: Target) -> usize {
+    let packed = here("corpus").join(format!("{name}.tar.gz"));
+    let mut files = tar::Archive::new(GzDecoder::new(File::open(packed).unwrap()));
+    let mut count = 0;
+    for file in files.entries().unwrap() {
+        let mut file = file.unwrap();
+        if !file.header().entry_type().is_file() {
+            continue;
+        }
+        let (path, mut input) = (file.path().unwrap().into_owned(), Vec::new());
+        file.read_to_end(&mut input).unwrap();
+        replay(target, &Path::new(name).join(path), &input);
+        count += 1;
+    }
+    count
+}
+
+/// Hands the target every input that broke one of its claims; how many there were.
+fn replay_regressions(name: &str, target: Target) -> usize {
+    let Ok(files) = std::fs::read_dir(here("regressions").join(name)) else {
         return 0;
     };
-    let replay = |file: std::io::Result<std::fs::DirEntry>| {
-        let path = file.unwrap().path();
-        // The last one printed is the one that failed.
-        println!("{}", path.display());
-        target(&std::fs::read(&path).unwrap());
-    };
-    files.map(replay).count()
+    let paths = files.map(|file| file.unwrap().path());
+    paths.map(|path| replay(target, &path, &std::fs::read(&path).unwrap())).count()
 }
 
 #[test]
 fn every_file_of_the_corpus_keeps_the_claims_of_its_target() {
     for (name, target) in TARGETS {
-        assert!(replay("corpus", name, target) > 0, "no corpus for {name}");
+        assert!(replay_corpus(name, target) > 0, "no corpus for {name}");
     }
 }
 
 #[test]
 fn what_broke_a_claim_once_keeps_it_now() {
-    let count: usize = TARGETS.map(|(name, target)| replay("regressions", name, target)).iter().sum();
+    let count: usize = TARGETS.map(|(name, target)| replay_regressions(name, target)).iter().sum();
     assert!(count > 0);
 }
