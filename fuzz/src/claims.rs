@@ -26,7 +26,6 @@ pub(crate) fn refused(error: &Error) {
 
 /// The same of a refused annotation.
 pub(crate) fn refusal(refusal: &Refusal) {
-    assert!(matches!(refusal.code, Refusal::BAD_ANNOTATION | Refusal::LOCKED));
     assert!(!refusal.message.is_empty(), "a refusal without a word");
     one_line(&refusal.message);
 }

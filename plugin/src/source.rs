@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use cni::result::is_pods_own;
 use cni::{Code, Error};
 use conflist::entry::{Entry, OnMissing};
-use dialect::{self, Decision, Pod, Refusal};
+use dialect::{self, Decision, Pod, Refusal, RefusalKind};
 use netlink::netns::Netns;
 use netlink::route::{self, AddressesError};
 
@@ -97,6 +97,9 @@ pub(crate) fn decide(
 }
 
 fn refused(refusal: Refusal) -> Error {
-    let code = if refusal.code == Refusal::LOCKED { Code::Locked } else { Code::BadAnnotation };
+    let code = match refusal.kind {
+        RefusalKind::BadAnnotation => Code::BadAnnotation,
+        RefusalKind::Locked => Code::Locked,
+    };
     Error::new(code, refusal.to_string())
 }

@@ -15,6 +15,15 @@ pub(super) enum Claim {
     No(Reason),
 }
 
+/// Whose pod it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// This dialect's.
+    Dialect(Dialect),
+    /// Nobody's.
+    Nobody(Reason),
+}
+
 /// What every dialect of the entry makes of a pod, in the entry's order. A trigger that cannot be read is an error
 /// only where nothing before it decides.
 pub(super) struct Claims(Vec<(Dialect, Result<Claim, Refusal>)>);
@@ -30,17 +39,17 @@ impl Claims {
     }
 
     /// The first dialect whose trigger matches; else why the first that came near does not.
-    pub(super) fn first(&self) -> Result<Result<Dialect, Reason>, Refusal> {
+    pub(super) fn owner(&self) -> Result<Owner, Refusal> {
         let mut why = Reason::NoMesh;
         for (dialect, claim) in &self.0 {
             match claim {
-                Ok(Claim::Yes) => return Ok(Ok(*dialect)),
+                Ok(Claim::Yes) => return Ok(Owner::Dialect(*dialect)),
                 Ok(Claim::TakenBack(reason, _) | Claim::No(reason)) if why == Reason::NoMesh => why = *reason,
                 Ok(_) => {}
                 Err(refusal) => return Err(refusal.clone()),
             }
         }
-        Ok(Err(why))
+        Ok(Owner::Nobody(why))
     }
 
     /// Those whose trigger is there, taken back or not, or cannot be read.

@@ -2,7 +2,8 @@
 
 use redirect::{Field, Ipv6, Redirect};
 
-use super::claim::Claims;
+use super::claim::{Claims, Owner};
+use super::outcome::Outcome;
 use super::own::Switch;
 use super::{
     Annotations, Config, Decision, Dialect, Pod, Reason, Refusal, istio, linkerd, lock, native, own,
@@ -16,24 +17,28 @@ pub fn decide(pod: &Pod<'_>, config: &Config) -> Result<Decision, Refusal> {
     if !config.locked.is_empty() {
         claims.only_one()?;
     }
-    let claimed = match switch {
-        Some(Switch::Disabled) => Err(Reason::Disabled),
-        _ => claims.first()?,
+    let owner = match switch {
+        Some(Switch::Disabled) => Owner::Nobody(Reason::Disabled),
+        _ => claims.owner()?,
     };
-    let outcome = match claimed {
-        Ok(dialect) => values(dialect, pod, config)?.map(|values| (dialect, values)),
-        Err(reason) => Err(reason),
+    let outcome = match owner {
+        Owner::Dialect(dialect) => values(dialect, pod, config)?.map(|values| (dialect, values)),
+        Owner::Nobody(reason) => Outcome::Leave(reason),
     };
-    if matches!(outcome, Ok((Dialect::Istio, _)))
+    if matches!(outcome, Outcome::Divert((Dialect::Istio, _)))
         && pod.proxy_ids.is_none()
         && istio::ids::asks(pod.annotations, config.defaults.layer(Dialect::Istio))
     {
         return Err(Refusal::nobody_asked());
     }
-    lock::check_switch(pod, config, &claims, outcome.as_ref().map(drop).map_err(|reason| *reason))?;
+    let left = match outcome {
+        Outcome::Divert(_) => None,
+        Outcome::Leave(reason) => Some(reason),
+    };
+    lock::check_switch(pod, config, &claims, left)?;
     let (dialect, Values { mut redirect, warnings }) = match outcome {
-        Ok(diverted) => diverted,
-        Err(reason) => return Ok(Decision::Leave(reason)),
+        Outcome::Divert(diverted) => diverted,
+        Outcome::Leave(reason) => return Ok(Decision::Leave(reason)),
     };
     lock::check_fields(dialect, pod, config, &redirect)?;
     always(dialect, &mut redirect, pod, config)?;
@@ -52,7 +57,10 @@ pub fn decide(pod: &Pod<'_>, config: &Config) -> Result<Decision, Refusal> {
 #[must_use]
 pub fn claimant(pod: &Pod<'_>, config: &Config) -> Option<Dialect> {
     let switch = own::switch(pod.annotations).ok().flatten();
-    Claims::of(pod, config, switch).first().ok()?.ok()
+    match Claims::of(pod, config, switch).owner() {
+        Ok(Owner::Dialect(dialect)) => Some(dialect),
+        Ok(Owner::Nobody(_)) | Err(_) => None,
+    }
 }
 
 /// Whether [`Pod::proxy_ids`] must be known before [`decide`] can tell: `defaults.istio.proxy-uid` is `agent`, and
@@ -74,23 +82,19 @@ pub(super) struct Values {
 }
 
 /// The redirect that a pod's annotations come to in a dialect.
-pub(super) fn values(
-    dialect: Dialect,
-    pod: &Pod<'_>,
-    config: &Config,
-) -> Result<Result<Values, Reason>, Refusal> {
+pub(super) fn values(dialect: Dialect, pod: &Pod<'_>, config: &Config) -> Result<Outcome<Values>, Refusal> {
     let layer = config.defaults.layer(dialect);
     let mut warnings = Vec::new();
     let mut redirect = match dialect {
         Dialect::Sluice => native::redirect(layer)?,
         Dialect::Linkerd => linkerd::redirect(pod, layer)?,
         Dialect::Istio => match istio::redirect(pod, layer, &mut warnings)? {
-            Ok(redirect) => redirect,
-            Err(reason) => return Ok(Err(reason)),
+            Outcome::Divert(redirect) => redirect,
+            Outcome::Leave(reason) => return Ok(Outcome::Leave(reason)),
         },
     };
     own::apply(&mut redirect, pod.annotations)?;
-    Ok(Ok(Values { redirect, warnings }))
+    Ok(Outcome::Divert(Values { redirect, warnings }))
 }
 
 /// What dialect and defaults alone give.
@@ -98,7 +102,7 @@ pub(super) fn baseline(
     dialect: Dialect,
     pod: &Pod<'_>,
     config: &Config,
-) -> Result<Result<Redirect, Reason>, Refusal> {
+) -> Result<Outcome<Redirect>, Refusal> {
     let bare = Pod { annotations: &Annotations::new(), ..*pod };
     Ok(values(dialect, &bare, config)?.map(|values| values.redirect))
 }

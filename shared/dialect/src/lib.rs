@@ -26,7 +26,7 @@ use std::collections::BTreeMap;
 pub use decide::{asks_agent, claimant, decide};
 pub use defaults::{ConfigError, Defaults};
 pub use lock::Lock;
-pub use outcome::{Decision, Reason, Refusal};
+pub use outcome::{Decision, Reason, Refusal, RefusalKind};
 
 use redirect::spelling::nearest;
 

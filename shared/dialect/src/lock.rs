@@ -6,6 +6,7 @@ use redirect::{Field, Redirect};
 use super::claim::{Claim, Claims};
 use super::decide::{always, baseline};
 use super::keys::{self, PREFIX, REDIRECT};
+use super::outcome::Outcome;
 use super::{Annotations, Config, ConfigError, Dialect, Pod, Reason, Refusal, istio, native, own};
 
 /// An item of `locked`.
@@ -36,20 +37,18 @@ impl Lock {
 }
 
 /// With `redirect` locked, whether the pod is diverted must be what it would be without what its author says of it.
+/// `left`: why it is not.
 pub(super) fn check_switch(
     pod: &Pod<'_>,
     config: &Config,
     claims: &Claims,
-    outcome: Result<(), Reason>,
+    left: Option<Reason>,
 ) -> Result<(), Refusal> {
     if !config.locked.iter().any(|lock| matches!(lock, Lock::All | Lock::Redirect)) {
         return Ok(());
     }
     let switch = format!("{PREFIX}{REDIRECT}");
-    let mut key = match outcome {
-        Err(Reason::Disabled) => Some(switch.clone()),
-        _ => None,
-    };
+    let mut key = (left == Some(Reason::Disabled)).then(|| switch.clone());
     let mut alone = false;
     for (dialect, claim) in claims.triggered() {
         if dialect == Dialect::Sluice && !native::by_default(config.defaults.layer(dialect)) {
@@ -60,13 +59,13 @@ pub(super) fn check_switch(
             key.get_or_insert_with(|| by.clone());
         }
         // What cannot be told without annotations would be diverted: nothing says otherwise.
-        alone |= !matches!(baseline(dialect, pod, config), Ok(Err(_)));
+        alone |= !matches!(baseline(dialect, pod, config), Ok(Outcome::Leave(_)));
     }
-    if alone == outcome.is_ok() {
+    if alone == left.is_none() {
         return Ok(());
     }
     let key = key.unwrap_or_else(|| keys::istio::INTERCEPTION_MODE.to_owned());
-    let verb = if outcome.is_ok() { "turns diversion on" } else { "turns diversion off" };
+    let verb = if left.is_none() { "turns diversion on" } else { "turns diversion off" };
     Err(Refusal::locked(format!(
         "annotation {key} {verb} for this pod, but this node's configuration locks {REDIRECT}; remove the annotation"
     )))
@@ -87,8 +86,8 @@ pub(super) fn check_fields(
         return Ok(());
     }
     let base = match baseline(dialect, pod, config) {
-        Ok(Ok(base)) => base,
-        Ok(Err(reason)) => return check_set(fields, pod.annotations, last, &reason.to_string()),
+        Ok(Outcome::Divert(base)) => base,
+        Ok(Outcome::Leave(reason)) => return check_set(fields, pod.annotations, last, &reason.to_string()),
         Err(refusal) => return check_set(fields, pod.annotations, last, &refusal.message),
     };
     if let Some(missing) = missing(dialect, &base) {
@@ -180,7 +179,7 @@ fn culprits(
         let alone = Annotations::from([((*key).clone(), (*text).clone())]);
         let alone = Pod { annotations: &alone, ..*pod };
         let alone = super::decide::values(dialect, &alone, config);
-        matches!(alone, Ok(Ok(values)) if values.redirect.get(field) != base.get(field))
+        matches!(alone, Ok(Outcome::Divert(values)) if values.redirect.get(field) != base.get(field))
     };
     let found = pod.annotations.iter().find(changes).map(|(key, _)| key.clone());
     found.unwrap_or_else(|| format!("{PREFIX}{field}, or another,"))

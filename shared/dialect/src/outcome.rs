@@ -56,24 +56,46 @@ impl std::fmt::Display for Reason {
     }
 }
 
+/// What a dialect, once it has a pod, makes of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Outcome<T> {
+    /// Its traffic is diverted.
+    Divert(T),
+    /// It is left alone all the same.
+    Leave(Reason),
+}
+
+impl<T> Outcome<T> {
+    pub(super) fn map<U>(self, change: impl FnOnce(T) -> U) -> Outcome<U> {
+        match self {
+            Self::Divert(it) => Outcome::Divert(change(it)),
+            Self::Leave(reason) => Outcome::Leave(reason),
+        }
+    }
+}
+
+/// What is wrong with a pod that cannot be served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalKind {
+    /// An annotation says something that cannot be done.
+    BadAnnotation,
+    /// An annotation changes what the node's configuration locks.
+    Locked,
+}
+
 /// Why a pod cannot be served. The message is one line: it is all that `kubectl describe pod` shows.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Refusal {
-    /// The CNI error code, [`Refusal::BAD_ANNOTATION`] or [`Refusal::LOCKED`].
-    pub code: u32,
+    /// Which of the two it is.
+    pub kind: RefusalKind,
     /// What is wrong, and what to do.
     pub message: String,
 }
 
 impl Refusal {
-    /// An annotation says something that cannot be done.
-    pub const BAD_ANNOTATION: u32 = 101;
-    /// An annotation changes what the node's configuration locks.
-    pub const LOCKED: u32 = 104;
-
     pub(super) fn bad(message: String) -> Self {
-        Self { code: Self::BAD_ANNOTATION, message }
+        Self { kind: RefusalKind::BadAnnotation, message }
     }
 
     /// A value that cannot be read; `place` is where it stands.
@@ -82,7 +104,7 @@ impl Refusal {
     }
 
     pub(super) fn locked(message: String) -> Self {
-        Self { code: Self::LOCKED, message }
+        Self { kind: RefusalKind::Locked, message }
     }
 
     /// The entry has the proxy's ids asked for, and whoever decides did not.

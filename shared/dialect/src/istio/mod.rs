@@ -18,6 +18,7 @@ use redirect::{Field, Mode, Ports, Redirect, ValueError};
 
 use super::keys::istio as keys;
 use super::layer::LayerOf;
+use super::outcome::Outcome;
 use super::setting::Setting;
 use super::{Annotations, Dialect, Pod, Reason, Refusal};
 
@@ -52,7 +53,7 @@ pub(super) fn redirect(
     pod: &Pod<'_>,
     layer: LayerOf<'_>,
     warnings: &mut Vec<String>,
-) -> Result<Result<Redirect, Reason>, Refusal> {
+) -> Result<Outcome<Redirect>, Refusal> {
     let annotations = pod.annotations;
     let mut redirect = start::redirect(pod.has_ipv4);
     let interception = setting(annotations, layer, keys::INTERCEPTION_MODE);
@@ -61,7 +62,7 @@ pub(super) fn redirect(
         None => None,
     };
     match &interception {
-        Some((Interception::None, _)) => return Ok(Err(Reason::IstioModeNone)),
+        Some((Interception::None, _)) => return Ok(Outcome::Leave(Reason::IstioModeNone)),
         // Before the defaults: a mesh with another mark says so there.
         Some((Interception::Tproxy, setting)) => {
             redirect.proxy_mark = Some(TPROXY_MARK);
@@ -83,7 +84,7 @@ pub(super) fn redirect(
     }
     warnings.extend(status::contradiction(annotations));
     metadata::apply(&mut redirect, pod, layer, warnings)?;
-    Ok(Ok(redirect))
+    Ok(Outcome::Divert(redirect))
 }
 
 /// What holds whatever else is said: the agent's own ports are never diverted.

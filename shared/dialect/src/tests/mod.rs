@@ -127,7 +127,11 @@ impl Case {
         let refusal = self.decide().unwrap_err();
         assert!(!refusal.message.contains('\n'), "{}", refusal.message);
         assert!(refusal.message.len() < 400, "{}", refusal.message);
-        (refusal.code, refusal.message)
+        let code = match refusal.kind {
+            RefusalKind::BadAnnotation => 101,
+            RefusalKind::Locked => 104,
+        };
+        (code, refusal.message)
     }
 
     /// The one line of a bad annotation, which holds all of these.
