@@ -19,7 +19,7 @@ pub fn request(stdin: &[u8]) {
     }
     // What the other verbs want of the same bytes.
     if let Ok(request) = Request::parse(stdin) {
-        let _ = Entry::parse_leniently(&request);
+        let _ = Entry::read(&request);
         if let Err(error) = request.valid_attachments() {
             claims::refused(&error);
         }
@@ -28,7 +28,6 @@ pub fn request(stdin: &[u8]) {
 
 fn add(stdin: &[u8]) -> Result<(), Error> {
     let request = Request::parse(stdin)?;
-    let _ = Entry::log_of(&request);
     let version = request.cni_version().and_then(|text| Version::parse(&text))?;
     let entry = Entry::parse(&request)?;
     request.network()?;
@@ -52,8 +51,7 @@ fn add(stdin: &[u8]) -> Result<(), Error> {
 /// The entry alone: what is refused here is refused on every pod of a node.
 pub fn conflist_entry(json: &[u8]) {
     let Ok(request) = Request::parse(json) else { return };
-    let _ = Entry::log_of(&request);
-    let lenient = Entry::parse_leniently(&request);
+    let lenient = Entry::read(&request);
     match Entry::parse(&request) {
         Err(error) => {
             assert_eq!(error.code, Code::InvalidConfig);

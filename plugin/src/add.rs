@@ -5,7 +5,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use cni::result::PrevResult;
 use cni::{Code, Error, Request};
-use conflist::entry::Entry;
 use dialect::{Decision, Dialect, Reason};
 use netlink::netns::Netns;
 use pod::kept::Kept;
@@ -26,7 +25,7 @@ const TRIES: u32 = 5;
 /// # Errors
 /// Every code but 50 and 103. Nothing is programmed then.
 pub(crate) fn add(context: &Context<'_>) -> Result<String, Error> {
-    let entry = Entry::parse(context.request)?;
+    let entry = context.entry.valid()?;
     if !entry.ignored.is_empty() {
         tracing::info!(keys = ?entry.ignored, "keys of the conflist entry that are not ours");
     }
@@ -34,8 +33,8 @@ pub(crate) fn add(context: &Context<'_>) -> Result<String, Error> {
     let prev_result = prev_result(context.request)?;
     let netns = netns::open(context.call)?;
 
-    let annotations = source::annotations(context, &entry)?;
-    let pod = |annotations| Pod { context, entry: &entry, network: &network, netns: &netns, annotations };
+    let annotations = source::annotations(context)?;
+    let pod = |annotations| Pod { context, network: &network, netns: &netns, annotations };
     match annotations {
         Annotations::Known(annotations) => pod(&annotations).divert(prev_result.has_ipv4)?,
         Annotations::Passed(reason) => {
@@ -53,7 +52,6 @@ pub(crate) fn add(context: &Context<'_>) -> Result<String, Error> {
 /// A pod whose annotations are known.
 struct Pod<'a> {
     context: &'a Context<'a>,
-    entry: &'a Entry,
     network: &'a str,
     netns: &'a Netns,
     annotations: &'a BTreeMap<String, String>,
@@ -72,7 +70,8 @@ struct Asked {
 impl Pod<'_> {
     /// Programs the pod, unless it is not ours.
     fn divert(&self, told: bool) -> Result<(), Error> {
-        let decision = source::decide_in(self.netns, self.annotations, self.context, self.entry, told)?;
+        let decision =
+            source::decide_in(self.netns, self.annotations, self.context, &self.context.entry.config, told)?;
         let Some(asked) = self.asked(decision)? else { return Ok(()) };
         let (ifname, deadline) = (&self.context.call.ifname, self.context.deadline);
         let earlier = self.own().and_then(|state| state.made).unwrap_or_default();
@@ -89,7 +88,7 @@ impl Pod<'_> {
         // The pod has a table. If another interface of it was first, its addresses decided then, and do now.
         let sibling = self.sibling();
         let has_ipv4 = sibling.as_ref().map_or(had_ipv4, |sibling| sibling.has_ipv4);
-        let decision = source::decide(self.annotations, self.context, self.entry, has_ipv4)?;
+        let decision = source::decide(self.annotations, self.context, &self.context.entry.config, has_ipv4)?;
         let Some(asked) = self.asked((decision, has_ipv4))? else { return Ok(()) };
         let earlier = sibling.and_then(|sibling| sibling.made).unwrap_or_default().and(&earlier);
         let plan = Plan::new(&asked.redirect).after(earlier);
@@ -133,7 +132,7 @@ impl Pod<'_> {
         if !earlier && !mentioned {
             return Ok(());
         }
-        match del::take_away(self.context, self.entry, Some(self.netns)) {
+        match del::take_away(self.context, Some(self.netns)) {
             Err(error) if earlier => Err(error),
             _ => Ok(()),
         }
@@ -156,7 +155,7 @@ impl Pod<'_> {
     }
 
     fn store(&self) -> Store {
-        Store::new(&self.entry.state_dir)
+        Store::new(&self.context.entry.state_dir)
     }
 
     /// Says what was done, and keeps it. Neither can fail the call any more.
@@ -190,13 +189,13 @@ impl Pod<'_> {
             digest: done.digest.clone(),
             rules: rules::REVISION,
             made: Some(done.made.clone()),
-            kept: Kept::new(self.annotations, self.context.request, &self.entry.config),
+            kept: Kept::new(self.annotations, self.context.request, &self.context.entry.config),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             added: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
             took,
         };
         if let Err(error) = self.store().put(&state) {
-            tracing::warn!(pod, "state in {}: {error}", self.entry.state_dir.display());
+            tracing::warn!(pod, "state in {}: {error}", self.context.entry.state_dir.display());
             // An earlier ADD's would be believed.
             let _ = self.store().remove(self.key());
         }

@@ -56,10 +56,11 @@ fn dispatch(
         }
         request => request?,
     };
-    log::start(&Entry::log_of(&request));
-    let result = serve(call, &request, deadline, version);
+    let entry = Entry::read(&request);
+    log::start(&entry.log);
+    let result = serve(call, &request, &entry, deadline, version);
     if let (Command::Add, Err(error)) = (call.command, &result) {
-        failed::remember(call, &request, error);
+        failed::remember(call, &request, &entry, error);
     }
     result
 }
@@ -67,6 +68,7 @@ fn dispatch(
 fn serve(
     call: &Call,
     request: &Request<'_>,
+    entry: &Entry,
     deadline: Deadline,
     version: &mut Version,
 ) -> Result<Option<String>, Error> {
@@ -76,7 +78,7 @@ fn serve(
         Err(_) if call.command == Command::Del => {}
         Err(error) => return Err(error),
     }
-    let context = Context { call, request, version: *version, deadline, answer: OnceCell::new() };
+    let context = Context { call, request, entry, version: *version, deadline, answer: OnceCell::new() };
     match call.command {
         Command::Add => add::add(&context).map(Some),
         Command::Del => {

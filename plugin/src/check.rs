@@ -5,8 +5,8 @@
 
 use cni::result::PrevResult;
 use cni::{Code, Error};
-use conflist::entry::Entry;
-use dialect::{Annotations, Decision};
+use conflist::entry::{Entry, kept_config};
+use dialect::{Annotations, Config, Decision};
 use netlink::netns::Netns;
 use pod::program::{self, Plan};
 use pod::rules;
@@ -22,7 +22,7 @@ use crate::{netns, source};
 /// Code 103, naming the chain, rule or element that differs; else as ADD.
 pub(crate) fn check(context: &Context<'_>) -> Result<(), Error> {
     let call = context.call;
-    let entry = Entry::parse(context.request)?;
+    let entry = context.entry.valid()?;
     let network = context.request.network()?;
     let raw = context.request.prev_result().ok_or_else(|| {
         Error::new(Code::InvalidConfig, "prevResult is missing: CHECK needs the result of ADD")
@@ -32,11 +32,11 @@ pub(crate) fn check(context: &Context<'_>) -> Result<(), Error> {
 
     let store = Store::new(&entry.state_dir);
     let own = store.get(Key { network: &network, container_id: &call.container_id, ifname: &call.ifname });
-    let asks = |annotations: &Annotations, entry: &Entry| -> Result<Option<Redirect>, Error> {
+    let asks = |annotations: &Annotations, config: &Config| -> Result<Option<Redirect>, Error> {
         let remembered = own.clone().or_else(|| store.of_container(&call.container_id).next());
         let decision = match remembered {
-            Some(state) => source::decide(annotations, context, entry, state.has_ipv4)?,
-            None => source::decide_in(&netns, annotations, context, entry, prev_result.has_ipv4)?.0,
+            Some(state) => source::decide(annotations, context, config, state.has_ipv4)?,
+            None => source::decide_in(&netns, annotations, context, config, prev_result.has_ipv4)?.0,
         };
         match decision {
             Decision::Leave(_) => Ok(None),
@@ -45,20 +45,19 @@ pub(crate) fn check(context: &Context<'_>) -> Result<(), Error> {
     };
     let wanted = match (context.request.annotations()?, &own) {
         (None, None) => None,
-        (None, Some(own)) => Some(asked(own, &entry)?),
+        (None, Some(own)) => Some(asked(own, entry)?),
         // Today's entry counts.
         (Some(_), None) if entry.exclude_namespaces.contains(&call.pod.namespace) => None,
-        (Some(sent), None) => asks(&sent, &entry)?,
-        (Some(sent), Some(own)) if own.kept.was_sent(&sent) => Some(asked(own, &entry)?),
+        (Some(sent), None) => asks(&sent, &entry.config)?,
+        (Some(sent), Some(own)) if own.kept.was_sent(&sent) => Some(asked(own, entry)?),
         // A version that kept nothing of it: what the annotations meant to it, its state tells alone.
-        (Some(sent), Some(own)) if own.kept.is_empty() => match asks(&sent, &entry) {
+        (Some(sent), Some(own)) if own.kept.is_empty() => match asks(&sent, &entry.config) {
             Ok(None) => None,
-            _ => Some(asked(own, &entry)?),
+            _ => Some(asked(own, entry)?),
         },
         (Some(sent), Some(own)) => {
-            let config =
-                conflist::entry::kept_config(&own.kept.entry()).unwrap_or_else(|| entry.config.clone());
-            asks(&sent, &Entry { config, ..Entry::default() })?
+            let kept = kept_config(&own.kept.entry());
+            asks(&sent, kept.as_ref().unwrap_or(&entry.config))?
         }
     };
     match wanted {

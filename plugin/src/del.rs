@@ -6,7 +6,6 @@
 //! before. That ADD looks for its rules again after its state is written: one of both sees the other.
 
 use cni::{Code, Error};
-use conflist::entry::Entry;
 use netlink::netns::{Identity, Netns};
 use pod::program::{self, Plan};
 use pod::state::{Key, State, Store};
@@ -16,7 +15,6 @@ use crate::log;
 
 /// Takes an attachment away.
 pub(crate) fn del(context: &Context<'_>) {
-    let entry = Entry::parse_leniently(context.request);
     let netns = context.call.netns.as_deref().and_then(|path| Netns::open(path).ok());
     let own = |netns: &Netns| Identity::current().is_ok_and(|own| netns.identity() == own);
     let netns = match netns {
@@ -27,7 +25,7 @@ pub(crate) fn del(context: &Context<'_>) {
         }
         netns => netns,
     };
-    if let Err(error) = take_away(context, &entry, netns.as_ref()) {
+    if let Err(error) = take_away(context, netns.as_ref()) {
         let pod = log::pod(context.call);
         tracing::warn!(pod, "{}", error.msg);
     }
@@ -37,7 +35,8 @@ pub(crate) fn del(context: &Context<'_>) {
 ///
 /// # Errors
 /// The first thing that could not be done; all others are.
-pub(crate) fn take_away(context: &Context<'_>, entry: &Entry, netns: Option<&Netns>) -> Result<(), Error> {
+pub(crate) fn take_away(context: &Context<'_>, netns: Option<&Netns>) -> Result<(), Error> {
+    let entry = context.entry;
     let call = context.call;
     let store = Store::new(&entry.state_dir);
     // Where stdin could not be read nobody knows the network: the interface tells enough.

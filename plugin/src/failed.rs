@@ -8,8 +8,7 @@ use dialect::{self, Pod};
 use pod::failure::{Failure, Failures};
 
 /// Writes it. It cannot make the call any worse.
-pub(crate) fn remember(call: &Call, request: &Request<'_>, error: &Error) {
-    let entry = Entry::parse_leniently(request);
+pub(crate) fn remember(call: &Call, request: &Request<'_>, entry: &Entry, error: &Error) {
     let annotations = request.annotations().ok().flatten().unwrap_or_default();
     let pod =
         Pod { annotations: &annotations, namespace: &call.pod.namespace, has_ipv4: false, proxy_ids: None };

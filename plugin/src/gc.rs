@@ -1,7 +1,6 @@
 //! GC: forgets the attachments that the runtime no longer knows.
 
 use cni::{Code, Error};
-use conflist::entry::Entry;
 use pod::state::Store;
 
 use crate::context::Context;
@@ -12,7 +11,7 @@ use crate::context::Context;
 /// # Errors
 /// Code 5 if some could not be removed; all others are.
 pub(crate) fn gc(context: &Context<'_>) -> Result<(), Error> {
-    let entry = Entry::parse_leniently(context.request);
+    let entry = context.entry;
     let network = context.request.network()?;
     let Some(valid) = context.request.valid_attachments()? else {
         return Ok(());

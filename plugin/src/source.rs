@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use cni::result::is_pods_own;
 use cni::{Code, Error};
-use conflist::entry::{Entry, OnMissing};
-use dialect::{self, Decision, Pod, Refusal, RefusalKind};
+use conflist::entry::OnMissing;
+use dialect::{self, Config, Decision, Pod, Refusal, RefusalKind};
 use netlink::netns::Netns;
 use netlink::route::{self, AddressesError};
 
@@ -26,7 +26,8 @@ pub(crate) enum Annotations {
 ///
 /// # Errors
 /// Code 6 if they are malformed, 7 if they are missing and must not be, 11 if the agent has no answer.
-pub(crate) fn annotations(context: &Context<'_>, entry: &Entry) -> Result<Annotations, Error> {
+pub(crate) fn annotations(context: &Context<'_>) -> Result<Annotations, Error> {
+    let entry = context.entry;
     let pod = &context.call.pod;
     if entry.exclude_namespaces.contains(&pod.namespace) {
         return Ok(Annotations::Passed("its namespace is in excludeNamespaces"));
@@ -57,10 +58,10 @@ pub(crate) fn decide_in(
     netns: &Netns,
     annotations: &BTreeMap<String, String>,
     context: &Context<'_>,
-    entry: &Entry,
+    config: &Config,
     told: bool,
 ) -> Result<(Decision, bool), Error> {
-    let decision = decide(annotations, context, entry, told)?;
+    let decision = decide(annotations, context, config, told)?;
     if told || matches!(decision, Decision::Leave(_)) {
         return Ok((decision, told));
     }
@@ -75,7 +76,7 @@ pub(crate) fn decide_in(
                 }
             },
         )?;
-    let decision = if stands { decide(annotations, context, entry, true)? } else { decision };
+    let decision = if stands { decide(annotations, context, config, true)? } else { decision };
     Ok((decision, stands))
 }
 
@@ -86,14 +87,14 @@ pub(crate) fn decide_in(
 pub(crate) fn decide(
     annotations: &BTreeMap<String, String>,
     context: &Context<'_>,
-    entry: &Entry,
+    config: &Config,
     has_ipv4: bool,
 ) -> Result<Decision, Error> {
     let mut pod = Pod { annotations, namespace: &context.call.pod.namespace, has_ipv4, proxy_ids: None };
-    if dialect::asks_agent(&pod, &entry.config) {
-        pod.proxy_ids = Some(agent::proxy_ids(context, &entry.state_dir)?.into());
+    if dialect::asks_agent(&pod, config) {
+        pod.proxy_ids = Some(agent::proxy_ids(context, &context.entry.state_dir)?.into());
     }
-    dialect::decide(&pod, &entry.config).map_err(refused)
+    dialect::decide(&pod, config).map_err(refused)
 }
 
 fn refused(refusal: Refusal) -> Error {

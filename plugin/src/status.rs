@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use cni::{Code, Error};
-use conflist::entry::Entry;
 use nft::Connection;
 
 use crate::context::Context;
@@ -17,7 +16,6 @@ const OLDEST: (u32, u32) = (5, 10);
 /// # Errors
 /// Code 50 where nf_tables does not answer, or the kernel is too old.
 pub(crate) fn status(context: &Context<'_>) -> Result<(), Error> {
-    let entry = Entry::parse_leniently(context.request);
     let not_available = |reason: String| Error::new(Code::NotAvailable, reason);
 
     if let Some(release) = older_kernel() {
@@ -30,10 +28,13 @@ pub(crate) fn status(context: &Context<'_>) -> Result<(), Error> {
     Connection::open(context.deadline)
         .and_then(|mut connection| connection.generation())
         .map_err(|error| not_available(format!("nf_tables does not answer: {error}")))?;
-    if let Err(error) = std::fs::read_dir(&entry.state_dir)
+    if let Err(error) = std::fs::read_dir(&context.entry.state_dir)
         && error.kind() != std::io::ErrorKind::NotFound
     {
-        tracing::warn!("state in {}: {error}; pods are diverted all the same", entry.state_dir.display());
+        tracing::warn!(
+            "state in {}: {error}; pods are diverted all the same",
+            context.entry.state_dir.display()
+        );
     }
     Ok(())
 }

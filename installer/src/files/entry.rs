@@ -25,7 +25,7 @@ pub fn load(file: Option<&Path>) -> Result<String, String> {
 #[must_use]
 pub fn state_dir(entry: &str) -> std::path::PathBuf {
     Request::parse(entry.as_bytes())
-        .map_or_else(|_| Entry::default(), |request| Entry::parse_leniently(&request))
+        .map_or_else(|_| Entry::default(), |request| Entry::read(&request))
         .state_dir
 }
 

@@ -90,6 +90,8 @@ pub struct Entry {
     pub log: Log,
     /// Keys of others, passed over: for the log.
     pub ignored: Vec<String>,
+    /// Why the first key that could not be read could not; see [`valid`](Self::valid).
+    pub fault: Option<Error>,
 }
 
 impl Default for Entry {
@@ -101,47 +103,55 @@ impl Default for Entry {
             state_dir: STATE_DIR.into(),
             log: Log { level: Level::default(), file: LOG_FILE.into() },
             ignored: Vec::new(),
+            fault: None,
         }
     }
 }
 
 impl Entry {
-    /// Reads the entry for ADD and CHECK, which must not guess.
-    ///
-    /// # Errors
-    /// Code 7, naming key and value, and the nearest key for a misspelt one.
-    pub fn parse(request: &Request<'_>) -> Result<Self, Error> {
-        let mut entry = Self::default();
-        for (key, value) in request.keys() {
-            if !entry.take(key, value)? && !is_foreign(key) {
-                if let Some(meant) = nearest(key, KEYS).filter(|meant| distance(key, meant) <= NEAR) {
-                    return Err(invalid(format!("{key:?} is no key of sluice; {meant:?} is the nearest")));
-                }
-                entry.ignored.push(key.to_string());
-            }
-        }
-        Ok(entry)
-    }
-
-    /// Reads what can be read, for DEL, GC and STATUS, which must go on.
+    /// Reads all that can be read: DEL, GC and STATUS go on with the default of what cannot, and the log is where the entry
+    /// wants it whatever else is wrong.
     #[must_use]
-    pub fn parse_leniently(request: &Request<'_>) -> Self {
+    pub fn read(request: &Request<'_>) -> Self {
         let mut entry = Self::default();
         for (key, value) in request.keys() {
-            // What cannot be read keeps its default; ADD has refused it already.
-            let _ = entry.take(key, value);
+            match entry.take(key, value) {
+                Ok(true) => {}
+                Ok(false) if is_foreign(key) => {}
+                Ok(false) => match nearest(key, KEYS).filter(|meant| distance(key, meant) <= NEAR) {
+                    None => entry.ignored.push(key.to_string()),
+                    Some(meant) => {
+                        let error = invalid(format!("{key:?} is no key of sluice; {meant:?} is the nearest"));
+                        entry.fault.get_or_insert(error);
+                    }
+                },
+                Err(error) => drop(entry.fault.get_or_insert(error)),
+            }
         }
         entry
     }
 
-    /// Where the log goes, whatever else is wrong: what is wrong shall be in it.
-    #[must_use]
-    pub fn log_of(request: &Request<'_>) -> Log {
-        let mut entry = Self::default();
-        for (key, value) in request.keys().iter().filter(|(key, _)| key == "log") {
-            let _ = entry.take(key, value);
+    /// The entry for ADD and CHECK, which must not guess.
+    ///
+    /// # Errors
+    /// Code 7, naming key and value, and the nearest key for a misspelt one: the first that could not be read.
+    pub fn valid(&self) -> Result<&Self, Error> {
+        match &self.fault {
+            None => Ok(self),
+            Some(error) => Err(error.clone()),
         }
-        entry.log
+    }
+
+    /// [`read`](Self::read), and the entry only if it is [`valid`](Self::valid).
+    ///
+    /// # Errors
+    /// As `valid`.
+    pub fn parse(request: &Request<'_>) -> Result<Self, Error> {
+        let mut entry = Self::read(request);
+        match entry.fault.take() {
+            None => Ok(entry),
+            Some(error) => Err(error),
+        }
     }
 
     /// Takes one key; whether it is ours.
@@ -263,7 +273,7 @@ mod tests {
                 "{}",
                 error.msg
             );
-            assert!(Entry::parse_leniently(&request).exclude_namespaces.is_empty());
+            assert!(Entry::read(&request).exclude_namespaces.is_empty());
         }
     }
 

@@ -67,7 +67,7 @@ impl Rules {
     /// From the entry that counts now, and the file that it stands in, which is read.
     pub(super) fn new(question: &Question, handlers: Vec<String>, specs: Specs) -> Self {
         // It was judged before it came here.
-        let entry = Request::parse(question.entry.as_bytes()).map(|request| Entry::parse_leniently(&request));
+        let entry = Request::parse(question.entry.as_bytes()).map(|request| Entry::read(&request));
         let used = look(&question.conf_dir, &question.entry).used;
         let network = used.and_then(|file| {
             let text = file.text.ok()?;
