@@ -15,7 +15,7 @@ use redirect::Redirect;
 
 use crate::context::Context;
 use crate::source::{self, Annotations};
-use crate::{del, log, netns};
+use crate::{del, kernel, log, netns};
 
 /// How often a DEL of another interface may take the rules away while they are put there.
 const TRIES: u32 = 5;
@@ -76,7 +76,7 @@ impl Pod<'_> {
         let (ifname, deadline) = (&self.context.call.ifname, self.context.deadline);
         let earlier = self.own().and_then(|state| state.made).unwrap_or_default();
         let plan = Plan::new(&asked.redirect).after(earlier.clone());
-        if let Some(done) = program::create(&plan, self.netns, ifname, deadline)?
+        if let Some(done) = program::create(&plan, self.netns, ifname, deadline).map_err(kernel::error)?
             && self.is_kept(&asked, done)
         {
             return Ok(());
@@ -93,7 +93,7 @@ impl Pod<'_> {
         let earlier = sibling.and_then(|sibling| sibling.made).unwrap_or_default().and(&earlier);
         let plan = Plan::new(&asked.redirect).after(earlier);
         for _ in 0..TRIES {
-            let done = program::enter_running(&plan, self.netns, ifname, deadline)?;
+            let done = program::enter_running(&plan, self.netns, ifname, deadline).map_err(kernel::error)?;
             if self.is_kept(&asked, done) {
                 return Ok(());
             }

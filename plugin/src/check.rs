@@ -14,7 +14,7 @@ use pod::state::{Key, State, Store};
 use redirect::Redirect;
 
 use crate::context::Context;
-use crate::{netns, source};
+use crate::{kernel, netns, source};
 
 /// Compares. A pod that asks for nothing passes.
 ///
@@ -83,13 +83,15 @@ fn compare(
 ) -> Result<(), Error> {
     let deadline = context.deadline;
     let plan = Plan::new(redirect);
-    let Some(own) = own else { return program::check(&plan, netns, deadline) };
+    let Some(own) = own else { return program::check(&plan, netns, deadline).map_err(kernel::error) };
     let change = change(own, redirect);
-    if own.rules == rules::REVISION && (change.is_some() || plan.digest()? == own.digest) {
-        return program::check(&plan, netns, deadline);
+    if own.rules == rules::REVISION
+        && (change.is_some() || plan.digest().map_err(kernel::error)? == own.digest)
+    {
+        return program::check(&plan, netns, deadline).map_err(kernel::error);
     }
     match change {
-        None => program::check_made(&own.digest, redirect, netns, deadline),
+        None => program::check_made(&own.digest, redirect, netns, deadline).map_err(kernel::error),
         Some(change) => Err(Error::new(Code::Differs, change)),
     }
 }

@@ -11,7 +11,7 @@ use pod::program::{self, Plan};
 use pod::state::{Key, State, Store};
 
 use crate::context::Context;
-use crate::log;
+use crate::{kernel, log};
 
 /// Takes an attachment away.
 pub(crate) fn del(context: &Context<'_>) {
@@ -67,8 +67,10 @@ pub(crate) fn take_away(context: &Context<'_>, netns: Option<&Netns>) -> Result<
     if let (Ok(()), Some(other)) = (&cleaned, others().next()) {
         put_back(context, netns, &other);
     }
-    let cleaned =
-        cleaned.map_err(|error| Error::new(error.code, format!("taking the rules away: {}", error.msg)));
+    let cleaned = cleaned.map_err(|error| {
+        let error = kernel::error(error);
+        Error::new(error.code, format!("taking the rules away: {}", error.msg))
+    });
     forgotten.and(cleaned)
 }
 

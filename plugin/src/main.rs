@@ -18,6 +18,7 @@ mod deadline;
 mod del;
 mod failed;
 mod gc;
+mod kernel;
 mod log;
 mod netns;
 mod source;

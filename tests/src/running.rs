@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use dialect::{self, Config, Decision};
 use netlink::deadline::Deadline;
 use netlink::netns;
-use pod::program::{self, NotEntered, Plan, Programmed};
+use pod::program::{self, Plan, Programmed};
 use redirect::Redirect;
 use socket2::{SockRef, Socket};
 
@@ -206,7 +206,7 @@ pub const ENDS: [End; 4] = [End::NearReset, End::FarReset, End::NearFin, End::Fa
 
 impl Mesh {
     /// Puts the rules into the running pod, as a repair does.
-    pub fn repair(&self) -> Result<Programmed, NotEntered> {
+    pub fn repair(&self) -> Result<Programmed, program::Error> {
         let netns = netns::Netns::open(self.pod.path()).expect("the pod's namespace");
         let plan = Plan::new(&self.redirect());
         program::enter_running(&plan, &netns, "eth0", Deadline::after(patience(Duration::from_secs(10))))

@@ -1,7 +1,7 @@
 //! A kernel that cannot list sockets: pods start, and no running pod is changed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use pod::program::NotEntered;
+use pod::program;
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
 };
@@ -73,7 +73,7 @@ fn a_running_pod_is_not_repaired() {
     let mut open = WAYS[0].open(&mesh, &listener);
     let before = everything(&mesh.pod);
     let refused = without_sock_diag(|| mesh.repair()).unwrap_err();
-    assert!(matches!(refused, NotEntered::Connections(_)), "{refused}");
+    assert!(matches!(refused, program::Error::Connections(_)), "{refused}");
     assert_eq!(everything(&mesh.pod), before);
     assert!(open.is_alive(Past::Used));
     assert!(mesh.repair().unwrap().new);

@@ -3,7 +3,6 @@
 //! Everything that can be known beforehand is known before the namespace is entered: the batch is
 //! encoded, its size fits. The commit is the single point at which a pod becomes diverted.
 
-use cni::{Code, Error};
 use netlink::deadline::Deadline;
 use netlink::netns::{self, Netns};
 use netlink::route::{self, Ensured, Made, Routing};
@@ -11,12 +10,14 @@ use netlink::socket::{Protocol, Socket};
 use nft::{self, Batch, Body, Connection, Ruleset, compare};
 use redirect::Redirect;
 
-use crate::adopt::{self, Adopter};
+use crate::adopt::Adopter;
 use crate::{comment, rules};
 
 mod check;
+mod error;
 
 pub use check::{Seen, check, check_made, check_since};
+pub use error::Error;
 
 /// What a redirect means for the kernel.
 #[derive(Debug)]
@@ -103,13 +104,13 @@ impl Plan {
     /// The digest that the table carries.
     ///
     /// # Errors
-    /// Code 102 for rules that cannot be written.
+    /// [`Error::Nftables`] for rules that cannot be written.
     pub fn digest(&self) -> Result<String, Error> {
         Ok(self.encode()?.digest)
     }
 
     fn encode(&self) -> Result<Encoded<'_>, Error> {
-        let body = self.ruleset.encode().map_err(refused)?;
+        let body = self.ruleset.encode()?;
         let digest = body.digest();
         Ok(Encoded { body, digest })
     }
@@ -119,7 +120,7 @@ impl Plan {
 /// one: nothing is done then. A running pod's connections would break: see [`enter_running`].
 ///
 /// # Errors
-/// Code 4 if the interface is not there, 8 if the namespace cannot be entered, 102 if the kernel refuses.
+/// [`Error`]: nothing is programmed then.
 pub fn create(
     plan: &Plan,
     netns: &Netns,
@@ -141,27 +142,7 @@ pub fn create(
             Ok(Some(Programmed { what: "diverted", new: true, digest, made, pod: Some(sockets), found }))
         }
         Err(nft::Error::Exists { .. }) => Ok(None),
-        Err(error) => Err(refused(error)),
-    }
-}
-
-/// Why a running pod was left as it is.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotEntered {
-    /// The kernel cannot keep its open connections alive, or could not this time. Nothing changed.
-    #[error("nothing is changed in a running pod whose open connections cannot be kept: {0}")]
-    Connections(#[from] adopt::Error),
-    /// Any other reason.
-    #[error(transparent)]
-    Other(#[from] Error),
-}
-
-impl From<NotEntered> for Error {
-    fn from(error: NotEntered) -> Self {
-        match error {
-            NotEntered::Other(error) => error,
-            NotEntered::Connections(_) => Self::new(Code::KernelRefused, error.to_string()),
-        }
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -169,25 +150,24 @@ impl From<NotEntered> for Error {
 /// puts the new one in its place. Open connections go on.
 ///
 /// # Errors
-/// [`NotEntered::Connections`] where those could not; else as [`create`].
+/// [`Error::Connections`] where those could not; else as [`create`].
 pub fn enter_running(
     plan: &Plan,
     netns: &Netns,
     ifname: &str,
     deadline: Deadline,
-) -> Result<Programmed, NotEntered> {
+) -> Result<Programmed, Error> {
     let Encoded { body, digest } = plan.encode()?;
     // There may be the policy route of an earlier redirect.
     let mut sockets = enter(netns, true, deadline, Some(ifname))?;
-    let found = sockets.nft.comment(rules::names::TABLE).map_err(refused)?;
+    let found = sockets.nft.comment(rules::names::TABLE)?;
     let said = found.as_deref().map(comment::read).unwrap_or_default();
     // A long list is long to read back: only where it may be the right one.
     let right = !said.is_outdated()
         && said.digest == digest
         && sockets
             .nft
-            .dump_for(&plan.ruleset)
-            .map_err(refused)?
+            .dump_for(&plan.ruleset)?
             .is_some_and(|table| table.comment == found && compare(&plan.ruleset, &table).is_empty());
     if !right {
         sockets.keep_connections(plan, netns, found.is_some(), deadline)?;
@@ -203,11 +183,11 @@ pub fn enter_running(
         if committed.is_err() {
             sockets.undo(&fresh, deadline);
         }
-        committed.map_err(refused)?;
+        committed?;
     }
     // What an earlier redirect needed goes out after its rules.
     if let Some(route) = &mut sockets.route {
-        earlier.without(&made).undo(route, deadline).map_err(not_routed)?;
+        earlier.without(&made).undo(route, deadline)?;
     }
     let what = if right { "diverted already" } else { "diverted anew" };
     Ok(Programmed { what, new: !right, digest, made, pod: Some(sockets), found: plan.found(&fresh) })
@@ -217,10 +197,10 @@ pub fn enter_running(
 /// it. With neither, what bears our marks, and no address. What is not there is no failure.
 ///
 /// # Errors
-/// Code 102 for what the kernel refuses to remove.
+/// What the kernel refuses to remove.
 pub fn clean(netns: &Netns, recorded: Option<Made>, deadline: Deadline) -> Result<(), Error> {
     let mut sockets = enter(netns, true, deadline, None)?;
-    let found = sockets.nft.comment(rules::names::TABLE).map_err(refused)?;
+    let found = sockets.nft.comment(rules::names::TABLE)?;
     let said = found.as_ref().and_then(|comment| comment::read(comment).made);
     let record = match (recorded, said) {
         (Some(one), Some(other)) => Some(one.and(&other)),
@@ -231,17 +211,17 @@ pub fn clean(netns: &Netns, recorded: Option<Made>, deadline: Deadline) -> Resul
     let record = record.map(Made::addresses_and_rest);
     let addresses = record.as_ref().map_or(Ok(()), |(addresses, _)| addresses.undo(route, deadline));
     if found.is_some() {
-        let batch = Batch::delete(rules::names::TABLE).map_err(refused)?;
+        let batch = Batch::delete(rules::names::TABLE)?;
         match sockets.nft.commit(&batch) {
             Ok(()) | Err(nft::Error::NoTable { .. }) => {}
-            Err(error) => return Err(refused(error)),
+            Err(error) => return Err(error.into()),
         }
     }
     let rest = match record {
         Some((_, rest)) => rest.undo(route, deadline),
         None => route::undo_marked(route, deadline),
     };
-    addresses.and(rest).map_err(not_routed)
+    Ok(addresses.and(rest)?)
 }
 
 /// Sockets of the pod's namespace, usable from outside of it.
@@ -255,20 +235,15 @@ struct Sockets {
 /// Enters the namespace once and comes back with sockets; with `routes`, one for them too. `ifname` must be there.
 fn enter(netns: &Netns, routes: bool, deadline: Deadline, ifname: Option<&str>) -> Result<Sockets, Error> {
     let sockets = netns::within(netns, || {
-        let nft = Connection::open(deadline).map_err(refused)?;
+        let nft = Connection::open(deadline)?;
         if let Some(ifname) = ifname.filter(|ifname| !nft.sees(ifname)) {
-            return Err(Error::new(
-                Code::InvalidEnvironment,
-                format!(
-                    "CNI_IFNAME {ifname} is not in {}: sluice must be chained after the plugin that makes it",
-                    netns.path().display()
-                ),
-            ));
+            let netns = netns.path().display().to_string();
+            return Err(Error::NoInterface { ifname: ifname.to_owned(), netns });
         }
-        let route = routes.then(|| Socket::open(Protocol::Route)).transpose().map_err(not_routed)?;
+        let route = routes.then(|| Socket::open(Protocol::Route)).transpose()?;
         Ok(Sockets { nft, route })
     });
-    sockets.map_err(not_entered)?
+    sockets?
 }
 
 impl Sockets {
@@ -282,19 +257,19 @@ impl Sockets {
         netns: &Netns,
         found: bool,
         deadline: Deadline,
-    ) -> Result<(), NotEntered> {
-        let opened = netns::within(netns, Adopter::open).map_err(not_entered)?;
+    ) -> Result<(), Error> {
+        let opened = netns::within(netns, Adopter::open)?;
         let mut adopter = opened?;
         adopter.probe(deadline)?;
         let mut made = false;
-        if !found || !self.nft.is_live(rules::names::TABLE).map_err(refused)? {
+        if !found || !self.nft.is_live(rules::names::TABLE)? {
             let window = rules::window(plan.adopted_mark);
             let batch = if found { Batch::replace(&window) } else { Batch::create(&window) };
             // An ADD of this pod that runs at the same time may be first: then its table is replaced as it is.
-            match self.nft.commit(&batch.map_err(refused)?) {
+            match self.nft.commit(&batch?) {
                 Ok(()) => made = !found,
                 Err(nft::Error::Exists { .. }) => {}
-                Err(error) => return Err(refused(error).into()),
+                Err(error) => return Err(error.into()),
             }
         }
         let adopted = adopter.adopt(plan.adopted_mark, plan.proxy_mark, deadline);
@@ -309,7 +284,7 @@ impl Sockets {
     /// The policy route goes in before the rules, which need it. What was made.
     fn route(&mut self, plan: &Plan, deadline: Deadline) -> Result<Ensured, Error> {
         match &mut self.route {
-            Some(route) => plan.routing.ensure(route, deadline).map_err(not_routed),
+            Some(route) => Ok(plan.routing.ensure(route, deadline)?),
             None => Ok(Ensured::default()),
         }
     }
@@ -320,23 +295,4 @@ impl Sockets {
             let _ = made.undo(route, deadline);
         }
     }
-}
-
-fn not_entered(error: netns::Error) -> Error {
-    Error::new(Code::InvalidNetns, format!("CNI_NETNS {error}"))
-}
-
-fn missing() -> Error {
-    Error::new(Code::Differs, "table inet sluice is missing: the pod's traffic passes its proxy by")
-}
-
-fn refused(error: nft::Error) -> Error {
-    Error::new(Code::KernelRefused, format!("nftables in the pod: {error}"))
-}
-
-fn not_routed(error: impl std::fmt::Display) -> Error {
-    Error::new(
-        Code::KernelRefused,
-        format!("the kernel refused what the pod needs beside its rules: {error}"),
-    )
 }

@@ -5,7 +5,6 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cni::Code;
 use netlink::deadline::Deadline;
 use netlink::netns::{self, Identity, Netns};
 use pod::program::{self, Seen};
@@ -148,8 +147,8 @@ pub fn look(target: &Target, last: Option<u32>, nodes_own: &[Identity]) -> Found
         Ok(Seen::Good(generation)) => Found::Good(generation),
         Ok(Seen::Behind(before)) => Found::Behind(before),
         Ok(Seen::Outdated(revision)) => bad(Fault::Outdated(revision), &netns),
-        Err(error) if error.code == Code::Differs => bad(Fault::Changed(error.msg), &netns),
-        Err(error) => Found::Failed(error.msg),
+        Err(program::Error::Differs(what)) => bad(Fault::Changed(what), &netns),
+        Err(error) => Found::Failed(error.to_string()),
     }
 }
 

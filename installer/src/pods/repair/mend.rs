@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use netlink::deadline::Deadline;
 use netlink::netns::Identity;
 use pod::kept::Kept;
-use pod::program::{self, NotEntered, Plan, Programmed};
+use pod::program::{self, Plan, Programmed};
 use pod::rules;
 use pod::state::{State, Store};
 
@@ -44,7 +44,7 @@ pub fn mend(target: &Target, store: &Store, nodes_own: &[Identity]) -> Mended {
     match program::enter_running(&plan, &netns, &target.ifname, deadline) {
         Ok(done) => Mended::Yes(remember(target, &done, store)),
         Err(_) if matches!(open(&target.netns, nodes_own), Err(Found::Gone)) => Mended::Overtaken,
-        Err(ref error @ NotEntered::Connections(ref lack)) if lack.is_lasting() => {
+        Err(ref error @ program::Error::Connections(ref lack)) if lack.is_lasting() => {
             Mended::Unable(error.to_string())
         }
         Err(error) => Mended::No(error.to_string()),

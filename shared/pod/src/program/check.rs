@@ -1,6 +1,5 @@
 //! Whether a pod's kernel still holds what its ADD put there.
 
-use cni::{Code, Error};
 use netlink::deadline::Deadline;
 use netlink::netns::Netns;
 use netlink::route::Routing;
@@ -8,19 +7,19 @@ use nft::ruleset::ChainKind;
 use nft::{self, compare};
 use redirect::Redirect;
 
-use super::{Plan, Sockets, enter, missing, not_routed, refused};
+use super::{Error, Plan, Sockets, enter};
 use crate::comment;
 use crate::rules;
 
 /// Compares the kernel with the plan.
 ///
 /// # Errors
-/// Code 103, naming what differs; 8 if the namespace cannot be entered.
+/// [`Error::Differs`], naming what differs; any other where the kernel does not tell.
 pub fn check(plan: &Plan, netns: &Netns, deadline: Deadline) -> Result<(), Error> {
     let mut sockets = enter(netns, !plan.routing.is_empty(), deadline, None)?;
     sockets.compare_rules(plan)?;
     if let Some(before) = sockets.nat_before(plan)? {
-        return Err(Error::new(Code::Differs, before));
+        return Err(Error::Differs(before));
     }
     sockets.compare_routes(&plan.routing, deadline)
 }
@@ -54,9 +53,9 @@ pub fn check_since(
     let routing = rules::routing(redirect);
     let mut sockets = enter(netns, !routing.is_empty(), deadline, None)?;
     // Asked first: a change during the comparison is another generation the next time.
-    let generation = sockets.nft.generation().map_err(refused)?;
+    let generation = sockets.nft.generation()?;
     if last != Some(generation) {
-        let comment = sockets.nft.comment(rules::names::TABLE).map_err(refused)?.ok_or_else(missing)?;
+        let comment = sockets.nft.comment(rules::names::TABLE)?.ok_or_else(Error::no_table)?;
         let comment = comment::read(&comment);
         if comment.is_outdated() {
             return Ok(Seen::Outdated(comment.revision));
@@ -88,7 +87,7 @@ pub fn check_made(digest: &str, redirect: &Redirect, netns: &Netns, deadline: De
 
 impl Sockets {
     fn compare_rules(&mut self, plan: &Plan) -> Result<(), Error> {
-        let found = self.nft.dump_for(&plan.ruleset).map_err(refused)?.ok_or_else(missing)?;
+        let found = self.nft.dump_for(&plan.ruleset)?.ok_or_else(Error::no_table)?;
         let differences = compare(&plan.ruleset, &found);
         let Some(first) = differences.first() else { return Ok(()) };
         let more = match differences.len() {
@@ -96,7 +95,7 @@ impl Sockets {
             count => format!(" (and {} more)", count - 1),
         };
         let what = format!("table inet sluice is not what the pod asks for: {first}{more}");
-        Err(Error::new(Code::Differs, what))
+        Err(Error::Differs(what))
     }
 
     /// Whose nat chain gets connections before ours do, or might.
@@ -105,12 +104,12 @@ impl Sockets {
         if !hooks.any(|hook| hook.kind == ChainKind::Nat) {
             return Ok(None);
         }
-        let chains = self.nft.all_chains().map_err(refused)?;
+        let chains = self.nft.all_chains()?;
         let mut first =
             nft::foreign::nat_before(&chains, rules::names::TABLE, rules::names::DSTNAT).peekable();
         let dormant = match first.peek() {
             None => return Ok(None),
-            Some(_) => self.nft.dormant_tables().map_err(refused)?,
+            Some(_) => self.nft.dormant_tables()?,
         };
         let first = first.find(|chain| !dormant.contains(&(chain.family, chain.table.clone())));
         Ok(first.map(|chain| {
@@ -123,18 +122,18 @@ impl Sockets {
     }
 
     fn compare_digest(&mut self, digest: &str) -> Result<(), Error> {
-        let found = self.nft.dump(rules::names::TABLE).map_err(refused)?.ok_or_else(missing)?;
+        let found = self.nft.dump(rules::names::TABLE)?.ok_or_else(Error::no_table)?;
         match found.comment.unwrap_or_default().ends_with(digest) {
             true => Ok(()),
             false => {
-                Err(Error::new(Code::Differs, "table inet sluice is not the one that the pod's ADD made"))
+                Err(Error::Differs("table inet sluice is not the one that the pod's ADD made".to_owned()))
             }
         }
     }
 
     fn compare_routes(&mut self, routing: &Routing, deadline: Deadline) -> Result<(), Error> {
         let Some(route) = &mut self.route else { return Ok(()) };
-        let Some(missing) = routing.missing(route, deadline).map_err(not_routed)? else { return Ok(()) };
-        Err(Error::new(Code::Differs, format!("the pod lacks what its rules need: {missing}")))
+        let Some(missing) = routing.missing(route, deadline)? else { return Ok(()) };
+        Err(Error::Differs(format!("the pod lacks what its rules need: {missing}")))
     }
 }
