@@ -1,21 +1,25 @@
-//! What Sluice's programs stand on.
-//!
-//! Layers, each of which knows only those below it:
+//! The library of Sluice's programs.
 //!
 //! ```text
-//! entry      our entry in a conflist; state: what a node remembers of an attachment; failure: of an ADD that failed
-//! agent      what the plugin asks the node program
-//! program    a Redirect into a namespace: create, replace, check, clean
-//! cni        the protocol: environment, stdin, results, errors, versions
-//! dialect    a pod's annotations to a Redirect, one file a dialect
+//! state      what a node remembers of an attachment; kept: what CHECK needs of it; failure: an ADD that failed
+//! agent      the question that the plugin asks the node program, and the answer
+//! program    a Redirect into a namespace: create, replace, check, clean; comment: the table's comment
+//! adopt      a running pod's open connections, entered into connection tracking
+//! entry      our entry in a conflist
+//! dialect    a pod's annotations to a Redirect, one file a dialect; namespace: names of namespaces
 //! rules      a Redirect to a Ruleset (pure)
 //! redirect   the model: what a pod asks for, its parsers, its verdicts (pure)
+//! route      the policy route that TPROXY needs, and what an ADD made beside its table
+//! cni        the protocol: environment, stdin, results, errors, versions
 //! nft        nf_tables over netlink: encode, commit, dump, compare, print
-//! route      the policy route that TPROXY needs
-//! net        sockets and namespace entry; file: small files that nothing can hold; deadline: for all of it
+//! net        sockets, namespace entry, connection tracking
+//! file       small files that nothing can hold; deadline: one for everything that waits
 //! ```
 //!
+//! A module uses only modules below it, with one exception: `net` reads and writes attributes with `nft::attr`.
+//!
 //! An ADD passes through once: request, annotations, dialect, redirect, ruleset, batch, commit.
+//! `docs/architecture.md` follows it with the names of the files.
 
 pub mod adopt;
 pub mod agent;
