@@ -63,7 +63,7 @@ pub fn netlink(bytes: &[u8]) {
     table(&found, wanted);
 }
 
-/// CHECK, `sluicectl` and repair: compared, shown, written again.
+/// What CHECK and repair do with a table: compare it, print it, write it again.
 fn table(found: &Ruleset, wanted: &Ruleset) {
     for other in [wanted, found] {
         let mut differences = compare(other, found).into_iter().map(|it| it.to_string());

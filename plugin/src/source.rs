@@ -16,7 +16,7 @@ use crate::context::Context;
 pub(crate) enum Annotations {
     /// The runtime or the agent said.
     Known(BTreeMap<String, String>),
-    /// Nobody was to be asked; the reason.
+    /// The pod is skipped without a look at its annotations; the reason.
     Passed(&'static str),
     /// Nobody said, and the operator wants such pods passed over.
     Missing,

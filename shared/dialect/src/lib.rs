@@ -36,7 +36,7 @@ use redirect::Redirect;
 /// A pod's annotations.
 pub type Annotations = BTreeMap<String, String>;
 
-/// Whose annotations are read.
+/// One way of saying in annotations what to divert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Dialect {
     /// Ours: `sluice-cni.dev/redirect: enabled`.

@@ -20,7 +20,7 @@
 //! let comment = format!("sluice digest={}", body.digest());
 //! let batch = body.create(Some(&comment))?;
 //! let pod = Netns::open("/run/netns/pod")?;
-//! // The socket stays in the pod's namespace; this thread never was in it.
+//! // This thread enters the pod's namespace, opens the socket and comes back; the socket stays there.
 //! let mut nft = netns::within(&pod, || Connection::open(deadline))??;
 //! match nft.commit(&batch) {
 //!     // Or dump() and compare() first, and leave it if nothing differs.

@@ -1,7 +1,7 @@
 //! What a node remembers of each attachment: one small JSON file, written by rename.
 //!
-//! It tells `sluice-node`, GC and `sluicectl` where a pod's namespace is and what its ADD was asked.
-//! It is no truth about the kernel, and losing it breaks no pod. There is no fsync: after a crash
+//! It tells DEL, CHECK, GC and `sluice-node` where a pod's namespace is and what its ADD was asked.
+//! It says nothing about what the kernel holds, and losing it breaks no pod. There is no fsync: after a crash
 //! of the machine the namespaces are gone too, and a file cut short is read as if it were not there.
 
 use std::fs;

@@ -62,7 +62,7 @@ impl Refusal {
 pub struct Wanted {
     /// What to divert.
     pub redirect: Redirect,
-    /// Whose annotations said so.
+    /// The dialect of the annotations that said so.
     pub dialect: String,
     /// The digest of the rules that its ADD made, if it had one.
     pub digest: Option<String>,

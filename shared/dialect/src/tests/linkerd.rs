@@ -1,4 +1,4 @@
-//! Contract 2.2.
+//! Linkerd's dialect: `docs/annotations.md`, "Linkerd".
 
 use redirect::Field;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! `locked`, contract 3.
+//! `locked`: `docs/conflist.md`.
 
 use serde_json::json;
 

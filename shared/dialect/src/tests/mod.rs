@@ -1,4 +1,4 @@
-//! Claims of the contract, one test each.
+//! What `docs/annotations.md` and `docs/conflist.md` promise, one test each.
 
 mod anything;
 mod istio;

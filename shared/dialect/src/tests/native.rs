@@ -1,4 +1,4 @@
-//! Contract 2: the switch, the fields, precedence, spelling.
+//! Our own annotations (`docs/annotations.md`): the switch, the fields, precedence, spelling.
 
 use redirect::Field;
 use serde_json::json;
@@ -23,7 +23,7 @@ fn linkerd(more: &[(&str, &str)]) -> Case {
 }
 
 #[test]
-fn every_field_has_the_default_of_the_contract() {
+fn every_field_has_its_documented_default() {
     let case = enabled(&[]);
     for (field, value) in [
         (Field::Mode, "redirect"),

@@ -1,4 +1,4 @@
-//! What arrives, before routing: the rules 0 to 7.
+//! What arrives, before routing: the arriving rules 0 to 7 of `docs/verdicts.md`.
 
 use super::Action;
 use super::leaving::by_destination;

@@ -1,4 +1,4 @@
-//! What leaves the pod's sockets: the output rules 1 to 11.
+//! What leaves the pod's sockets: the output rules 0 to 11 of `docs/verdicts.md`.
 
 use std::net::IpAddr;
 

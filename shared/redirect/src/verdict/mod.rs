@@ -1,7 +1,7 @@
-//! What becomes of one packet: the contract's rules, read from top to bottom.
+//! What becomes of one packet: the rules of `docs/verdicts.md`, read from top to bottom.
 //!
-//! This is the reference that the rules in the kernel are tested against, and what `sluicectl trace` says. It
-//! therefore shares no code with what builds those rules: not even a helper.
+//! The rules in the kernel are tested against this function. It therefore shares no code with what builds those
+//! rules, not even a helper.
 
 mod arriving;
 mod leaving;

@@ -2,7 +2,7 @@
 
 macro_rules! rules {
     ($($variant:ident $number:literal $sentence:literal)*) => {
-        /// A rule of the contract.
+        /// A rule of `docs/verdicts.md`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum RuleId {
             $(#[doc = concat!($number, ": ", $sentence)] $variant,)*
@@ -12,7 +12,7 @@ macro_rules! rules {
             /// Every rule, in order.
             pub const ALL: &[RuleId] = &[$(RuleId::$variant,)*];
 
-            /// Its place in the contract, such as `output 4`.
+            /// Its number in `docs/verdicts.md`, such as `output 4`.
             #[must_use]
             pub const fn number(self) -> &'static str {
                 match self {

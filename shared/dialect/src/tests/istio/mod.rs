@@ -1,4 +1,4 @@
-//! Contract 2.3.
+//! Istio's dialect: `docs/annotations.md`, "Istio, sidecar mode".
 
 mod ids;
 mod metadata;

@@ -3,7 +3,7 @@
 use super::*;
 use Action::{Dns, Leave, Redirect as To, Tproxy};
 
-/// Istio's fixed values (contract 2.3), as its dialect sets them.
+/// Istio's start values (`docs/annotations.md`), as its dialect sets them.
 fn istio(more: &[(Field, &str)]) -> Redirect {
     let mut fields = vec![
         (Field::ProxyGid, "1337"),

@@ -1,4 +1,4 @@
-//! Every rule of the contract, and the measured verdicts of the two meshes.
+//! Every rule of `docs/verdicts.md`, and the measured verdicts of the two meshes.
 
 mod arriving;
 mod general;
