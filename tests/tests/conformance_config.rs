@@ -1,4 +1,4 @@
-//! CNI conformance, the configuration and the annotations: checks 18 to 24, and the entry of contract 3.
+//! CNI conformance, the configuration and the annotations: checks 18 to 24, and the entry of docs/conflist.md.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::disallowed_methods)]
 
