@@ -15,7 +15,7 @@ use sluice_tests::{Netns, Outcome, Plugin};
 /// Annotations in our own dialect.
 type Fields<'a> = &'a [(&'a str, &'a str)];
 
-/// A pod that does without connection tracking's expressions, TPROXY, fib and reject.
+/// A pod that does without TPROXY, fib and reject.
 const PLAIN: Fields<'static> = &[("forwarded", "capture")];
 
 /// Whatever could have been programmed.
@@ -126,11 +126,7 @@ fn nft_fib_ipv6() {
 #[test]
 fn nft_ct() {
     status_is_well();
-    diverted(PLAIN);
-    diverted(&[]);
-    refused(&[("drop-invalid", "true")], "nft_ct", "CONFIG_NFT_CT");
-    refused(&[("dns-port", "15053")], "nft_ct", "CONFIG_NFT_CT");
-    refused(&[("mode", "tproxy"), ("proxy-mark", "1337")], "nft_ct", "CONFIG_NFT_CT");
+    refused(PLAIN, "nft_ct", "CONFIG_NFT_CT");
 }
 
 /// Pods start and stay; what would break the open connections of a running one is refused, and its table stays.
@@ -179,13 +175,14 @@ fn nft_tproxy() {
 #[test]
 fn nft_socket() {
     status_is_well();
-    diverted(&[]);
-    refused(&[("mode", "tproxy")], "nft_socket", "CONFIG_NFT_SOCKET");
+    refused(PLAIN, "nft_socket", "CONFIG_NFT_SOCKET");
 }
 
 #[test]
 fn nft_reject_inet() {
     status_is_well();
     diverted(&[]);
-    refused(&[("ipv6", "reject")], "nft_reject_inet", "CONFIG_NFT_REJECT_INET");
+    for ipv6 in ["reject", "bypass"] {
+        refused(&[("ipv6", ipv6)], "nft_reject_inet", "CONFIG_NFT_REJECT_INET");
+    }
 }
