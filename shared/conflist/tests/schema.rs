@@ -48,3 +48,12 @@ fn the_example_conflist_is_taken() {
     let entry = ours.to_string();
     assert!(Entry::parse(&Request::parse(entry.as_bytes()).unwrap()).unwrap().ignored.is_empty());
 }
+
+#[test]
+fn every_key_of_the_schema_has_its_row_in_the_docs() {
+    let docs = include_str!("../../../docs/conflist.md");
+    let unnamed = |key: &&str| !["`", ".", ".<"].iter().any(|end| docs.contains(&format!("| `{key}{end}")));
+    let schema = schema();
+    let unnamed: Vec<_> = keys(&schema).into_iter().filter(unnamed).collect();
+    assert_eq!(unnamed, [""; 0]);
+}
