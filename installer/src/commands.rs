@@ -7,17 +7,17 @@ use serde::Serialize;
 use tokio::time::sleep;
 
 use crate::control::{Command, tell};
-use crate::files::act::{act, take_out};
-use crate::files::atomic::{self, Outcome};
-use crate::files::binary::Binary;
-use crate::files::entry;
-use crate::files::kick::kick;
-use crate::files::lock::Lock;
-use crate::files::look::look;
-use crate::files::mark::Mark;
+use crate::install::apply::{apply, remove_entry};
+use crate::install::atomic::{self, Outcome};
+use crate::install::binary::Binary;
+use crate::install::entry;
+use crate::install::inspect::inspect;
+use crate::install::lock::Lock;
+use crate::install::mark::Mark;
 use crate::options::Options;
+use crate::readiness::{Installation, check, still_loaded};
 use crate::runtime::cni::Cni;
-use crate::runtime::ready::{Question, check, still_loaded};
+use crate::runtime::reload::trigger_reload;
 
 /// How long the runtime has to follow.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -53,16 +53,16 @@ pub async fn install(options: &Options) -> Result<Report, String> {
         return Ok(bad(why));
     }
     let end = Instant::now() + PATIENCE;
-    let question = Question::new(options, entry);
+    let installation = Installation::new(options, entry);
     let mut woken = Instant::now();
     loop {
-        let now = check(&question).await;
+        let now = check(&installation).await;
         if now.ready || !now.written || Instant::now() > end {
             return Ok(Report { ok: now.ready, message: now.text, runtime: now.cni });
         }
         if woken.elapsed() > Duration::from_secs(3) {
             woken = Instant::now();
-            let _ = kick(&options.conf_dir);
+            let _ = trigger_reload(&options.conf_dir);
         }
         sleep(Duration::from_millis(200)).await;
     }
@@ -74,22 +74,22 @@ fn install_here(options: &Options, entry: &str) -> Result<(), String> {
     atomic::sweep(&options.bin_dir);
     Binary::new(options.plugin(), &options.bin_dir).install().map_err(|refused| refused.why)?;
     for _ in 0..30 {
-        let look = look(&options.conf_dir, entry);
-        for note in &look.notes {
+        let seen = inspect(&options.conf_dir, entry);
+        for note in &seen.notes {
             tracing::warn!("{note}");
         }
-        if look.present {
+        if seen.present {
             return Ok(());
         }
-        let Some(plan) = look.plan.filter(|_| !look.unsettled) else {
-            if !look.unsettled {
-                let first = look.problems.into_iter().next();
+        let Some(plan) = seen.plan.filter(|_| !seen.unsettled) else {
+            if !seen.unsettled {
+                let first = seen.problems.into_iter().next();
                 return Err(first.map_or("nothing to install into".to_owned(), |problem| problem.text));
             }
             std::thread::sleep(Duration::from_millis(100));
             continue;
         };
-        match act(&plan) {
+        match apply(&plan) {
             Ok(Outcome::Written | Outcome::Overtaken) => {}
             Err(error) => return Err(format!("{}: {error}", options.conf_dir.display())),
         }
@@ -144,7 +144,7 @@ pub async fn uninstall(options: &Options) -> Report {
         }
         if woken.elapsed() > Duration::from_secs(3) {
             woken = Instant::now();
-            let _ = kick(&options.conf_dir);
+            let _ = trigger_reload(&options.conf_dir);
         }
         sleep(Duration::from_millis(200)).await;
     }
@@ -154,7 +154,7 @@ fn uninstall_here(options: &Options) -> Result<usize, String> {
     let _lock = Lock::wait(&options.conf_dir, LOCK).map_err(|problem| problem.text)?;
     atomic::sweep(&options.conf_dir);
     atomic::sweep(&options.bin_dir);
-    take_out(&options.conf_dir)
+    remove_entry(&options.conf_dir)
 }
 
 /// Whether it is loaded.
@@ -162,7 +162,7 @@ fn uninstall_here(options: &Options) -> Result<usize, String> {
 /// # Errors
 /// Misuse: the entry or a flag cannot be right.
 pub async fn status(options: &Options) -> Result<Report, String> {
-    let now = check(&Question::new(options, entry::load(options.entry.as_deref())?)).await;
+    let now = check(&Installation::new(options, entry::load(options.entry.as_deref())?)).await;
     let marked = if Mark::new(&options.state_dir).is_set() { "; it was uninstalled" } else { "" };
     let folders = now.cni.as_ref().map_or_else(String::new, |cni| format!("; {cni}"));
     Ok(Report { ok: now.ready, message: now.text + marked + &folders, runtime: now.cni })

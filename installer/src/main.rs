@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches};
 use sluice_node::commands::{self, Report};
-use sluice_node::kube::everywhere;
+use sluice_node::kube::uninstall;
 use sluice_node::options::{Cli, Command, Options, Output};
 use sluice_node::run::run;
 use sluice_node::runtime::detect::{self, Given};
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
 async fn uninstall(options: &Options) -> Report {
     match &options.daemonset {
         Some(set) => {
-            everywhere::wait(set, options.kubeconfig.as_deref(), Duration::from_secs(options.timeout)).await
+            uninstall::wait(set, options.kubeconfig.as_deref(), Duration::from_secs(options.timeout)).await
         }
         None => commands::uninstall(options).await,
     }

@@ -8,13 +8,14 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::event::Events;
-use crate::files::mark::Mark;
-use crate::files::node::Node;
-use crate::files::watch::Watch;
-use crate::files::{entry, kick};
+use crate::install::entry;
+use crate::install::mark::Mark;
+use crate::install::reconcile::Reconciler;
+use crate::install::watch::Watch;
 use crate::options::Options;
 use crate::pods::{adds, repair, sweep};
-use crate::runtime::ready::Question;
+use crate::readiness::Installation;
+use crate::runtime::reload;
 use crate::shared::Shared;
 use crate::{kube, serve};
 
@@ -44,30 +45,30 @@ pub async fn run(options: Options) -> Result<(), String> {
     }
     let stop = |kind| signal(kind).map_err(|error| format!("no signals: {error}"));
     let (mut term, mut int) = (stop(SignalKind::terminate())?, stop(SignalKind::interrupt())?);
-    let question = Question::new(&options, entry.clone());
+    let installation = Installation::new(&options, entry.clone());
     let (shared, specs) = match kubernetes {
         None => {
-            let shared = Arc::new(Shared::new(question, Events::to_log()));
+            let shared = Arc::new(Shared::new(installation, Events::to_log()));
             kube::do_without(options.state_dir.clone(), Arc::clone(&shared));
             (shared, kube::Specs::default())
         }
         Some(setup) => {
             let (events, coming) = Events::to_api();
-            let shared = Arc::new(Shared::new(question, events));
+            let shared = Arc::new(Shared::new(installation, events));
             let specs = kube::start(setup, Arc::clone(&shared), coming);
             (shared, specs)
         }
     };
     tracing::info!("sluice-node {} in {}", env!("CARGO_PKG_VERSION"), options.conf_dir.display());
     tokio::spawn(serve::serve(options.listen, Arc::clone(&shared)));
-    tokio::spawn(kick::follow(Arc::clone(&shared), options.conf_dir.clone()));
+    tokio::spawn(reload::follow(Arc::clone(&shared), options.conf_dir.clone()));
     tokio::spawn(repair::follow(Arc::clone(&shared), options.clone(), specs));
     tokio::spawn(adds::follow(Arc::clone(&shared), options.state_dir.clone()));
     tokio::spawn(sweep::follow(Arc::clone(&shared), options.state_dir.clone()));
 
-    let (tell, mut told) = mpsc::channel(8);
+    let (tell, mut requests) = mpsc::channel(8);
     let mut watch = Watch::new(&options.conf_dir, &options.bin_dir);
-    let mut node = Node::new(options, entry, Arc::clone(&shared), tell);
+    let mut reconciler = Reconciler::new(options, entry, Arc::clone(&shared), tell);
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut due = Instant::now();
@@ -76,16 +77,16 @@ pub async fn run(options: Options) -> Result<(), String> {
             biased;
             _ = term.recv() => break,
             _ = int.recv() => break,
-            Some((command, back)) = told.recv() => {
+            Some((command, back)) = requests.recv() => {
                 // Whoever asked may be gone; it is done all the same.
-                let _ = back.send(node.told(command));
+                let _ = back.send(reconciler.execute(command));
                 due = Instant::now();
             }
             // Before the watch, which always has news where a writer never rests.
             _ = ticks.tick() => {
                 let (changed, removed) = watch.tick();
                 shared.turned(removed);
-                node.count();
+                reconciler.count();
                 if changed {
                     due = Instant::now();
                 }
@@ -97,7 +98,7 @@ pub async fn run(options: Options) -> Result<(), String> {
             () = sleep(due.saturating_duration_since(Instant::now()).min(TICK)), if due.saturating_duration_since(Instant::now()) < TICK => {}
         }
         if due <= Instant::now() {
-            due = Instant::now() + node.pass(watch.trouble.as_deref());
+            due = Instant::now() + reconciler.reconcile(watch.trouble.as_deref());
         }
     }
     tracing::info!("ending; the plugin and its entry stay as they are");

@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use crate::event::Events;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
-use crate::runtime::ready::{Question, Readiness, check};
+use crate::readiness::{Installation, Readiness, check};
 
 /// The loop turns twice a second. If it has not for so long, it hangs.
 const HANGS: Duration = Duration::from_secs(30);
@@ -27,7 +27,7 @@ pub struct Shared {
     pub events: Events,
     /// Asks for a look at all pods soon.
     pub look: Notify,
-    question: Mutex<Question>,
+    installation: Mutex<Installation>,
     last: tokio::sync::Mutex<Option<(Instant, Readiness)>>,
     beat: Mutex<Instant>,
     removed: Mutex<Option<Instant>>,
@@ -37,14 +37,14 @@ pub struct Shared {
 impl Shared {
     /// Nothing known yet.
     #[must_use]
-    pub fn new(question: Question, events: Events) -> Self {
+    pub fn new(installation: Installation, events: Events) -> Self {
         let metrics = Metrics::default();
         let events = events.counted_by(metrics.kubernetes.events_dropped.clone());
         Self {
             metrics,
             events,
             look: Notify::new(),
-            question: Mutex::new(question),
+            installation: Mutex::new(installation),
             last: tokio::sync::Mutex::new(None),
             beat: Mutex::new(Instant::now()),
             removed: Mutex::new(None),
@@ -61,13 +61,13 @@ impl Shared {
 
     /// The entry that counts from now on.
     pub fn expect(&self, entry: &str) {
-        lock(&self.question).entry = entry.to_owned();
+        lock(&self.installation).entry = entry.to_owned();
     }
 
     /// What is to be loaded, and where.
     #[must_use]
-    pub fn question(&self) -> Question {
-        lock(&self.question).clone()
+    pub fn installation(&self) -> Installation {
+        lock(&self.installation).clone()
     }
 
     /// Whether the program is well, and why not.
@@ -106,8 +106,8 @@ impl Shared {
         {
             return readiness.clone();
         }
-        let question = self.question();
-        let readiness = check(&question).await;
+        let installation = self.installation();
+        let readiness = check(&installation).await;
         self.metrics.ready.set(i64::from(readiness.ready));
         lock(&self.folders).clone_from(&readiness.problems);
         *last = Some((Instant::now(), readiness.clone()));

@@ -1,25 +1,20 @@
 //! What this program has to do with Kubernetes: nothing that installing and watching would wait for.
 //!
 //! ```text
-//! client          how the API server is reached
-//! pod, pods       this node's pods, kept small and up to date
-//! agent, socket   the plugin asks for a pod's annotations and its proxy's ids
-//! events, quiet   what happened, for `kubectl describe`
-//! startup, node   when the startup taint goes and comes (pure); doing it
-//! everywhere      uninstalling from every node, waited for
+//! client     how the API server is reached
+//! pods       this node's pods, kept small and up to date
+//! agent      the plugin asks for a pod's annotations and its proxy's ids
+//! events     what happened, for `kubectl describe`
+//! taint      when the startup taint goes and comes, and doing it
+//! uninstall  uninstalling from every node, waited for
 //! ```
 
 mod agent;
 mod client;
 mod events;
-pub mod everywhere;
-mod node;
-mod pod;
 mod pods;
-mod quiet;
-mod socket;
-mod startup;
 mod taint;
+pub mod uninstall;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,7 +23,7 @@ use ::pod::agent::ProxyIds;
 use tokio::sync::mpsc;
 
 use crate::event::{Event, PodName};
-use crate::files::mark::Mark;
+use crate::install::mark::Mark;
 use crate::shared::Shared;
 
 /// What it needs to know.
@@ -63,7 +58,7 @@ impl Specs {
 
 /// Without any of it: whoever asks for a pod is told so at once.
 pub fn do_without(state_dir: PathBuf, shared: Arc<Shared>) {
-    tokio::spawn(socket::serve(state_dir, None, shared));
+    tokio::spawn(agent::socket::serve(state_dir, None, shared));
 }
 
 /// Starts all of it. An API server that is away is waited for, for ever.
@@ -71,7 +66,7 @@ pub fn start(setup: Setup, shared: Arc<Shared>, told: mpsc::Receiver<Event>) -> 
     let (pods, writer) = pods::Pods::new(&setup.node);
     let pods = Arc::new(pods);
     let specs = Specs(Some(Arc::clone(&pods)));
-    tokio::spawn(socket::serve(setup.state_dir.clone(), Some(Arc::clone(&pods)), Arc::clone(&shared)));
+    tokio::spawn(agent::socket::serve(setup.state_dir.clone(), Some(Arc::clone(&pods)), Arc::clone(&shared)));
     tokio::spawn(async move {
         let client = client::connect(setup.kubeconfig.as_deref(), &pods).await;
         let mark = Mark::new(&setup.state_dir);
@@ -82,7 +77,7 @@ pub fn start(setup: Setup, shared: Arc<Shared>, told: mpsc::Receiver<Event>) -> 
             told,
             Arc::clone(&shared),
         ));
-        tokio::spawn(node::keep(client.clone(), setup.node.clone(), mark, Arc::clone(&shared)));
+        tokio::spawn(taint::keep(client.clone(), setup.node.clone(), mark, Arc::clone(&shared)));
         pods::follow(client, &setup.node, &pods, writer, &shared).await;
     });
     specs

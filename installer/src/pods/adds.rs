@@ -17,7 +17,7 @@ use pod::failure::{self, Failure, Failures};
 use pod::state::{self, State};
 use tokio::time::{sleep, timeout};
 
-use crate::files::watch::Watch;
+use crate::install::watch::Watch;
 use crate::metrics::adds::Adds as Metrics;
 use crate::shared::Shared;
 

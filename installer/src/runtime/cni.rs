@@ -43,7 +43,7 @@ impl fmt::Display for Cni {
 /// Reads the verbose answer; `None` where it does not tell.
 #[must_use]
 pub fn read(info: &HashMap<String, String>) -> Option<Cni> {
-    let Told { cni, containerd } = serde_json::from_str(info.get("config")?).ok()?;
+    let Config { cni, containerd } = serde_json::from_str(info.get("config")?).ok()?;
     // 2.1 knows several folders; the older name is empty there then.
     let bin_dirs = cni.bin_dirs.unwrap_or_default().into_iter().chain(Some(cni.bin_dir));
     let handlers = containerd.runtimes.unwrap_or_default().into_iter();
@@ -58,7 +58,7 @@ pub fn read(info: &HashMap<String, String>) -> Option<Cni> {
 }
 
 #[derive(Deserialize)]
-struct Told {
+struct Config {
     cni: Folders,
     #[serde(default)]
     containerd: Handlers,

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::files::folder::identity;
+use crate::install::folder::identity;
 use crate::problem::{Problem, Topic};
 use crate::runtime::cni::Cni;
 

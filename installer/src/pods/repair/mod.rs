@@ -1,24 +1,24 @@
-//! Repair: pods that should be diverted and are not, found at the start and by watching, mended in place.
+//! Repair: pods that should be diverted and are not, found at the start and by watching, repaired in place.
 //!
 //! ```text
-//! sandbox   the pods of this node, from CRI
-//! census    all of them
-//! judge     what a pod is to be held to: its ADD's state, else its annotations (pure)
-//! look      the kernel's generation id, then CHECK; foreign: another mesh's rules
-//! mend      the rules as ADD would have put them, and the state
-//! memory    what was seen and told before
-//! round     all of it once
+//! sandbox    the pods of this node, from CRI
+//! inventory  all of them
+//! desired    what a pod is to have: its ADD's state, else its annotations (pure)
+//! inspect    the kernel's generation id, then CHECK; foreign: another mesh's rules
+//! apply      the rules as ADD would have put them, and the state
+//! history    what was seen and told before
+//! round      all of it once
 //! ```
 //!
 //! A pod is never deleted, restarted or labelled, and open connections go on. On the node's own network nothing is ever
 //! done.
 
-mod census;
+pub mod apply;
+pub mod desired;
 pub mod foreign;
-pub mod judge;
-pub mod look;
-pub mod memory;
-pub mod mend;
+pub mod history;
+pub mod inspect;
+mod inventory;
 mod round;
 pub mod sandbox;
 
@@ -27,22 +27,22 @@ use std::time::{Duration, Instant};
 
 use tokio::time::{sleep, timeout};
 
-use crate::files::mark::Mark;
+use crate::install::mark::Mark;
 use crate::kube::Specs;
 use crate::options::{Mode, Options};
 use crate::shared::Shared;
 
-pub use judge::Refusal;
-pub use look::Fault;
-pub use memory::Standing;
-use round::Rounds;
+pub use desired::Refusal;
+pub use history::Standing;
+pub use inspect::Fault;
+use round::Repairer;
 
 /// However often somebody asks, so long is between two rounds.
 const BETWEEN: Duration = Duration::from_secs(1);
 /// How soon to look whether repair may begin.
 const SOON: Duration = Duration::from_millis(500);
 
-/// Looks for ever.
+/// Inspects and repairs for ever.
 pub async fn follow(shared: Arc<Shared>, options: Options, specs: Specs) {
     if options.repair == Mode::Off {
         return;
@@ -53,11 +53,11 @@ pub async fn follow(shared: Arc<Shared>, options: Options, specs: Specs) {
     }
     let mark = Mark::new(&options.state_dir);
     let interval = options.check_interval;
-    let mut rounds = Rounds::new(Arc::clone(&shared), options, specs);
+    let mut repairer = Repairer::new(Arc::clone(&shared), options, specs);
     loop {
         let start = Instant::now();
         if !mark.is_set() {
-            rounds.round().await;
+            repairer.round().await;
             shared.metrics.pods.check_seconds.observe(start.elapsed().as_secs_f64());
         } else {
             // Nobody looks any more: what was seen last is no news.

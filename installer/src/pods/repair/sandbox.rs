@@ -15,7 +15,7 @@ use netlink::deadline::Deadline;
 use netlink::route;
 use serde::Deserialize;
 
-use super::look;
+use super::inspect;
 use crate::event::PodName;
 
 /// How long the runtime may take for one answer.
@@ -60,8 +60,8 @@ impl Details {
             return self;
         };
         let stands = tokio::task::spawn_blocking(move || {
-            let netns = look::open(&path, &look::nodes_own()).ok()?;
-            route::has_ipv4(&netns, |it| is_pods_own(it.into()), Deadline::after(look::PATIENCE)).ok()
+            let netns = inspect::open(&path, &inspect::node_namespaces()).ok()?;
+            route::has_ipv4(&netns, |it| is_pods_own(it.into()), Deadline::after(inspect::PATIENCE)).ok()
         });
         // A namespace that does not tell is not entered for more either.
         Self { has_ipv4: stands.await.ok().flatten().unwrap_or_default(), ..self }
