@@ -15,7 +15,7 @@ use crate::install::inspect::inspect;
 use crate::install::lock::Lock;
 use crate::install::mark::Mark;
 use crate::options::Options;
-use crate::readiness::{Installation, check, still_loaded};
+use crate::readiness::check::{Installation, check, still_loaded};
 use crate::runtime::cni::Cni;
 use crate::runtime::reload::trigger_reload;
 
@@ -53,10 +53,10 @@ pub async fn install(options: &Options) -> Result<Report, String> {
         return Ok(bad(why));
     }
     let end = Instant::now() + PATIENCE;
-    let installation = Installation::new(options, entry);
+    let installation = Installation::new(options);
     let mut woken = Instant::now();
     loop {
-        let now = check(&installation).await;
+        let now = check(&installation, &entry).await;
         if now.ready || !now.written || Instant::now() > end {
             return Ok(Report { ok: now.ready, message: now.text, runtime: now.cni });
         }
@@ -162,7 +162,8 @@ fn uninstall_here(options: &Options) -> Result<usize, String> {
 /// # Errors
 /// Misuse: the entry or a flag cannot be right.
 pub async fn status(options: &Options) -> Result<Report, String> {
-    let now = check(&Installation::new(options, entry::load(options.entry.as_deref())?)).await;
+    let entry = entry::load(options.entry.as_deref())?;
+    let now = check(&Installation::new(options), &entry).await;
     let marked = if Mark::new(&options.state_dir).is_set() { "; it was uninstalled" } else { "" };
     let folders = now.cni.as_ref().map_or_else(String::new, |cni| format!("; {cni}"));
     Ok(Report { ok: now.ready, message: now.text + marked + &folders, runtime: now.cni })

@@ -6,6 +6,7 @@
 //! run, commands   what a person or a DaemonSet starts
 //! install         the binary and the entry: put in place, kept there, taken out
 //! runtime         what the runtime says of itself, and where it looks
+//! health          whether this program is well
 //! readiness       whether the runtime has the plugin loaded
 //! pods            ADDs counted, running pods repaired, state swept
 //! kube            pods, Events and the taint of this node; the agent
@@ -17,6 +18,7 @@
 pub mod commands;
 pub mod control;
 pub mod event;
+pub mod health;
 pub mod install;
 pub mod kube;
 pub mod metrics;
@@ -27,4 +29,3 @@ pub mod readiness;
 pub mod run;
 pub mod runtime;
 pub mod serve;
-pub mod shared;

@@ -4,19 +4,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::event::Events;
+use crate::health::Health;
 use crate::install::entry;
 use crate::install::mark::Mark;
 use crate::install::reconcile::Reconciler;
 use crate::install::watch::Watch;
+use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::pods::{adds, repair, sweep};
-use crate::readiness::Installation;
-use crate::runtime::reload;
-use crate::shared::Shared;
+use crate::readiness::check::Installation;
+use crate::readiness::follow;
+use crate::readiness::probe::Probe;
 use crate::{kube, serve};
 
 /// How often the folders are looked at, told or not.
@@ -45,30 +47,46 @@ pub async fn run(options: Options) -> Result<(), String> {
     }
     let stop = |kind| signal(kind).map_err(|error| format!("no signals: {error}"));
     let (mut term, mut int) = (stop(SignalKind::terminate())?, stop(SignalKind::interrupt())?);
-    let installation = Installation::new(&options, entry.clone());
-    let (shared, specs) = match kubernetes {
+    let metrics = Metrics::default();
+    let (health, rescan) = (Arc::new(Health::default()), Arc::new(Notify::new()));
+    let (entry, expected) = watch::channel(entry);
+    let (found, folders) = watch::channel(Vec::new());
+    let installation = Installation::new(&options);
+    let probe = Arc::new(Probe::new(installation, expected.clone(), metrics.ready.clone(), found));
+    let (events, specs) = match kubernetes {
         None => {
-            let shared = Arc::new(Shared::new(installation, Events::to_log()));
-            kube::do_without(options.state_dir.clone(), Arc::clone(&shared));
-            (shared, kube::Specs::default())
+            kube::do_without(options.state_dir.clone(), metrics.kubernetes.clone());
+            (Events::to_log(), kube::Specs::default())
         }
         Some(setup) => {
-            let (events, coming) = Events::to_api();
-            let shared = Arc::new(Shared::new(installation, events));
-            let specs = kube::start(setup, Arc::clone(&shared), coming);
-            (shared, specs)
+            let (events, coming) = Events::to_api(metrics.kubernetes.events_dropped.clone());
+            let counted = metrics.kubernetes.clone();
+            let specs = kube::start(setup, events.clone(), coming, probe.answers(), counted);
+            (events, specs)
         }
     };
     tracing::info!("sluice-node {} in {}", env!("CARGO_PKG_VERSION"), options.conf_dir.display());
-    tokio::spawn(serve::serve(options.listen, Arc::clone(&shared)));
-    tokio::spawn(reload::follow(Arc::clone(&shared), options.conf_dir.clone()));
-    tokio::spawn(repair::follow(Arc::clone(&shared), options.clone(), specs));
-    tokio::spawn(adds::follow(Arc::clone(&shared), options.state_dir.clone()));
-    tokio::spawn(sweep::follow(Arc::clone(&shared), options.state_dir.clone()));
+    tokio::spawn(follow::follow(Arc::clone(&probe), options.conf_dir.clone(), Arc::clone(&rescan)));
+    let setup = repair::Setup {
+        options: options.clone(),
+        specs,
+        entry: expected,
+        rescan,
+        events: events.clone(),
+        metrics: metrics.pods.clone(),
+    };
+    tokio::spawn(repair::follow(setup, probe.answers()));
+    tokio::spawn(adds::follow(options.state_dir.clone(), metrics.adds.clone()));
+    tokio::spawn(sweep::follow(options.state_dir.clone(), metrics.swept.clone()));
 
+    let listen = options.listen;
     let (tell, mut requests) = mpsc::channel(8);
     let mut watch = Watch::new(&options.conf_dir, &options.bin_dir);
-    let mut reconciler = Reconciler::new(options, entry, Arc::clone(&shared), tell);
+    let mut reconciler = Reconciler::new(options, entry, folders, events, metrics.install.clone(), tell);
+    tokio::spawn(serve::serve(
+        listen,
+        serve::Answers { health: Arc::clone(&health), readiness: probe, metrics },
+    ));
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut due = Instant::now();
@@ -85,7 +103,7 @@ pub async fn run(options: Options) -> Result<(), String> {
             // Before the watch, which always has news where a writer never rests.
             _ = ticks.tick() => {
                 let (changed, removed) = watch.tick();
-                shared.turned(removed);
+                health.turned(removed);
                 reconciler.count();
                 if changed {
                     due = Instant::now();

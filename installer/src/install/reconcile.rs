@@ -1,14 +1,13 @@
 //! One pass over the node: everything that may be out of place, put in place.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use conflist::text::{File, Note};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::control::{Command, Reply, Request, Socket};
-use crate::event::{About, Reason};
+use crate::event::{About, Events, Reason};
 use crate::install::apply::{apply, remove_entry};
 use crate::install::atomic::{self, Outcome};
 use crate::install::backoff::RewriteBackoff;
@@ -18,9 +17,9 @@ use crate::install::folder::age;
 use crate::install::inspect::{Inspection, inspect};
 use crate::install::lock::Lock;
 use crate::install::mark::{Mark, is_stale};
+use crate::metrics::install::Install as Metrics;
 use crate::options::Options;
 use crate::problem::{Problem, ProblemLog, Topic};
-use crate::shared::Shared;
 
 /// How soon to look again where nothing asks for it.
 const IDLE: Duration = Duration::from_secs(10);
@@ -33,10 +32,14 @@ const SOON: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Reconciler {
     options: Options,
-    entry: String,
+    /// The entry that counts now, for all who ask.
+    entry: watch::Sender<String>,
     binary: Binary,
     mark: Mark,
-    shared: Arc<Shared>,
+    /// What is wrong with the folders by the runtime's own word.
+    folders: watch::Receiver<Vec<Problem>>,
+    events: Events,
+    metrics: Metrics,
     requests: mpsc::Sender<Request>,
     held: Option<(Lock, Result<Socket, String>)>,
     backoff: RewriteBackoff,
@@ -53,8 +56,10 @@ impl Reconciler {
     #[must_use]
     pub fn new(
         options: Options,
-        entry: String,
-        shared: Arc<Shared>,
+        entry: watch::Sender<String>,
+        folders: watch::Receiver<Vec<Problem>>,
+        events: Events,
+        metrics: Metrics,
         requests: mpsc::Sender<Request>,
     ) -> Self {
         Self {
@@ -62,7 +67,9 @@ impl Reconciler {
             mark: Mark::new(&options.state_dir),
             options,
             entry,
-            shared,
+            folders,
+            events,
+            metrics,
             requests,
             held: None,
             backoff: RewriteBackoff::default(),
@@ -76,12 +83,12 @@ impl Reconciler {
     /// Puts in place what is out of place. When to look again at the latest. `watching`: what the watch lacks.
     pub fn reconcile(&mut self, watching: Option<&str>) -> Duration {
         let mut problems = Vec::from_iter(watching.map(|why| Problem::new(Topic::Watch, why.to_owned())));
-        problems.extend(self.shared.folders());
+        problems.extend(self.folders.borrow().iter().cloned());
         let again = self.put_right(&mut problems);
         let fresh = self.log.update(&problems);
-        self.shared.metrics.problems(&problems, &fresh);
+        self.metrics.problems(&problems, &fresh);
         for problem in fresh.iter().filter(|problem| problem.topic == Topic::RewriteWar) {
-            self.shared.events.tell(About::Node, Reason::RewriteWar, &problem.text);
+            self.events.tell(About::Node, Reason::RewriteWar, &problem.text);
         }
         again
     }
@@ -104,7 +111,7 @@ impl Reconciler {
         }
         self.read_entry(problems);
         let runnable = self.install_binary(problems);
-        let seen = inspect(&self.options.conf_dir, &self.entry);
+        let seen = inspect(&self.options.conf_dir, &self.entry.borrow());
         // Half a file is the rule while somebody writes; what is still broken then gets said.
         let half =
             |problem: &&Problem| seen.unsettled && matches!(problem.topic, Topic::Broken | Topic::Waiting);
@@ -153,9 +160,8 @@ impl Reconciler {
     /// The entry may change while we run: its file is a mounted ConfigMap, mostly. A bad one leaves the last good one.
     fn read_entry(&mut self, problems: &mut Vec<Problem>) {
         match entry::load(self.options.entry.as_deref()) {
-            Ok(entry) if entry != self.entry => {
-                self.shared.expect(&entry);
-                self.entry = entry;
+            Ok(entry) if entry != *self.entry.borrow() => {
+                self.entry.send_replace(entry);
                 self.good = None;
             }
             Ok(_) => {}
@@ -171,7 +177,7 @@ impl Reconciler {
             Ok(Done::Nothing) => true,
             Ok(Done::Installed) => {
                 tracing::info!("{} is in place and runs", self.binary.target.display());
-                self.shared.metrics.installs.inc();
+                self.metrics.installs.inc();
                 true
             }
             Err(Refused { why, older }) => {
@@ -202,7 +208,7 @@ impl Reconciler {
         if good == used {
             return;
         }
-        self.shared.metrics.rewrites.inc();
+        self.metrics.rewrites.inc();
         // Since they wrote, not since we saw it; a clock that jumped must not count for hours.
         let age = age(&self.options.conf_dir.join(&used.name)).min(IDLE);
         self.unprotected = Instant::now().checked_sub(age);
@@ -237,8 +243,8 @@ impl Reconciler {
         }
         match apply(plan) {
             Ok(Outcome::Written) => {
-                self.shared.metrics.writes.inc();
-                self.good = inspect(&self.options.conf_dir, &self.entry).used;
+                self.metrics.writes.inc();
+                self.good = inspect(&self.options.conf_dir, &self.entry.borrow()).used;
                 if let Some(good) = &self.good {
                     tracing::info!("our entry is in {}", self.options.conf_dir.join(&good.name).display());
                 }
@@ -261,7 +267,7 @@ impl Reconciler {
     fn exposed(&mut self) {
         let now = Instant::now();
         let since = self.unprotected.replace(now).unwrap_or(now);
-        self.shared.metrics.unprotected.inc_by(now.duration_since(since).as_secs_f64());
+        self.metrics.unprotected.inc_by(now.duration_since(since).as_secs_f64());
     }
 
     fn protected(&mut self) {
@@ -296,7 +302,7 @@ impl Reconciler {
         let outcome = match command {
             Command::Install => {
                 self.reconcile(None);
-                let seen = inspect(&self.options.conf_dir, &self.entry);
+                let seen = inspect(&self.options.conf_dir, &self.entry.borrow());
                 match seen.present {
                     true => Ok("the running sluice-node has put the entry in".to_owned()),
                     false => Err(seen

@@ -8,6 +8,7 @@ use std::time::Duration;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
+use super::error::one_line;
 use super::pods::{Api, Pods};
 
 /// How often credentials are looked for that are not there yet.
@@ -53,18 +54,4 @@ async fn config(kubeconfig: Option<&Path>) -> Result<Config, String> {
             format!("not in a cluster ({error}): give --kubeconfig, or run it with --no-kubernetes")
         }),
     }
-}
-
-/// An error with its causes, as far as they say something new.
-pub(super) fn one_line(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let more = cause.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        next = cause.source();
-    }
-    text.replace('\n', " ")
 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! client     how the API server is reached
+//! error      what it answers instead, in a line
 //! pods       this node's pods, kept small and up to date
 //! agent      the plugin asks for a pod's annotations and its proxy's ids
 //! events     what happened, for `kubectl describe`
@@ -11,6 +12,7 @@
 
 mod agent;
 mod client;
+mod error;
 mod events;
 mod pods;
 mod taint;
@@ -20,11 +22,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ::pod::agent::ProxyIds;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
-use crate::event::{Event, PodName};
+use crate::event::{Event, Events, PodName};
 use crate::install::mark::Mark;
-use crate::shared::Shared;
+use crate::metrics::kubernetes::Kubernetes as Metrics;
+use crate::readiness::check::Readiness;
 
 /// What it needs to know.
 #[derive(Clone, Debug)]
@@ -57,16 +60,22 @@ impl Specs {
 }
 
 /// Without any of it: whoever asks for a pod is told so at once.
-pub fn do_without(state_dir: PathBuf, shared: Arc<Shared>) {
-    tokio::spawn(agent::socket::serve(state_dir, None, shared));
+pub fn do_without(state_dir: PathBuf, metrics: Metrics) {
+    tokio::spawn(agent::socket::serve(state_dir, None, metrics));
 }
 
 /// Starts all of it. An API server that is away is waited for, for ever.
-pub fn start(setup: Setup, shared: Arc<Shared>, told: mpsc::Receiver<Event>) -> Specs {
+pub fn start(
+    setup: Setup,
+    events: Events,
+    told: mpsc::Receiver<Event>,
+    readiness: watch::Receiver<Option<Readiness>>,
+    metrics: Metrics,
+) -> Specs {
     let (pods, writer) = pods::Pods::new(&setup.node);
     let pods = Arc::new(pods);
     let specs = Specs(Some(Arc::clone(&pods)));
-    tokio::spawn(agent::socket::serve(setup.state_dir.clone(), Some(Arc::clone(&pods)), Arc::clone(&shared)));
+    tokio::spawn(agent::socket::serve(setup.state_dir.clone(), Some(Arc::clone(&pods)), metrics.clone()));
     tokio::spawn(async move {
         let client = client::connect(setup.kubeconfig.as_deref(), &pods).await;
         let mark = Mark::new(&setup.state_dir);
@@ -75,10 +84,17 @@ pub fn start(setup: Setup, shared: Arc<Shared>, told: mpsc::Receiver<Event>) -> 
             setup.node.clone(),
             Arc::clone(&pods),
             told,
-            Arc::clone(&shared),
+            metrics.events_dropped.clone(),
         ));
-        tokio::spawn(taint::keep(client.clone(), setup.node.clone(), mark, Arc::clone(&shared)));
-        pods::follow(client, &setup.node, &pods, writer, &shared).await;
+        tokio::spawn(taint::keep(
+            client.clone(),
+            setup.node.clone(),
+            mark,
+            readiness,
+            events,
+            metrics.tainted.clone(),
+        ));
+        pods::follow(client, &setup.node, &pods, writer, &metrics.api_up).await;
     });
     specs
 }

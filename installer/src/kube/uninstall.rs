@@ -13,7 +13,8 @@ use kube::Client;
 use kube::api::{Api, ListParams};
 use tokio::time::{sleep, timeout};
 
-use super::client::{client, one_line};
+use super::client::client;
+use super::error::one_line;
 use crate::commands::Report;
 use crate::options::Named;
 

@@ -1,86 +1,49 @@
-//! What is counted, as OpenMetrics.
+//! What is counted, as OpenMetrics: a part for each room, which gets it and no other.
 
-use std::sync::atomic::AtomicU64;
+pub mod adds;
+pub mod install;
+pub mod kubernetes;
+mod labels;
+pub mod pods;
 
+use labels::Labels;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use crate::problem::{Problem, Topic};
-
-pub mod adds;
-pub mod kubernetes;
-pub mod pods;
-
-type Labels = Vec<(&'static str, &'static str)>;
-
-/// All of them.
+/// All of them. A part that is cloned counts into the same.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    /// Plugin or entry put in place.
-    pub installs: Counter,
-    /// Writes to the folder of configurations.
-    pub writes: Counter,
-    /// Others took our entry out.
-    pub rewrites: Counter,
-    /// Time in which our entry was not where it counts.
-    pub unprotected: Counter<f64, AtomicU64>,
+    /// The binary and the entry.
+    pub install: install::Install,
     /// State files of pods that were gone.
     pub swept: Counter,
-    /// The plugin's ADDs.
-    pub adds: adds::Adds,
     /// The runtime has the plugin loaded, as last seen.
     pub ready: Gauge,
     /// The node's running pods.
     pub pods: pods::Pods,
     /// The Kubernetes side.
     pub kubernetes: kubernetes::Kubernetes,
-    problems: Family<Labels, Counter>,
-    broken: Gauge,
-    rewrite_war: Gauge,
-    polling: Gauge,
-    standby: Gauge,
+    /// The plugin's ADDs.
+    pub adds: adds::Adds,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
         let mut this = Self {
             registry: Registry::with_prefix("sluice"),
-            installs: Counter::default(),
-            writes: Counter::default(),
-            rewrites: Counter::default(),
-            unprotected: Counter::default(),
+            install: install::Install::default(),
             swept: Counter::default(),
-            adds: adds::Adds::default(),
             ready: Gauge::default(),
             pods: pods::Pods::default(),
             kubernetes: kubernetes::Kubernetes::default(),
-            problems: Family::default(),
-            broken: Gauge::default(),
-            rewrite_war: Gauge::default(),
-            polling: Gauge::default(),
-            standby: Gauge::default(),
+            adds: adds::Adds::default(),
         };
         let registry = &mut this.registry;
-        registry.register(
-            "installs",
-            "Times the plugin's binary was put into the runtime's folder",
-            this.installs.clone(),
-        );
-        registry.register("conflist_writes", "Writes to the runtime's configuration", this.writes.clone());
-        registry.register(
-            "foreign_rewrites",
-            "Times another program took our entry out",
-            this.rewrites.clone(),
-        );
-        registry.register(
-            "unprotected_seconds",
-            "Time in which the configuration in use lacked our entry while this program ran",
-            this.unprotected.clone(),
-        );
+        this.install.register(registry);
         registry.register(
             "states_swept",
             "State files removed because their pod was gone",
@@ -88,49 +51,16 @@ impl Default for Metrics {
         );
         registry.register("ready", "1 while the runtime has the plugin loaded", this.ready.clone());
         this.pods.register(registry);
-        registry.register("problems", "Problems that began, by what they are about", this.problems.clone());
-        registry.register(
-            "conf_errors",
-            "Files before the one in use that no runtime can take",
-            this.broken.clone(),
-        );
-        registry.register(
-            "rewrite_war",
-            "1 while another program undoes our writes again and again",
-            this.rewrite_war.clone(),
-        );
-        registry.register(
-            "watch_polling",
-            "1 while changes are polled for, inotify having failed",
-            this.polling.clone(),
-        );
-        registry.register("standby", "1 while another sluice-node works on this node", this.standby.clone());
         this.kubernetes.register(registry);
         this.adds.register(registry);
         let build: Family<Labels, Gauge> = Family::default();
         build.get_or_create(&vec![("version", env!("CARGO_PKG_VERSION"))]).set(1);
         registry.register("build", "The version of this program", build);
-        for topic in Topic::ALL {
-            drop(this.problems.get_or_create(&label(topic)));
-        }
         this
     }
 }
 
 impl Metrics {
-    /// What is wrong now, and what of it is new.
-    pub fn problems(&self, now: &[Problem], fresh: &[Problem]) {
-        for problem in fresh {
-            self.problems.get_or_create(&label(problem.topic)).inc();
-        }
-        let count = |topic| now.iter().filter(|problem| problem.topic == topic).count();
-        let flag = |topic| i64::from(count(topic) > 0);
-        self.broken.set(i64::try_from(count(Topic::Broken)).unwrap_or(i64::MAX));
-        self.rewrite_war.set(flag(Topic::RewriteWar));
-        self.polling.set(flag(Topic::Watch));
-        self.standby.set(flag(Topic::SecondInstaller));
-    }
-
     /// The text that is scraped.
     #[must_use]
     pub fn text(&self) -> String {
@@ -139,10 +69,6 @@ impl Metrics {
         let _ = encode(&mut text, &self.registry);
         text
     }
-}
-
-fn label(topic: Topic) -> Labels {
-    vec![("about", topic.as_str())]
 }
 
 #[cfg(test)]

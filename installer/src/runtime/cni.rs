@@ -7,8 +7,6 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::runtime::folders::list;
-
 /// Where the runtime looks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -55,6 +53,12 @@ pub fn read(info: &HashMap<String, String>) -> Option<Cni> {
         conf_dir: cni.conf_dir,
     })
     .filter(|told| told.conf_dir != PathBuf::new())
+}
+
+/// Folders in a line.
+#[must_use]
+pub(super) fn list(folders: &[PathBuf]) -> String {
+    folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
 #[derive(Deserialize)]

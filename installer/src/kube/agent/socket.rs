@@ -14,8 +14,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{answer, parse};
 use crate::kube::pods::Pods;
-use crate::metrics::kubernetes::Asked;
-use crate::shared::Shared;
+use crate::metrics::kubernetes::{Asked, Kubernetes as Metrics};
 
 /// How long a client may take, our own waiting included.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -30,7 +29,7 @@ const NO_KUBERNETES: &str =
 const LOOK: Duration = Duration::from_secs(5);
 
 /// Answers for ever; without pods, that there are none to tell of. The file stays when this program ends: its successor puts its own in its place.
-pub(in crate::kube) async fn serve(state_dir: PathBuf, pods: Option<Arc<Pods>>, shared: Arc<Shared>) {
+pub(in crate::kube) async fn serve(state_dir: PathBuf, pods: Option<Arc<Pods>>, metrics: Metrics) {
     let path = socket(&state_dir);
     let mut said = None;
     loop {
@@ -38,7 +37,7 @@ pub(in crate::kube) async fn serve(state_dir: PathBuf, pods: Option<Arc<Pods>>, 
             Ok(listener) => {
                 said = None;
                 tokio::select! {
-                    () = accept(listener, pods.as_ref(), &shared) => {}
+                    () = accept(listener, pods.as_ref(), &metrics) => {}
                     () = lost(&path) => {}
                 }
             }
@@ -78,7 +77,7 @@ async fn lost(path: &Path) {
     }
 }
 
-async fn accept(listener: UnixListener, pods: Option<&Arc<Pods>>, shared: &Arc<Shared>) {
+async fn accept(listener: UnixListener, pods: Option<&Arc<Pods>>, metrics: &Metrics) {
     let clients = Arc::new(Semaphore::new(CLIENTS));
     loop {
         let Ok(place) = Arc::clone(&clients).acquire_owned().await else {
@@ -86,9 +85,9 @@ async fn accept(listener: UnixListener, pods: Option<&Arc<Pods>>, shared: &Arc<S
         };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let (pods, shared) = (pods.cloned(), Arc::clone(shared));
+                let (pods, metrics) = (pods.cloned(), metrics.clone());
                 tokio::spawn(async move {
-                    let _ = timeout(PATIENCE, talk(stream, pods.as_deref(), &shared)).await;
+                    let _ = timeout(PATIENCE, talk(stream, pods.as_deref(), &metrics)).await;
                     drop(place);
                 });
             }
@@ -98,7 +97,7 @@ async fn accept(listener: UnixListener, pods: Option<&Arc<Pods>>, shared: &Arc<S
     }
 }
 
-async fn talk(stream: UnixStream, pods: Option<&Pods>, shared: &Shared) -> io::Result<()> {
+async fn talk(stream: UnixStream, pods: Option<&Pods>, metrics: &Metrics) -> io::Result<()> {
     let root = stream.peer_cred()?.uid() == 0;
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
@@ -119,7 +118,7 @@ async fn talk(stream: UnixStream, pods: Option<&Pods>, shared: &Shared) -> io::R
             (answer, asked)
         }
     };
-    shared.metrics.kubernetes.answered(asked);
+    metrics.answered(asked);
     let mut text = serde_json::to_vec(&answer)?;
     text.push(b'\n');
     write.write_all(&text).await

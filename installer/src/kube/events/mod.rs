@@ -13,13 +13,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use kube::api::PostParams;
+use prometheus_client::metrics::counter::Counter;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::event::{About, Event};
-use crate::kube::client::one_line;
+use crate::kube::error::one_line;
 use crate::kube::pods::{Api, Pods};
-use crate::shared::Shared;
 use limit::EventLimiter;
 
 /// Where Events of nodes are.
@@ -54,7 +54,7 @@ pub(super) async fn write(
     node: String,
     pods: Arc<Pods>,
     mut coming: mpsc::Receiver<Event>,
-    shared: Arc<Shared>,
+    dropped: Counter,
 ) {
     let mut limiter = EventLimiter::default();
     let mut later = VecDeque::new();
@@ -83,7 +83,7 @@ pub(super) async fn write(
             Tried::Never(why) | Tried::Again(why) => why,
         };
         limiter.forget(&next.event);
-        shared.metrics.kubernetes.events_dropped.inc();
+        dropped.inc();
         tracing::warn!("no Event {}: {why}", next.event.reason.as_str());
     }
 }

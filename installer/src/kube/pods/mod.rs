@@ -8,13 +8,13 @@ use kube::Client;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store, store};
 use kube::runtime::watcher::{self, Event, watcher};
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::kube::client::one_line;
+use crate::kube::error::one_line;
 mod object;
 
-use crate::shared::Shared;
 pub(super) use object::Pod;
 
 /// Between two tries, at first and at most.
@@ -86,13 +86,7 @@ impl Pods {
 }
 
 /// Follows them for ever.
-pub(super) async fn follow(
-    client: Client,
-    node: &str,
-    pods: &Pods,
-    mut writer: Writer<Pod>,
-    shared: &Shared,
-) {
+pub(super) async fn follow(client: Client, node: &str, pods: &Pods, mut writer: Writer<Pod>, api_up: &Gauge) {
     let api = kube::Api::<Pod>::all(client);
     // From the server's cache, as the kubelet lists: it has an index by node there, and etcd has none.
     let config = watcher::Config::default().fields(&format!("spec.nodeName={node}")).any_semantic();
@@ -114,7 +108,7 @@ pub(super) async fn follow(
                     if !listing {
                         wait = AGAIN.0;
                         pods.now(Api::Up);
-                        shared.metrics.kubernetes.api_up.set(1);
+                        api_up.set(1);
                         pods.changed.send_replace(());
                     }
                     continue;
@@ -124,7 +118,7 @@ pub(super) async fn follow(
                 Err(_) => "no list of pods within 60 s".to_owned(),
             };
             pods.now(Api::Away(away));
-            shared.metrics.kubernetes.api_up.set(0);
+            api_up.set(0);
             break;
         }
         tokio::time::sleep(spread(wait)).await;

@@ -9,21 +9,22 @@ mod patch;
 mod policy;
 
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::ClusterResourceScope;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Patch, PatchParams};
 use kube::{Client, Resource};
+use prometheus_client::metrics::gauge::Gauge;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use crate::event::{About, Reason};
+use crate::event::{About, Events, Reason};
 use crate::install::mark::Mark;
-use crate::kube::client::one_line;
-use crate::shared::Shared;
+use crate::kube::error::one_line;
+use crate::readiness::check::Readiness;
 use policy::{History, News, Seen, Want};
 
 /// How often the runtime's last answer is looked at.
@@ -50,25 +51,32 @@ struct Spec {
 }
 
 /// Keeps for ever.
-pub(super) async fn keep(client: Client, name: String, mark: Mark, shared: Arc<Shared>) {
+pub(super) async fn keep(
+    client: Client,
+    name: String,
+    mark: Mark,
+    readiness: watch::Receiver<Option<Readiness>>,
+    events: Events,
+    tainted: Gauge,
+) {
     let api = kube::Api::<Node>::all(client);
     let mut history = History::default();
     let mut done = (Want::Leave, Instant::now(), LOOK.0);
     let (mut wait, mut said) = (AGAIN.0, None);
     loop {
         sleep(TICK).await;
-        let Some(last) = shared.last().await else { continue };
+        let Some(last) = readiness.borrow().clone() else { continue };
         let (want, news) = history.observe(Seen::of(&last), mark.is_set(), Instant::now());
         match news {
-            Some(News::Missing) => shared.events.tell(About::Node, Reason::NotLoaded, last.text),
-            Some(News::Loaded) => shared.events.tell(About::Node, Reason::Loaded, last.text),
+            Some(News::Missing) => events.tell(About::Node, Reason::NotLoaded, last.text),
+            Some(News::Loaded) => events.tell(About::Node, Reason::Loaded, last.text),
             None => {}
         }
         // Where nothing is to be changed it is looked all the same, for the gauge.
         if done.0 == want && Instant::now() < done.1 {
             continue;
         }
-        match reconcile(&api, &name, want, &shared).await {
+        match reconcile(&api, &name, want, &tainted).await {
             Ok(()) => {
                 history.put = want == Want::On || (want == Want::Leave && history.put);
                 let pause = if done.0 == want { (done.2 * 2).min(LOOK.1) } else { LOOK.0 };
@@ -88,17 +96,17 @@ pub(super) async fn keep(client: Client, name: String, mark: Mark, shared: Arc<S
 }
 
 /// Reads the node's taints and changes ours where it is not as wanted.
-async fn reconcile(api: &kube::Api<Node>, name: &str, want: Want, shared: &Shared) -> Result<(), String> {
+async fn reconcile(api: &kube::Api<Node>, name: &str, want: Want, tainted: &Gauge) -> Result<(), String> {
     let node = within(api.get(name)).await?;
     let operations = patch::patch(&node.spec.taints, want);
-    shared.metrics.kubernetes.tainted.set(i64::from(patch::is_on(&node.spec.taints)));
+    tainted.set(i64::from(patch::is_on(&node.spec.taints)));
     if operations.is_empty() {
         return Ok(());
     }
     let patch = serde_json::from_value(Value::Array(operations)).map_err(|error| error.to_string())?;
     let node = within(api.patch(name, &PatchParams::default(), &Patch::Json::<()>(patch))).await?;
     let on = patch::is_on(&node.spec.taints);
-    shared.metrics.kubernetes.tainted.set(i64::from(on));
+    tainted.set(i64::from(on));
     tracing::info!("the taint {} is {} node {name}", patch::KEY, if on { "on" } else { "off" });
     Ok(())
 }

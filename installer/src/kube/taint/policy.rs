@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::readiness::Readiness;
+use crate::readiness::check::Readiness;
 
 /// What the runtime was last found to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

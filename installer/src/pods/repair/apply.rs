@@ -12,11 +12,12 @@ use pod::program::{self, NotEntered, Plan, Programmed};
 use pod::rules;
 use pod::state::{State, Store};
 
-use super::inspect::{Found, PATIENCE, Target, open};
+use super::inspect::Target;
+use super::netns::{NotOpened, PATIENCE, open};
 
 /// What became of a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Applied {
+pub(super) enum Applied {
     /// Its rules are in place; why its state is not, if so.
     Done(Result<(), String>),
     /// It went, or somebody else was at it: look again.
@@ -29,13 +30,13 @@ pub enum Applied {
 
 /// Puts them there.
 #[must_use]
-pub fn apply(target: &Target, store: &Store, node_namespaces: &[Identity]) -> Applied {
+pub(super) fn apply(target: &Target, store: &Store, node_namespaces: &[Identity]) -> Applied {
     if newest(store.of_container(&target.id)) != target.state {
         return Applied::Overtaken;
     }
     let netns = match open(&target.netns, node_namespaces) {
         Ok(netns) => netns,
-        Err(Found::Failed(why)) => return Applied::Failed(why),
+        Err(NotOpened::Failed(why)) => return Applied::Failed(why),
         Err(_) => return Applied::Overtaken,
     };
     let earlier = target.state.as_ref().and_then(|state| state.made.clone()).unwrap_or_default();
@@ -43,7 +44,7 @@ pub fn apply(target: &Target, store: &Store, node_namespaces: &[Identity]) -> Ap
     let deadline = Deadline::after(PATIENCE);
     match program::enter_running(&plan, &netns, &target.ifname, deadline) {
         Ok(done) => Applied::Done(write_state(target, &done, store)),
-        Err(_) if matches!(open(&target.netns, node_namespaces), Err(Found::Gone)) => Applied::Overtaken,
+        Err(_) if matches!(open(&target.netns, node_namespaces), Err(NotOpened::Gone)) => Applied::Overtaken,
         Err(ref error @ NotEntered::Connections(ref lack)) if lack.is_lasting() => {
             Applied::Unsupported(error.to_string())
         }
@@ -55,7 +56,7 @@ pub fn apply(target: &Target, store: &Store, node_namespaces: &[Identity]) -> Ap
 ///
 /// # Errors
 /// Why it cannot be written.
-pub fn adopt(target: &Target, store: &Store) -> Result<(), String> {
+pub(super) fn adopt(target: &Target, store: &Store) -> Result<(), String> {
     match Plan::new(&target.wanted.redirect).digest() {
         Ok(digest) => write_state(target, &Programmed::adopted(digest), store),
         // The rules are there, so they could be made once.
@@ -65,7 +66,7 @@ pub fn adopt(target: &Target, store: &Store) -> Result<(), String> {
 
 /// The attachment whose ADD came last: rules serve every interface of a pod, and they are its.
 #[must_use]
-pub fn newest(states: impl Iterator<Item = State>) -> Option<State> {
+pub(super) fn newest(states: impl Iterator<Item = State>) -> Option<State> {
     states.max_by(|a, b| (a.added, &a.network, &a.ifname).cmp(&(b.added, &b.network, &b.ifname)))
 }
 

@@ -7,10 +7,11 @@ use pod::state::State;
 use redirect::Redirect;
 
 use super::sandbox::{Details, Sandbox};
+use crate::metrics::pods::Refusal;
 
 /// What is to be done about a pod.
 #[derive(Clone, Debug)]
-pub enum Desired {
+pub(super) enum Desired {
     /// Its namespace is to hold these rules.
     Rules(Box<DesiredRules>),
     /// Nothing; why.
@@ -21,56 +22,20 @@ pub enum Desired {
     Refused(Refusal, String),
 }
 
-/// What stands in the way: a label of the metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// An annotation that cannot be read, or may not say this.
-    Annotations,
-    /// A sandbox that does not heed nftables.
-    Sandbox,
-    /// State that this version cannot read.
-    State,
-    /// A network namespace that is not told of, or cannot be looked into.
-    Namespace,
-    /// The kernel, which would not have the rules.
-    Kernel,
-    /// A module that the kernel has not loaded, without which open connections would break.
-    Module,
-}
-
-impl Refusal {
-    /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Annotations, Self::Sandbox, Self::State, Self::Namespace, Self::Kernel, Self::Module];
-
-    /// For metrics.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Annotations => "annotations",
-            Self::Sandbox => "sandbox",
-            Self::State => "state",
-            Self::Namespace => "namespace",
-            Self::Kernel => "kernel",
-            Self::Module => "module",
-        }
-    }
-}
-
 /// The rules that a pod is to have.
 #[derive(Clone, Debug)]
-pub struct DesiredRules {
+pub(super) struct DesiredRules {
     /// What to divert.
-    pub redirect: Redirect,
+    pub(super) redirect: Redirect,
     /// Whose annotations said so.
-    pub dialect: String,
+    pub(super) dialect: String,
     /// The digest of the rules that its ADD made, if it had one.
-    pub digest: Option<String>,
+    pub(super) digest: Option<String>,
 }
 
 /// A pod that had its ADD is to have what that was asked, whatever the entry says now.
 #[must_use]
-pub fn from_state(state: &State) -> Desired {
+pub(super) fn from_state(state: &State) -> Desired {
     match state.redirect() {
         Ok(redirect) => Desired::Rules(Box::new(DesiredRules {
             redirect,
@@ -91,7 +56,7 @@ pub fn from_state(state: &State) -> Desired {
 
 /// Whether the ids of the pod's proxy must be known before [`from_annotations`] can tell.
 #[must_use]
-pub fn asks_agent(sandbox: &Sandbox, entry: &Entry) -> bool {
+pub(super) fn asks_agent(sandbox: &Sandbox, entry: &Entry) -> bool {
     let namespace = &sandbox.pod.namespace;
     let pod = dialect::Pod { annotations: &sandbox.annotations, namespace, has_ipv4: false, proxy_ids: None };
     !entry.exclude_namespaces.contains(namespace) && dialect::asks_agent(&pod, &entry.config)
@@ -100,7 +65,7 @@ pub fn asks_agent(sandbox: &Sandbox, entry: &Entry) -> bool {
 /// A pod that had none is to have what its annotations ask for. `details` are needed only where this is not [`Desired::Skip`]
 /// without them.
 #[must_use]
-pub fn from_annotations(
+pub(super) fn from_annotations(
     sandbox: &Sandbox,
     details: Option<&Details>,
     entry: &Entry,
@@ -132,7 +97,7 @@ pub fn from_annotations(
 
 /// The same for a pod whose RuntimeClass is one of `handlers`: whatever it asks for is not to be had.
 #[must_use]
-pub fn refuse_sandboxed(desired: Desired, handler: &str, handlers: &[String]) -> Desired {
+pub(super) fn refuse_sandboxed(desired: Desired, handler: &str, handlers: &[String]) -> Desired {
     let known = |known: &String| {
         let rest = handler.strip_prefix(known.as_str()).filter(|_| !known.is_empty());
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))

@@ -27,7 +27,7 @@ const LEGACY: [&str; 2] = ["nat", "mangle"];
 ///
 /// # Errors
 /// The namespace cannot be entered, or the kernel does not answer.
-pub fn find(netns: &Netns) -> Result<Option<String>, String> {
+pub(super) fn find(netns: &Netns) -> Result<Option<String>, String> {
     let seen = netns::within(netns, || {
         // /proc/net is the view of the process' first thread, which is not in here.
         let names = |file| fs::read_to_string(format!("/proc/thread-self/net/{file}")).unwrap_or_default();

@@ -8,45 +8,19 @@ use super::sandbox::Details;
 /// The longest wait after repairs that failed.
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// How a pod stands: a label of the metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Standing {
-    /// Its rules are in place.
-    Diverted,
-    /// It is to have none.
-    Passed,
-    /// It is to have rules and has not.
-    Unrepaired,
-}
-
-impl Standing {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Diverted, Self::Passed, Self::Unrepaired];
-
-    /// For metrics.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Diverted => "diverted",
-            Self::Passed => "passed",
-            Self::Unrepaired => "unrepaired",
-        }
-    }
-}
-
 /// One pod's.
 #[derive(Debug, Default)]
-pub struct PodHistory {
+pub(super) struct PodHistory {
     /// The runtime's, asked once.
-    pub details: Option<Details>,
+    pub(super) details: Option<Details>,
     /// The generation of its rules when they were last compared and right.
-    pub good: Option<u32>,
+    pub(super) good: Option<u32>,
     /// It had its rules once, by its state or by our own eyes.
-    pub had: bool,
+    pub(super) had: bool,
     /// What was found and counted, and is not yet repaired.
-    pub broken: bool,
+    pub(super) broken: bool,
     /// It was found with neither state nor table.
-    pub bare: bool,
+    pub(super) bare: bool,
     told: BTreeSet<String>,
     failures: u32,
     wait: Option<Instant>,
@@ -54,30 +28,30 @@ pub struct PodHistory {
 
 impl PodHistory {
     /// Whether this has not been told of this pod yet; it is from now on.
-    pub fn is_news(&mut self, what: &str) -> bool {
+    pub(super) fn is_news(&mut self, what: &str) -> bool {
         self.told.insert(what.to_owned())
     }
 
     /// Whether a repair may be tried.
     #[must_use]
-    pub fn may_retry(&self, now: Instant) -> bool {
+    pub(super) fn may_retry(&self, now: Instant) -> bool {
         self.wait.is_none_or(|wait| wait <= now)
     }
 
     /// A repair failed: the next try comes later than this one did.
-    pub fn failed(&mut self, now: Instant, interval: Duration) {
+    pub(super) fn failed(&mut self, now: Instant, interval: Duration) {
         let wait = interval.saturating_mul(1 << self.failures.min(10)).min(LONGEST);
         self.failures += 1;
         self.wait = Some(now + wait);
     }
 
     /// No repair can succeed until somebody changes the node: the next try is as far off as any.
-    pub fn unsupported(&mut self, now: Instant) {
+    pub(super) fn unsupported(&mut self, now: Instant) {
         self.wait = Some(now + LONGEST);
     }
 
     /// Its rules are in place.
-    pub fn is_good(&mut self, generation: Option<u32>) {
+    pub(super) fn is_good(&mut self, generation: Option<u32>) {
         (self.good, self.had, self.broken, self.bare) = (generation, true, false, false);
         (self.failures, self.wait) = (0, None);
     }
@@ -85,35 +59,35 @@ impl PodHistory {
 
 /// All pods', by container id.
 #[derive(Debug, Default)]
-pub struct History(HashMap<String, PodHistory>);
+pub(super) struct History(HashMap<String, PodHistory>);
 
 impl History {
     /// A pod's, new if need be.
-    pub fn of(&mut self, id: &str) -> &mut PodHistory {
+    pub(super) fn of(&mut self, id: &str) -> &mut PodHistory {
         self.0.entry(id.to_owned()).or_default()
     }
 
     /// Forgets pods that are gone.
-    pub fn keep(&mut self, ids: &HashSet<String>) {
+    pub(super) fn keep(&mut self, ids: &HashSet<String>) {
         self.0.retain(|id, _| ids.contains(id));
     }
 }
 
 /// Something wrong that lasts: news when it begins or becomes another.
 #[derive(Debug, Default)]
-pub struct Trouble {
+pub(super) struct Trouble {
     told: Option<String>,
     now: Option<String>,
 }
 
 impl Trouble {
     /// It is there in this round.
-    pub fn add(&mut self, why: String) {
+    pub(super) fn add(&mut self, why: String) {
         self.now = Some(why);
     }
 
     /// A round is over: what is to be told.
-    pub fn news(&mut self) -> Option<&str> {
+    pub(super) fn news(&mut self) -> Option<&str> {
         let before = std::mem::replace(&mut self.told, self.now.take());
         self.told.as_deref().filter(|why| before.as_deref() != Some(why))
     }

@@ -1,6 +1,7 @@
 //! The pods to inspect: the runtime's pods, and those that only their state tells of.
 
 use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
 use std::time::Duration;
 
 use cni::Request;
@@ -9,14 +10,14 @@ use conflist::text::{Conf, Kind};
 use pod::state::{State, Store};
 
 use super::apply::newest;
-use super::desired::{self, Desired, Refusal};
+use super::desired::{self, Desired};
 use super::history::History;
 use super::inspect::Target;
 use super::sandbox::{Runtime, Sandbox};
 use crate::event::PodName;
 use crate::install::inspect::inspect;
 use crate::kube::Specs;
-use crate::readiness::Installation;
+use crate::metrics::pods::Refusal;
 
 /// A pod as young as this may be in the middle of its ADD.
 const YOUNG: Duration = Duration::from_secs(2);
@@ -65,11 +66,10 @@ pub(super) struct Rules {
 
 impl Rules {
     /// From the entry that counts now, and the file that it stands in, which is read.
-    pub(super) fn new(installation: &Installation, handlers: Vec<String>, specs: Specs) -> Self {
+    pub(super) fn new(conf_dir: &Path, entry: &str, handlers: Vec<String>, specs: Specs) -> Self {
+        let used = inspect(conf_dir, entry).used;
         // It was validated before it came here.
-        let entry =
-            Request::parse(installation.entry.as_bytes()).map(|request| Entry::parse_leniently(&request));
-        let used = inspect(&installation.conf_dir, &installation.entry).used;
+        let entry = Request::parse(entry.as_bytes()).map(|request| Entry::parse_leniently(&request));
         let network = used.and_then(|file| {
             let text = file.text.ok()?;
             Some(Conf::parse(&text, Kind::of(&file.name)).ok()?.name)
@@ -201,24 +201,17 @@ impl Inventory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::folders::Host;
 
     #[test]
     fn the_network_is_that_of_the_file_in_use_and_the_entry_is_read() {
         let folder = tempfile::tempdir().unwrap();
         let text = r#"{"cniVersion":"1.0.0","name":"pods","plugins":[{"type":"bridge"}]}"#;
         std::fs::write(folder.path().join("10-a.conflist"), text).unwrap();
-        let installation = Installation {
-            conf_dir: folder.path().to_owned(),
-            binary: "/none".into(),
-            entry: r#"{"type":"sluice","excludeNamespaces":["kube-system"]}"#.to_owned(),
-            runtime: None,
-            host: Host::default(),
-        };
-        let rules = Rules::new(&installation, Vec::new(), Specs::default());
+        let entry = r#"{"type":"sluice","excludeNamespaces":["kube-system"]}"#;
+        let rules = Rules::new(folder.path(), entry, Vec::new(), Specs::default());
         assert_eq!(rules.network.as_deref(), Some("pods"));
         assert_eq!(rules.entry.exclude_namespaces, ["kube-system"]);
         std::fs::write(folder.path().join("10-a.conflist"), "{").unwrap();
-        assert_eq!(Rules::new(&installation, Vec::new(), Specs::default()).network, None);
+        assert_eq!(Rules::new(folder.path(), entry, Vec::new(), Specs::default()).network, None);
     }
 }

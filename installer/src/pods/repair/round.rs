@@ -5,23 +5,39 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use pod::state::Store;
+use tokio::sync::{Notify, watch};
 
 use super::apply::{Applied, adopt, apply};
-use super::desired::{Desired, Refusal};
-use super::history::{History, Standing, Trouble};
-use super::inspect::{Fault, Found, Target, inspect, node_namespaces};
+use super::desired::Desired;
+use super::history::{History, Trouble};
+use super::inspect::{Fault, Found, Target, inspect};
 use super::inventory::{Inventory, Rules, States, states};
+use super::netns::node_namespaces;
 use super::sandbox::{Runtime, Sandbox};
-use crate::event::{About, PodName, Reason};
+use crate::event::{About, Events, PodName, Reason};
 use crate::kube::Specs;
+use crate::metrics::pods::{Pods as Metrics, Refusal, Standing};
 use crate::options::{Mode, Options};
-use crate::shared::Shared;
+
+/// What repair needs.
+pub struct Setup {
+    /// Where and how.
+    pub options: Options,
+    /// What pods' specs tell.
+    pub specs: Specs,
+    /// The entry that counts now.
+    pub entry: watch::Receiver<String>,
+    /// Asks for another round soon.
+    pub rescan: Arc<Notify>,
+    /// Where to tell what people should hear of.
+    pub events: Events,
+    /// What is counted.
+    pub metrics: Metrics,
+}
 
 /// All rounds.
 pub(super) struct Repairer {
-    shared: Arc<Shared>,
-    options: Options,
-    specs: Specs,
+    setup: Setup,
     store: Store,
     history: History,
     /// The runtime has told of its pods before.
@@ -33,10 +49,10 @@ pub(super) struct Repairer {
 }
 
 impl Repairer {
-    pub(super) fn new(shared: Arc<Shared>, options: Options, specs: Specs) -> Self {
-        let store = Store::new(&options.state_dir);
+    pub(super) fn new(setup: Setup) -> Self {
+        let store = Store::new(&setup.options.state_dir);
         let (blind, unwritten) = (Trouble::default(), Trouble::default());
-        Self { shared, options, specs, store, history: History::default(), listed: false, blind, unwritten }
+        Self { setup, store, history: History::default(), listed: false, blind, unwritten }
     }
 
     /// Inspects every pod, repairs what is to be repaired, tells and counts.
@@ -52,11 +68,11 @@ impl Repairer {
         let Some((rules, states)) = self.read().await else { return };
         let inventory = Inventory::take(list.as_ref(), states, &rules, &mut self.history).await;
         // A runtime that is away for a moment is no reason to forget what was told of its pods.
-        if list.is_some() || self.options.runtime_endpoint.is_none() {
+        if list.is_some() || self.setup.options.runtime_endpoint.is_none() {
             self.history.keep(&inventory.ids());
         }
         if inventory.young {
-            self.shared.look.notify_one();
+            self.setup.rescan.notify_one();
         }
         let others = inventory.others.into_iter();
         let mut standings: Vec<_> =
@@ -73,7 +89,7 @@ impl Repairer {
             }
             standings.extend(self.inspected(runtime, target, found).await);
         }
-        self.shared.metrics.pods.stand(&standings);
+        self.setup.metrics.stand(&standings);
         self.listed |= list.is_some();
         for trouble in [&mut self.blind, &mut self.unwritten] {
             if let Some(why) = trouble.news() {
@@ -84,7 +100,7 @@ impl Repairer {
 
     /// The runtime's pods, or why there are none; `None` where nobody is to be asked.
     async fn list(&self) -> Option<Result<(Runtime, Vec<Sandbox>), String>> {
-        let socket = self.options.runtime_endpoint.as_ref()?;
+        let socket = self.setup.options.runtime_endpoint.as_ref()?;
         let asked = async {
             let runtime = Runtime::connect(socket).await?;
             let list = runtime.list().await?;
@@ -95,10 +111,12 @@ impl Repairer {
 
     /// What lies in files, on a thread of its own as well.
     async fn read(&self) -> Option<(Rules, States)> {
-        let (installation, store) = (self.shared.installation(), self.store.clone());
-        let (handlers, specs) = (self.options.sandboxed_handlers.clone(), self.specs.clone());
-        let read =
-            tokio::task::spawn_blocking(move || (Rules::new(&installation, handlers, specs), states(&store)));
+        let (conf_dir, entry) = (self.setup.options.conf_dir.clone(), self.setup.entry.borrow().clone());
+        let store = self.store.clone();
+        let (handlers, specs) = (self.setup.options.sandboxed_handlers.clone(), self.setup.specs.clone());
+        let read = tokio::task::spawn_blocking(move || {
+            (Rules::new(&conf_dir, &entry, handlers, specs), states(&store))
+        });
         read.await.ok()
     }
 
@@ -106,7 +124,7 @@ impl Repairer {
     async fn inspect(&mut self, targets: Vec<Target>) -> Vec<(Target, Found)> {
         let last = |target: Target| (self.history.of(&target.id).good, target);
         let targets: Vec<_> = targets.into_iter().map(last).collect();
-        let (store, adopts) = (self.store.clone(), self.options.repair == Mode::On);
+        let (store, adopts) = (self.store.clone(), self.setup.options.repair == Mode::On);
         let looked = tokio::task::spawn_blocking(move || {
             let node_namespaces = node_namespaces();
             let inspect_one = |(last, target): (Option<u32>, Target)| {
@@ -175,7 +193,7 @@ impl Repairer {
             }
             Found::Foreign(fault, whose) => {
                 let first = !std::mem::replace(&mut pod_history.broken, true);
-                self.shared.metrics.pods.conflicts.inc_by(u64::from(first));
+                self.setup.metrics.conflicts.inc_by(u64::from(first));
                 let standing = match fault {
                     Fault::Changed(_) => "it is not diverted by sluice",
                     Fault::Outdated(_) => fault.standing(),
@@ -189,7 +207,7 @@ impl Repairer {
             }
             Found::Behind(before) => {
                 let first = !std::mem::replace(&mut pod_history.broken, true);
-                self.shared.metrics.pods.conflicts.inc_by(u64::from(first));
+                self.setup.metrics.conflicts.inc_by(u64::from(first));
                 let text = format!("its rules are in place, but connections may go past them: {before}");
                 self.tell(&target.id, target.pod, Reason::Conflict, text);
                 Some(Standing::Unrepaired)
@@ -215,9 +233,9 @@ impl Repairer {
         let first = !std::mem::replace(&mut pod_history.broken, true);
         let outdated = matches!(fault, Fault::Outdated(_));
         if first && (had || outdated) {
-            self.shared.metrics.pods.drifted(&fault);
+            self.setup.metrics.drifted(fault.drift());
         }
-        if self.options.repair == Mode::Report {
+        if self.setup.options.repair == Mode::Report {
             let text = format!("{}, and stays so with --repair report: {fault}", fault.standing());
             self.tell(&target.id, target.pod, Reason::NotRepaired, text);
             return Some(Standing::Unrepaired);
@@ -240,25 +258,25 @@ impl Repairer {
             Applied::Done(written) => {
                 pod_history.is_good(None);
                 self.note(written);
-                self.shared.metrics.pods.repaired(true);
+                self.setup.metrics.repaired(true);
                 let (reason, since) = match fault {
                     Fault::Outdated(_) => (Reason::Upgraded, "it had"),
                     Fault::Changed(_) if had => (Reason::Repaired, "it had lost its rules:"),
                     Fault::Changed(_) => (Reason::Repaired, "it ran without them:"),
                 };
                 let text = format!("diverted, in place; open connections go on ({since} {fault})");
-                self.shared.events.tell(About::Pod(pod), reason, text);
+                self.setup.events.tell(About::Pod(pod), reason, text);
                 Some(Standing::Diverted)
             }
             Applied::Unsupported(why) => {
                 pod_history.unsupported(Instant::now());
-                self.shared.metrics.pods.repaired(false);
+                self.setup.metrics.repaired(false);
                 self.refuse(&id, pod, Refusal::Module, format!("{}: {why}", fault.standing()));
                 Some(Standing::Unrepaired)
             }
             Applied::Failed(why) => {
-                pod_history.failed(Instant::now(), self.options.check_interval);
-                self.shared.metrics.pods.repaired(false);
+                pod_history.failed(Instant::now(), self.setup.options.check_interval);
+                self.setup.metrics.repaired(false);
                 let text = format!("{}: {why}; trying on", fault.standing());
                 self.refuse(&id, pod, Refusal::Kernel, text);
                 Some(Standing::Unrepaired)
@@ -270,7 +288,7 @@ impl Repairer {
     fn refuse(&mut self, id: &str, pod: PodName, refusal: Refusal, text: String) {
         let reason = if refusal == Refusal::Sandbox { Reason::NotSupported } else { Reason::NotRepaired };
         if self.tell(id, pod, reason, text) {
-            self.shared.metrics.pods.refused(refusal);
+            self.setup.metrics.refused(refusal);
         }
     }
 
@@ -278,7 +296,7 @@ impl Repairer {
     fn tell(&mut self, id: &str, pod: PodName, reason: Reason, text: String) -> bool {
         let fresh = self.history.of(id).is_news(&format!("{} {text}", reason.as_str()));
         if fresh {
-            self.shared.events.tell(About::Pod(pod), reason, text);
+            self.setup.events.tell(About::Pod(pod), reason, text);
         }
         fresh
     }
@@ -290,16 +308,21 @@ mod tests {
     use conflist::entry::Entry;
 
     use super::*;
-    use crate::event::Events;
     use crate::options::Cli;
     use crate::pods::repair::desired::from_annotations;
-    use crate::readiness::Installation;
 
     fn repairer(folder: &Path) -> Repairer {
         let options =
             Cli::parse_from(["sluice-node", "run", "--state-dir", folder.to_str().unwrap()]).options;
-        let installation = Installation::new(&options, "{}".to_owned());
-        Repairer::new(Arc::new(Shared::new(installation, Events::to_log())), options, Specs::default())
+        let (_, entry) = watch::channel("{}".to_owned());
+        Repairer::new(Setup {
+            options,
+            specs: Specs::default(),
+            entry,
+            rescan: Arc::default(),
+            events: Events::to_log(),
+            metrics: Metrics::default(),
+        })
     }
 
     /// A pod that asks for a redirect, without state, whose namespace is gone: who tries to repair it finds nobody.

@@ -12,15 +12,13 @@ use crate::runtime::folders::{self, Host};
 use crate::runtime::networks;
 use crate::runtime::query::{RuntimeStatus, query};
 
-/// Where the plugin and its entry are to be, and which runtime is asked for them.
+/// Where the plugin is installed, and which runtime is asked for it.
 #[derive(Clone, Debug)]
 pub struct Installation {
     /// The runtime's folder of configurations.
     pub conf_dir: PathBuf,
     /// The plugin in the runtime's folder.
     pub binary: PathBuf,
-    /// Our entry.
-    pub entry: String,
     /// The runtime's CRI socket, if it may be asked.
     pub runtime: Option<PathBuf>,
     /// What the node calls these folders.
@@ -28,13 +26,12 @@ pub struct Installation {
 }
 
 impl Installation {
-    /// As the flags say, with this entry.
+    /// As the flags say.
     #[must_use]
-    pub fn new(options: &Options, entry: String) -> Self {
+    pub fn new(options: &Options) -> Self {
         Self {
             conf_dir: options.conf_dir.clone(),
             binary: options.bin_dir.join(OURS),
-            entry,
             runtime: options.runtime_endpoint.clone(),
             host: Host { conf_dir: options.host_conf_dir.clone(), bin_dir: options.host_bin_dir.clone() },
         }
@@ -61,7 +58,7 @@ pub struct Readiness {
 }
 
 /// Inspects the file, and asks the runtime.
-pub async fn check(installation: &Installation) -> Readiness {
+pub async fn check(installation: &Installation, entry: &str) -> Readiness {
     let told = match &installation.runtime {
         Some(runtime) => Some(query(runtime).await),
         None => None,
@@ -79,15 +76,19 @@ pub async fn check(installation: &Installation) -> Readiness {
     let elsewhere = problems.iter().find(|problem| problem.topic == Topic::OtherFolder);
     let (ready, written, text) = match elsewhere {
         Some(elsewhere) => (false, false, elsewhere.text.clone()),
-        None => compare(installation, told),
+        None => compare(installation, entry, told),
     };
     Readiness { ready, written, silent, loaded, text, cni, problems }
 }
 
 /// Ready, written, and why.
-fn compare(installation: &Installation, told: Option<Result<RuntimeStatus, String>>) -> (bool, bool, String) {
+fn compare(
+    installation: &Installation,
+    entry: &str,
+    told: Option<Result<RuntimeStatus, String>>,
+) -> (bool, bool, String) {
     let Installation { conf_dir, binary, .. } = installation;
-    let seen = inspect(conf_dir, &installation.entry);
+    let seen = inspect(conf_dir, entry);
     let file = seen.used.map(|file| conf_dir.join(file.name)).unwrap_or_default();
     if !seen.present {
         let first = seen.problems.into_iter().next().map(|problem| problem.text);
