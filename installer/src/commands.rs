@@ -7,6 +7,8 @@ use serde::Serialize;
 use tokio::time::sleep;
 
 use crate::control::{Command, tell};
+use crate::error::Error;
+use crate::install;
 use crate::install::apply::{apply, remove_entry};
 use crate::install::atomic::{self, Outcome};
 use crate::install::binary::Binary;
@@ -40,17 +42,17 @@ pub struct Report {
 ///
 /// # Errors
 /// Misuse: the entry or a flag cannot be right.
-pub async fn install(options: &Options) -> Result<Report, String> {
+pub async fn install(options: &Options) -> Result<Report, Error> {
     let entry = entry::load(options.entry.as_deref())?;
-    if let Err(error) = Mark::new(&options.state_dir).clear() {
-        return Ok(bad(format!("the mark of uninstall in {}: {error}", options.state_dir.display())));
+    if let Err(source) = Mark::new(&options.state_dir).clear() {
+        return Ok(bad(unmarked(options, source)));
     }
     if let Some(reply) = tell(&options.state_dir, Command::Install).await {
         if !reply.done {
             return Ok(bad(reply.text));
         }
     } else if let Err(why) = install_here(options, &entry) {
-        return Ok(bad(why));
+        return Ok(bad(why.to_string()));
     }
     let end = Instant::now() + PATIENCE;
     let installation = Installation::new(options);
@@ -68,11 +70,12 @@ pub async fn install(options: &Options) -> Result<Report, String> {
     }
 }
 
-fn install_here(options: &Options, entry: &str) -> Result<(), String> {
-    let _lock = Lock::wait(&options.conf_dir, LOCK).map_err(|problem| problem.text)?;
+fn install_here(options: &Options, entry: &str) -> Result<(), install::error::Error> {
+    use install::error::Error::{File, FolderNeverAtRest, Nowhere, Problem};
+    let _lock = Lock::wait(&options.conf_dir, LOCK)?;
     atomic::sweep(&options.conf_dir);
     atomic::sweep(&options.bin_dir);
-    Binary::new(options.plugin(), &options.bin_dir).install().map_err(|refused| refused.why)?;
+    Binary::new(options.plugin(), &options.bin_dir).install()?;
     for _ in 0..30 {
         let seen = inspect(&options.conf_dir, entry);
         for note in &seen.notes {
@@ -84,17 +87,17 @@ fn install_here(options: &Options, entry: &str) -> Result<(), String> {
         let Some(plan) = seen.plan.filter(|_| !seen.unsettled) else {
             if !seen.unsettled {
                 let first = seen.problems.into_iter().next();
-                return Err(first.map_or("nothing to install into".to_owned(), |problem| problem.text));
+                return Err(first.map_or(Nowhere, Problem));
             }
             std::thread::sleep(Duration::from_millis(100));
             continue;
         };
         match apply(&plan) {
             Ok(Outcome::Written | Outcome::Overtaken) => {}
-            Err(error) => return Err(format!("{}: {error}", options.conf_dir.display())),
+            Err(source) => return Err(File { path: options.conf_dir.clone(), source }),
         }
     }
-    Err(format!("others keep writing {}", options.conf_dir.display()))
+    Err(FolderNeverAtRest(options.conf_dir.clone()))
 }
 
 /// The mark, the entry out, the runtime's word for it. The binary stays.
@@ -107,16 +110,16 @@ pub async fn uninstall(options: &Options) -> Report {
     // Before the entry goes, so that no restart in between puts it back.
     let mark = Mark::new(&options.state_dir);
     if !mark.is_set()
-        && let Err(error) = mark.set(options.revision.as_deref())
+        && let Err(source) = mark.set(options.revision.as_deref())
     {
-        return bad(format!("the mark of uninstall in {}: {error}", options.state_dir.display()));
+        return bad(unmarked(options, source));
     }
     let said = match reply {
         Some(reply) => reply.text,
         None if !options.conf_dir.exists() => format!("{} is not there", options.conf_dir.display()),
         None => match uninstall_here(options) {
             Ok(count) => format!("the entry is out of {count} files"),
-            Err(why) => return bad(why),
+            Err(why) => return bad(why.to_string()),
         },
     };
     let good = |more: &str| Report {
@@ -150,8 +153,8 @@ pub async fn uninstall(options: &Options) -> Report {
     }
 }
 
-fn uninstall_here(options: &Options) -> Result<usize, String> {
-    let _lock = Lock::wait(&options.conf_dir, LOCK).map_err(|problem| problem.text)?;
+fn uninstall_here(options: &Options) -> Result<usize, install::error::Error> {
+    let _lock = Lock::wait(&options.conf_dir, LOCK)?;
     atomic::sweep(&options.conf_dir);
     atomic::sweep(&options.bin_dir);
     remove_entry(&options.conf_dir)
@@ -161,12 +164,16 @@ fn uninstall_here(options: &Options) -> Result<usize, String> {
 ///
 /// # Errors
 /// Misuse: the entry or a flag cannot be right.
-pub async fn status(options: &Options) -> Result<Report, String> {
+pub async fn status(options: &Options) -> Result<Report, Error> {
     let entry = entry::load(options.entry.as_deref())?;
     let now = check(&Installation::new(options), &entry).await;
     let marked = if Mark::new(&options.state_dir).is_set() { "; it was uninstalled" } else { "" };
     let folders = now.cni.as_ref().map_or_else(String::new, |cni| format!("; {cni}"));
     Ok(Report { ok: now.ready, message: now.text + marked + &folders, runtime: now.cni })
+}
+
+fn unmarked(options: &Options, source: std::io::Error) -> String {
+    install::error::Error::Mark { state_dir: options.state_dir.clone(), source }.to_string()
 }
 
 fn bad(message: String) -> Report {

@@ -11,12 +11,14 @@
 //! pods            ADDs counted, running pods repaired, state swept
 //! kube            pods, Events and the taint of this node; the agent
 //! serve, control  who asks and who commands
+//! error           what keeps it from what it was told to do
 //! event, problem  what people should hear of; what is wrong now
 //! metrics         what is counted
 //! ```
 
 pub mod commands;
 pub mod control;
+pub mod error;
 pub mod event;
 pub mod health;
 pub mod install;

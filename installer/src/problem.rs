@@ -1,7 +1,6 @@
 //! What is wrong, in a line, and what it is about.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 /// What a problem is about; a label of the metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -78,7 +77,8 @@ impl Topic {
 }
 
 /// One problem.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+#[error("{text}")]
 pub struct Problem {
     /// What it is about.
     pub topic: Topic,
@@ -91,12 +91,6 @@ impl Problem {
     #[must_use]
     pub fn new(topic: Topic, text: String) -> Self {
         Self { topic, text }
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
     }
 }
 

@@ -7,6 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
+use crate::error::Error;
 use crate::event::Events;
 use crate::health::Health;
 use crate::install::entry;
@@ -31,8 +32,8 @@ const AT_MOST: Duration = Duration::from_millis(200);
 /// Runs until SIGTERM or SIGINT, which remove nothing.
 ///
 /// # Errors
-/// One line: what keeps it from starting.
-pub async fn run(options: Options) -> Result<(), String> {
+/// What keeps it from starting.
+pub async fn run(options: Options) -> Result<(), Error> {
     let kubernetes = kubernetes(&options)?;
     let entry = entry::load(options.entry.as_deref())?;
     if entry::state_dir(&entry) != options.state_dir {
@@ -45,7 +46,7 @@ pub async fn run(options: Options) -> Result<(), String> {
     if let Err(error) = Mark::new(&options.state_dir).meet(options.revision.as_deref()) {
         tracing::warn!("the mark of uninstall in {}: {error}", options.state_dir.display());
     }
-    let stop = |kind| signal(kind).map_err(|error| format!("no signals: {error}"));
+    let stop = |kind| signal(kind).map_err(Error::Signals);
     let (mut term, mut int) = (stop(SignalKind::terminate())?, stop(SignalKind::interrupt())?);
     let metrics = Metrics::default();
     let (health, rescan) = (Arc::new(Health::default()), Arc::new(Notify::new()));
@@ -124,14 +125,12 @@ pub async fn run(options: Options) -> Result<(), String> {
 }
 
 /// What the Kubernetes side needs, where it is wanted.
-fn kubernetes(options: &Options) -> Result<Option<kube::Setup>, String> {
+fn kubernetes(options: &Options) -> Result<Option<kube::Setup>, Error> {
     if options.no_kubernetes {
         return Ok(None);
     }
     let node = options.node_name.clone().filter(|name| !name.is_empty());
-    let node = node.ok_or(
-        "whose pods and taint are ours? Give this node's name by --node-name or SLUICE_NODE_NAME, or run it with --no-kubernetes",
-    )?;
+    let node = node.ok_or(Error::NodeName)?;
     Ok(Some(kube::Setup {
         node,
         kubeconfig: options.kubeconfig.clone(),

@@ -6,6 +6,7 @@ use std::path::Path;
 use conflist::text::{Conf, Edit, Kind, without_entry};
 
 use crate::install::atomic::{self, Outcome};
+use crate::install::error::Error;
 use crate::install::folder::Folder;
 use crate::install::inspect::Plan;
 
@@ -35,22 +36,22 @@ pub fn apply(plan: &Plan) -> io::Result<Outcome> {
 ///
 /// # Errors
 /// One line for each file that still holds it.
-pub fn remove_entry(conf_dir: &Path) -> Result<usize, String> {
+pub fn remove_entry(conf_dir: &Path) -> Result<usize, Error> {
     let mut taken = 0;
     let mut failures = Vec::new();
-    let names = Folder::read(conf_dir).map_err(|error| format!("{}: {error}", conf_dir.display()))?;
+    let names = Folder::read(conf_dir).map_err(|source| Error::File { path: conf_dir.to_owned(), source })?;
     for file in names.files {
         let path = conf_dir.join(&file.name);
         match remove_entry_from(&path) {
             Ok(true) => taken += 1,
             Ok(false) => {}
-            Err(why) => failures.push(format!("{}: {why}", path.display())),
+            Err(why) => failures.push(Error::In { path, source: Box::new(why) }),
         }
     }
-    if failures.is_empty() { Ok(taken) } else { Err(failures.join("; ")) }
+    if failures.is_empty() { Ok(taken) } else { Err(Error::Several(failures)) }
 }
 
-fn remove_entry_from(path: &Path) -> Result<bool, String> {
+fn remove_entry_from(path: &Path) -> Result<bool, Error> {
     let kind = Kind::of(&path.to_string_lossy());
     // Others may write at the same time; they do not do so for ever.
     for _ in 0..10 {
@@ -66,11 +67,11 @@ fn remove_entry_from(path: &Path) -> Result<bool, String> {
             Edit::Write(new) => match atomic::replace(path, text.as_bytes(), new.as_bytes()) {
                 Ok(Outcome::Written) => return Ok(true),
                 Ok(Outcome::Overtaken) => {}
-                Err(error) => return Err(error.to_string()),
+                Err(error) => return Err(Error::Io(error)),
             },
-            Edit::Leave(why) => return Err(why),
+            Edit::Leave(why) => return Err(Error::NotEdited(why)),
             Edit::Keep | Edit::Convert(_) => return Ok(false),
         }
     }
-    Err("others keep writing it".to_owned())
+    Err(Error::NeverAtRest)
 }

@@ -14,6 +14,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rustix::fs::{CWD, RenameFlags, XattrFlags, fgetxattr, flistxattr, fsetxattr, renameat_with};
 use rustix::io::Errno;
 
+use crate::install::error::Error;
+
 /// The first and last letters of every temporary file of ours.
 const TEMPORARY: (&str, &str) = (".sluice-", ".tmp");
 
@@ -210,24 +212,24 @@ fn look_like(file: &File, like: &File) -> io::Result<()> {
 /// Reads a plain file, not waiting at a pipe and not more than a configuration can be.
 ///
 /// # Errors
-/// In a few words, for a person.
-pub fn read(path: &Path) -> Result<String, String> {
+/// In a few words, without the file's name.
+pub fn read(path: &Path) -> Result<String, Error> {
     const LARGEST: u64 = 4 << 20;
     let open = OpenOptions::new()
         .read(true)
         .custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed())
         .open(path);
     let file = open.map_err(|error| match path.read_link() {
-        Ok(to) => format!("it is a link to {}, which cannot be opened from here: {error}", to.display()),
-        Err(_) => error.to_string(),
+        Ok(to) => Error::Link { to, source: error },
+        Err(_) => Error::Io(error),
     })?;
     if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
-        return Err("it is no file".to_owned());
+        return Err(Error::NotAFile);
     }
     let mut text = String::new();
     match file.take(LARGEST).read_to_string(&mut text) {
-        Ok(length) if length as u64 == LARGEST => Err("it is larger than 4 MiB".to_owned()),
+        Ok(length) if length as u64 == LARGEST => Err(Error::TooLarge),
         Ok(_) => Ok(text),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(Error::Io(error)),
     }
 }

@@ -12,6 +12,7 @@ use conflist::text::OURS;
 use serde::Deserialize;
 
 use crate::install::atomic;
+use crate::install::error::{Error, Refused};
 
 /// How long VERSION may take. It takes a millisecond.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -28,15 +29,6 @@ pub struct Binary {
     known: Option<[Stamp; 2]>,
     /// What was there when the new one last did not run, and when that was.
     failed: Option<([Option<Stamp>; 2], Instant, Refused)>,
-}
-
-/// Why it is not in place.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
-    /// One line.
-    pub why: String,
-    /// What lies there runs.
-    pub older: bool,
 }
 
 /// Device, number, size and time of a file: another one, or another text, differs.
@@ -87,7 +79,7 @@ impl Binary {
                 Ok(done)
             }
             Err(why) => {
-                let refused = Refused { why, older: version(&self.target).is_ok() };
+                let refused = Refused { why: why.to_string(), older: version(&self.target).is_ok() };
                 if !runs {
                     self.failed = Some((stamps, Instant::now(), refused.clone()));
                 }
@@ -97,16 +89,15 @@ impl Binary {
     }
 
     /// `runs` becomes false if it was tried and did not run.
-    fn put(&self, runs: &mut bool) -> Result<Done, String> {
-        let new = fs::read(&self.source).map_err(|error| {
-            format!("the plugin to install, {}: {error}; give it by --plugin", self.source.display())
-        })?;
+    fn put(&self, runs: &mut bool) -> Result<Done, Error> {
+        let new =
+            fs::read(&self.source).map_err(|source| Error::Source { path: self.source.clone(), source })?;
         let mut try_it = |binary: &Path| version(binary).inspect_err(|_| *runs = false);
         let there = fs::read(&self.target).is_ok_and(|old| old == new) && is_executable(&self.target);
         if !there {
             let target = &self.target;
             atomic::put(target, &new, 0o755, |fresh| try_it(fresh).map_err(io::Error::other))
-                .map_err(|error| format!("the plugin {}: {error}", target.display()))?;
+                .map_err(|source| Error::Plugin { path: target.clone(), source })?;
         }
         try_it(&self.target)?;
         Ok(if there { Done::Nothing } else { Done::Installed })
@@ -121,21 +112,21 @@ impl Binary {
 ///
 /// # Errors
 /// One line.
-pub fn version(binary: &Path) -> Result<(), String> {
+pub fn version(binary: &Path) -> Result<(), Error> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Answer {
         supported_versions: Vec<String>,
     }
-    let refuse = |why: String| format!("{} does not answer VERSION: {why}", binary.display());
-    let output = run(binary).map_err(|error| refuse(error.to_string()))?;
-    let answer: Answer = serde_json::from_slice(&output).map_err(|error| refuse(error.to_string()))?;
+    let refuse = |source: io::Error| Error::NoVersion { binary: binary.to_owned(), source };
+    let output = run(binary).map_err(refuse)?;
+    let answer: Answer = serde_json::from_slice(&output).map_err(|error| refuse(io::Error::other(error)))?;
     match Version::ALL
         .iter()
         .find(|known| !answer.supported_versions.iter().any(|found| found == known.as_str()))
     {
         None => Ok(()),
-        Some(missing) => Err(refuse(format!("it does not speak {}", missing.as_str()))),
+        Some(missing) => Err(Error::OldVersion { binary: binary.to_owned(), version: missing.as_str() }),
     }
 }
 

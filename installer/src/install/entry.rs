@@ -8,16 +8,19 @@ use conflist::entry::Entry;
 use conflist::text::OURS;
 use serde_json::value::RawValue;
 
+use crate::install::error::Error;
+
 /// Reads and validates the entry as the plugin's ADD will, so that a slip stops here and not every pod of the node.
 ///
 /// # Errors
 /// One line, naming the file and the key.
-pub fn load(file: Option<&Path>) -> Result<String, String> {
+pub fn load(file: Option<&Path>) -> Result<String, Error> {
     let Some(file) = file else {
         return Ok(smallest());
     };
-    let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
-    validate(&text).map_err(|why| format!("{}: {why}", file.display()))?;
+    let text =
+        std::fs::read_to_string(file).map_err(|source| Error::File { path: file.to_owned(), source })?;
+    validate(&text).map_err(|why| Error::In { path: file.to_owned(), source: Box::new(why) })?;
     Ok(text.trim().to_owned())
 }
 
@@ -33,20 +36,18 @@ fn smallest() -> String {
     serde_json::json!({ "type": OURS, "capabilities": { ANNOTATIONS: true } }).to_string()
 }
 
-fn validate(text: &str) -> Result<(), String> {
-    let request = Request::parse(text.as_bytes()).map_err(|_| "it is not one JSON object".to_owned())?;
+fn validate(text: &str) -> Result<(), Error> {
+    let request = Request::parse(text.as_bytes()).map_err(|_| Error::EntryNoObject)?;
     let get = |name: &str| request.keys().iter().find(|(key, _)| key == name).map(|(_, value)| *value);
     if get("type").map(RawValue::get) != Some("\"sluice\"") {
-        return Err("its type must be \"sluice\"".to_owned());
+        return Err(Error::EntryType);
     }
     let capabilities = get("capabilities").map_or("null", RawValue::get);
     let capabilities: serde_json::Value = serde_json::from_str(capabilities).unwrap_or_default();
     if capabilities.get(ANNOTATIONS) != Some(&true.into()) {
-        return Err(format!(
-            "its capabilities must hold {ANNOTATIONS:?}: true, or the runtime hands over no pod's annotations"
-        ));
+        return Err(Error::EntryCapabilities(ANNOTATIONS));
     }
-    Entry::parse(&request).map(drop).map_err(|error| error.msg)
+    Ok(Entry::parse(&request).map(drop)?)
 }
 
 #[cfg(test)]
@@ -55,7 +56,7 @@ mod tests {
 
     #[test]
     fn the_smallest_entry_is_one_that_add_takes() {
-        assert_eq!(validate(&smallest()), Ok(()));
+        assert!(validate(&smallest()).is_ok());
     }
 
     #[test]
@@ -63,20 +64,20 @@ mod tests {
         let with = |more: &str| {
             validate(&format!(r#"{{"type":"sluice","capabilities":{{"{ANNOTATIONS}":true}}{more}}}"#))
         };
-        assert_eq!(with(""), Ok(()));
-        assert_eq!(with(r#","own":1"#), Ok(()), "somebody's own key");
+        assert!(with("").is_ok());
+        assert!(with(r#","own":1"#).is_ok(), "somebody's own key");
         for (more, named) in [
             (r#","dialekts":[]"#, "dialects"),
             (r#","log":{"levl":"info"}"#, "log.level"),
             (r#","onMissingAnnotations":"maybe""#, "onMissingAnnotations"),
             (r#","defaults":{"sluice":{"inbound-prt":1}}"#, "inbound-port"),
         ] {
-            let why = with(more).unwrap_err();
+            let why = with(more).unwrap_err().to_string();
             assert!(why.contains(named), "{more}: {why}");
         }
         assert!(validate("[]").is_err());
         assert!(validate("{").is_err());
-        assert!(validate(r#"{"type":"sluce"}"#).unwrap_err().contains("type"));
-        assert!(validate(r#"{"type":"sluice"}"#).unwrap_err().contains("capabilities"));
+        assert!(validate(r#"{"type":"sluce"}"#).unwrap_err().to_string().contains("type"));
+        assert!(validate(r#"{"type":"sluice"}"#).unwrap_err().to_string().contains("capabilities"));
     }
 }

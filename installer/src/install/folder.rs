@@ -30,7 +30,10 @@ impl Folder {
             .collect::<io::Result<Vec<_>>>()?;
         names.sort();
         let files = names.iter().filter(|name| counts(name) && !path.join(name).is_dir());
-        let files = files.map(|name| File { name: name.clone(), text: atomic::read(&path.join(name)) });
+        let files = files.map(|name| File {
+            name: name.clone(),
+            text: atomic::read(&path.join(name)).map_err(|error| error.to_string()),
+        });
         Ok(Self { files: files.collect(), names })
     }
 }

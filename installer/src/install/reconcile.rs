@@ -11,8 +11,9 @@ use crate::event::{About, Events, Reason};
 use crate::install::apply::{apply, remove_entry};
 use crate::install::atomic::{self, Outcome};
 use crate::install::backoff::RewriteBackoff;
-use crate::install::binary::{Binary, Done, Refused};
+use crate::install::binary::{Binary, Done};
 use crate::install::entry;
+use crate::install::error::{Error, Refused};
 use crate::install::folder::age;
 use crate::install::inspect::{Inspection, inspect};
 use crate::install::lock::Lock;
@@ -41,7 +42,7 @@ pub struct Reconciler {
     events: Events,
     metrics: Metrics,
     requests: mpsc::Sender<Request>,
-    held: Option<(Lock, Result<Socket, String>)>,
+    held: Option<(Lock, Result<Socket, Error>)>,
     backoff: RewriteBackoff,
     /// The file as it was when our entry last stood in it.
     good: Option<File>,
@@ -99,7 +100,7 @@ impl Reconciler {
             return RETRY;
         }
         if let Some((_, Err(why))) = &self.held {
-            problems.push(Problem::new(Topic::Socket, why.clone()));
+            problems.push(Problem::new(Topic::Socket, why.to_string()));
         }
         if self.is_marked() {
             self.protected();
@@ -139,7 +140,7 @@ impl Reconciler {
                 && !socket.as_ref().is_ok_and(Socket::is_there)
             {
                 // The old one goes first: the new file may get its number.
-                *socket = Err(String::new());
+                *socket = Err(Error::SocketLost);
                 *socket = open_socket(&self.options.state_dir, &self.requests);
             }
             return Ok(());
@@ -300,52 +301,43 @@ impl Reconciler {
     /// Does what a command asks.
     pub fn execute(&mut self, command: Command) -> Reply {
         let outcome = match command {
-            Command::Install => {
-                self.reconcile(None);
-                let seen = inspect(&self.options.conf_dir, &self.entry.borrow());
-                match seen.present {
-                    true => Ok("the running sluice-node has put the entry in".to_owned()),
-                    false => Err(seen
-                        .problems
-                        .into_iter()
-                        .next()
-                        .map_or("the entry is not in yet".to_owned(), |problem| problem.text)),
-                }
-            }
-            Command::Uninstall { revision } => {
-                let own = self.options.revision.as_deref();
-                if is_stale(revision.as_deref(), own) {
-                    let own = own.unwrap_or_default();
-                    return Reply {
-                        done: false,
-                        text: format!(
-                            "installed again since, as {own}: nothing is done; --revision={own} or none uninstalls it"
-                        ),
-                    };
-                }
-                match self.is_marked() || self.mark.set(own).is_ok() {
-                    true => remove_entry(&self.options.conf_dir)
-                        .map(|count| format!("the entry is out of {count} files")),
-                    false => Err("the mark of uninstall cannot be written".to_owned()),
-                }
-            }
+            Command::Install => self.install(),
+            Command::Uninstall { revision } => self.uninstall(revision.as_deref()),
         };
-        self.good = None;
         match outcome {
             Ok(text) => Reply { done: true, text },
-            Err(text) => Reply { done: false, text },
+            Err(why) => Reply { done: false, text: why.to_string() },
         }
+    }
+
+    fn install(&mut self) -> Result<String, Error> {
+        self.reconcile(None);
+        let seen = inspect(&self.options.conf_dir, &self.entry.borrow());
+        self.good = None;
+        if seen.present {
+            return Ok("the running sluice-node has put the entry in".to_owned());
+        }
+        Err(seen.problems.into_iter().next().map_or(Error::NotInYet, Error::Problem))
+    }
+
+    fn uninstall(&mut self, revision: Option<&str>) -> Result<String, Error> {
+        let own = self.options.revision.as_deref();
+        if is_stale(revision, own) {
+            return Err(Error::Superseded(own.unwrap_or_default().to_owned()));
+        }
+        self.good = None;
+        if !self.is_marked() {
+            self.mark.set(own).map_err(Error::NotMarked)?;
+        }
+        let count = remove_entry(&self.options.conf_dir)?;
+        Ok(format!("the entry is out of {count} files"))
     }
 }
 
 /// The control socket; without one, everything else goes on.
-fn open_socket(state_dir: &Path, requests: &mpsc::Sender<Request>) -> Result<Socket, String> {
-    Socket::open(state_dir, requests.clone()).map_err(|error| {
-        format!(
-            "no socket in {}: {error}; uninstall cannot reach this program; trying on",
-            state_dir.display()
-        )
-    })
+fn open_socket(state_dir: &Path, requests: &mpsc::Sender<Request>) -> Result<Socket, Error> {
+    Socket::open(state_dir, requests.clone())
+        .map_err(|source| Error::Socket { state_dir: state_dir.to_owned(), source })
 }
 
 fn hint(error: &std::io::Error) -> &'static str {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! client     how the API server is reached
-//! error      what it answers instead, in a line
+//! error      what it answers instead, and why it is not asked
 //! pods       this node's pods, kept small and up to date
 //! agent      the plugin asks for a pod's annotations and its proxy's ids
 //! events     what happened, for `kubectl describe`

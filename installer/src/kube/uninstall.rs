@@ -14,7 +14,7 @@ use kube::api::{Api, ListParams};
 use tokio::time::{sleep, timeout};
 
 use super::client::client;
-use super::error::one_line;
+use super::error::Error;
 use crate::commands::Report;
 use crate::options::Named;
 
@@ -94,7 +94,7 @@ pub async fn wait(set: &Named, kubeconfig: Option<&Path>, patience: Duration) ->
                 return Report { ok: true, message: progress.to_string(), runtime: None };
             }
             Ok(Ok(progress)) => progress.to_string(),
-            Ok(Err(why)) => why,
+            Ok(Err(why)) => why.to_string(),
             Err(_) => "no answer from the API server within 10 s".to_owned(),
         };
         if now != said {
@@ -109,11 +109,9 @@ pub async fn wait(set: &Named, kubeconfig: Option<&Path>, patience: Duration) ->
     }
 }
 
-async fn progress(set: &Named, kubeconfig: Option<&Path>) -> Result<Progress, String> {
+async fn progress(set: &Named, kubeconfig: Option<&Path>) -> Result<Progress, Error> {
     let client = client(kubeconfig).await?;
-    read(client, set)
-        .await
-        .map_err(|error| format!("DaemonSet {}/{}: {}", set.namespace, set.name, one_line(&error)))
+    read(client, set).await.map_err(|error| Error::DaemonSet { set: set.clone(), source: Box::new(error) })
 }
 
 async fn read(client: Client, set: &Named) -> Result<Progress, kube::Error> {

@@ -8,6 +8,7 @@ use crate::install::inspect::inspect;
 use crate::options::Options;
 use crate::problem::{Problem, Topic};
 use crate::runtime::cni::Cni;
+use crate::runtime::error::Error;
 use crate::runtime::folders::{self, Host};
 use crate::runtime::networks;
 use crate::runtime::query::{RuntimeStatus, query};
@@ -85,7 +86,7 @@ pub async fn check(installation: &Installation, entry: &str) -> Readiness {
 fn compare(
     installation: &Installation,
     entry: &str,
-    told: Option<Result<RuntimeStatus, String>>,
+    told: Option<Result<RuntimeStatus, Error>>,
 ) -> (bool, bool, String) {
     let Installation { conf_dir, binary, .. } = installation;
     let seen = inspect(conf_dir, entry);
@@ -102,7 +103,7 @@ fn compare(
     let written = format!("sluice stands in {}", file.display());
     let networks = match told {
         None => return (true, true, written),
-        Some(Err(why)) => return (false, true, why),
+        Some(Err(why)) => return (false, true, why.to_string()),
         Some(Ok(told)) => told.networks,
     };
     // Where it tells nothing about plugins, the file is what we know.
@@ -121,8 +122,8 @@ fn compare(
 /// Whether any network of the runtime still has our plugin; `None` where it does not tell.
 ///
 /// # Errors
-/// One line: it does not answer.
-pub async fn still_loaded(runtime: &Path) -> Result<Option<bool>, String> {
+/// It does not answer.
+pub async fn still_loaded(runtime: &Path) -> Result<Option<bool>, Error> {
     let networks = query(runtime).await?.networks;
     Ok(networks.map(|networks| networks.iter().flatten().any(|found| found == OURS)))
 }

@@ -7,6 +7,7 @@ use cri::Client;
 use cri::messages::StatusRequest;
 
 use crate::runtime::cni::{self, Cni};
+use crate::runtime::error::Error;
 use crate::runtime::networks;
 
 /// How long the runtime may take to tell.
@@ -24,22 +25,18 @@ pub struct RuntimeStatus {
 /// Asks the runtime.
 ///
 /// # Errors
-/// One line: it does not answer.
-pub async fn query(runtime: &Path) -> Result<RuntimeStatus, String> {
+/// It does not answer.
+pub async fn query(runtime: &Path) -> Result<RuntimeStatus, Error> {
+    let socket = || runtime.to_owned();
     let ask = async {
-        let client = Client::connect(runtime).await.map_err(|error| innermost(&error))?;
+        let client = Client::connect(runtime)
+            .await
+            .map_err(|error| Error::NotConnected { socket: socket(), source: error.into() })?;
         let status = client.within(PATIENCE).status(StatusRequest { verbose: true }).await;
-        status.map_err(|error| error.message().to_owned())
+        status.map_err(|status| Error::Refused { socket: socket(), message: status.message().to_owned() })
     };
-    let answer =
-        tokio::time::timeout(PATIENCE, ask).await.unwrap_or_else(|_| Err("no answer within 2 s".to_owned()));
-    let status = answer.map_err(|why| format!("the runtime at {}: {why}", runtime.display()))?;
+    let status = tokio::time::timeout(PATIENCE, ask)
+        .await
+        .unwrap_or_else(|_| Err(Error::NoAnswer { socket: socket(), within: " within 2 s" }))?;
     Ok(RuntimeStatus { networks: networks::read(&status.info), cni: cni::read(&status.info) })
-}
-
-fn innermost(mut error: &dyn std::error::Error) -> String {
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
 }

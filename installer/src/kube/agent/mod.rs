@@ -9,6 +9,7 @@ use std::time::Duration;
 use pod::agent::{Answer, Question};
 use tokio::time::{Instant, timeout_at};
 
+use super::error::Error;
 use super::pods::{Api, Pod, Pods};
 
 /// A pod may be on its way a moment before the watch shows it. The plugin waits for 2 s.
@@ -24,12 +25,11 @@ enum Missing {
 /// A line as a question.
 ///
 /// # Errors
-/// One line.
-pub(super) fn parse(line: &str) -> Result<Question, String> {
-    let question: Question =
-        serde_json::from_str(line).map_err(|error| format!("this is no question: {error}"))?;
+/// It is none, or about nobody.
+pub(super) fn parse(line: &str) -> Result<Question, Error> {
+    let question: Question = serde_json::from_str(line).map_err(Error::NoQuestion)?;
     if question.namespace.is_empty() || question.name.is_empty() {
-        return Err("a question names a pod: namespace and name".to_owned());
+        return Err(Error::NoPod);
     }
     Ok(question)
 }

@@ -108,7 +108,7 @@ async fn talk(stream: UnixStream, pods: Option<&Pods>, metrics: &Metrics) -> io:
     }
     let (answer, asked) = match parse(&line) {
         _ if !root => (Answer::error("only root is answered"), Asked::Refused),
-        Err(why) => (Answer::error(why), Asked::Refused),
+        Err(why) => (Answer::error(why.to_string()), Asked::Refused),
         Ok(question) => {
             let answer = match pods {
                 Some(pods) => self::answer(&question, pods).await,

@@ -23,7 +23,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::event::{About, Events, Reason};
 use crate::install::mark::Mark;
-use crate::kube::error::one_line;
+use crate::kube::error::Error;
 use crate::readiness::check::Readiness;
 use policy::{History, News, Seen, Want};
 
@@ -84,6 +84,7 @@ pub(super) async fn keep(
                 (wait, said) = (AGAIN.0, None);
             }
             Err(why) => {
+                let why = why.to_string();
                 if said.as_ref() != Some(&why) {
                     tracing::warn!("the taint {} of node {name}: {why}; trying on", patch::KEY);
                     said = Some(why);
@@ -96,14 +97,14 @@ pub(super) async fn keep(
 }
 
 /// Reads the node's taints and changes ours where it is not as wanted.
-async fn reconcile(api: &kube::Api<Node>, name: &str, want: Want, tainted: &Gauge) -> Result<(), String> {
+async fn reconcile(api: &kube::Api<Node>, name: &str, want: Want, tainted: &Gauge) -> Result<(), Error> {
     let node = within(api.get(name)).await?;
     let operations = patch::patch(&node.spec.taints, want);
     tainted.set(i64::from(patch::is_on(&node.spec.taints)));
     if operations.is_empty() {
         return Ok(());
     }
-    let patch = serde_json::from_value(Value::Array(operations)).map_err(|error| error.to_string())?;
+    let patch = serde_json::from_value(Value::Array(operations))?;
     let node = within(api.patch(name, &PatchParams::default(), &Patch::Json::<()>(patch))).await?;
     let on = patch::is_on(&node.spec.taints);
     tainted.set(i64::from(on));
@@ -111,10 +112,10 @@ async fn reconcile(api: &kube::Api<Node>, name: &str, want: Want, tainted: &Gaug
     Ok(())
 }
 
-async fn within<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T, String> {
+async fn within<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T, Error> {
     match timeout(PATIENCE, request).await {
-        Ok(answer) => answer.map_err(|error| one_line(&error)),
-        Err(_) => Err("the API server does not answer".to_owned()),
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(Error::NoAnswer),
     }
 }
 

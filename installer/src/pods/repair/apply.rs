@@ -12,20 +12,21 @@ use pod::program::{self, NotEntered, Plan, Programmed};
 use pod::rules;
 use pod::state::{State, Store};
 
+use super::error::Error;
 use super::inspect::Target;
 use super::netns::{NotOpened, PATIENCE, open};
 
 /// What became of a pod.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Applied {
     /// Its rules are in place; why its state is not, if so.
-    Done(Result<(), String>),
+    Done(Result<(), Error>),
     /// It went, or somebody else was at it: look again.
     Overtaken,
     /// The kernel would not; why.
-    Failed(String),
+    Failed(Error),
     /// This kernel cannot keep open connections alive, so nothing is changed; what it lacks.
-    Unsupported(String),
+    Unsupported(Error),
 }
 
 /// Puts them there.
@@ -45,10 +46,10 @@ pub(super) fn apply(target: &Target, store: &Store, node_namespaces: &[Identity]
     match program::enter_running(&plan, &netns, &target.ifname, deadline) {
         Ok(done) => Applied::Done(write_state(target, &done, store)),
         Err(_) if matches!(open(&target.netns, node_namespaces), Err(NotOpened::Gone)) => Applied::Overtaken,
-        Err(ref error @ NotEntered::Connections(ref lack)) if lack.is_lasting() => {
-            Applied::Unsupported(error.to_string())
+        Err(NotEntered::Connections(lack)) if lack.is_lasting() => {
+            Applied::Unsupported(NotEntered::Connections(lack).into())
         }
-        Err(error) => Applied::Failed(error.to_string()),
+        Err(error) => Applied::Failed(error.into()),
     }
 }
 
@@ -56,7 +57,7 @@ pub(super) fn apply(target: &Target, store: &Store, node_namespaces: &[Identity]
 ///
 /// # Errors
 /// Why it cannot be written.
-pub(super) fn adopt(target: &Target, store: &Store) -> Result<(), String> {
+pub(super) fn adopt(target: &Target, store: &Store) -> Result<(), Error> {
     match Plan::new(&target.wanted.redirect).digest() {
         Ok(digest) => write_state(target, &Programmed::adopted(digest), store),
         // The rules are there, so they could be made once.
@@ -70,7 +71,7 @@ pub(super) fn newest(states: impl Iterator<Item = State>) -> Option<State> {
     states.max_by(|a, b| (a.added, &a.network, &a.ifname).cmp(&(b.added, &b.network, &b.ifname)))
 }
 
-fn write_state(target: &Target, done: &Programmed, store: &Store) -> Result<(), String> {
+fn write_state(target: &Target, done: &Programmed, store: &Store) -> Result<(), Error> {
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let digest = done.digest.clone();
     let state = match &target.state {
@@ -110,7 +111,5 @@ fn write_state(target: &Target, done: &Programmed, store: &Store) -> Result<(), 
             took: 0,
         },
     };
-    store.put(&state).map_err(|error| {
-        format!("the state of repaired pods cannot be written ({error}): DEL and GC will not find them; see to the state folder")
-    })
+    store.put(&state).map_err(Error::State)
 }

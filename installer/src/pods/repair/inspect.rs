@@ -109,7 +109,7 @@ impl From<NotOpened> for Found {
             NotOpened::Gone => Self::Gone,
             NotOpened::Unseen => Self::Unseen,
             NotOpened::Node => Self::Node,
-            NotOpened::Failed(why) => Self::Failed(why),
+            NotOpened::Failed(why) => Self::Failed(why.to_string()),
         }
     }
 }
@@ -135,6 +135,6 @@ fn drifted(fault: Fault, netns: &Netns) -> Found {
     match foreign::find(netns) {
         Ok(Some(whose)) => Found::Foreign(fault, whose),
         Ok(None) => Found::Bad(fault),
-        Err(why) => Found::Failed(why),
+        Err(why) => Found::Failed(why.to_string()),
     }
 }

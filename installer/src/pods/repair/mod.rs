@@ -7,6 +7,7 @@
 //! inspect    the kernel's generation id, then CHECK; foreign: another mesh's rules
 //! netns      a pod's namespace, opened; the node's own never is
 //! apply      the rules as ADD would have put them, and the state
+//! error      why a pod cannot be looked into, or not be repaired
 //! history    what was seen and told before
 //! round      all of it once
 //! ```
@@ -16,6 +17,7 @@
 
 mod apply;
 mod desired;
+mod error;
 mod foreign;
 mod history;
 mod inspect;

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use netlink::netns::{self, Identity, Netns};
 
+use super::error::Error;
 use crate::pods::sweep::sees_processes;
 
 /// How long one pod may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why a namespace is not entered.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum NotOpened {
     /// It is no more.
     Gone,
@@ -19,8 +20,8 @@ pub(super) enum NotOpened {
     Unseen,
     /// It is the node's own.
     Node,
-    /// It cannot be opened; why.
-    Failed(String),
+    /// It cannot be opened.
+    Failed(Error),
 }
 
 /// The namespaces that are never entered: this program's, and that of the node's first process where it is in sight.
@@ -33,10 +34,7 @@ pub(super) fn node_namespaces() -> Vec<Identity> {
 /// A pod's namespace, which is not the node's own.
 pub(super) fn open(path: &Path, node_namespaces: &[Identity]) -> Result<Netns, NotOpened> {
     if path.starts_with("/proc") && !sees_processes() {
-        return Err(NotOpened::Failed(format!(
-            "{} names a process of the node, which is not in sight from here: pods of Docker are not looked at from within a container",
-            path.display()
-        )));
+        return Err(NotOpened::Failed(Error::Process(path.to_owned())));
     }
     match Netns::open(path) {
         Ok(netns) if node_namespaces.contains(&netns.identity()) => Err(NotOpened::Node),
@@ -45,6 +43,6 @@ pub(super) fn open(path: &Path, node_namespaces: &[Identity]) -> Result<Netns, N
         Err(netns::Error::Missing(_)) => Err(NotOpened::Unseen),
         // containerd takes the mount away before the file.
         Err(netns::Error::Other(_)) => Err(NotOpened::Gone),
-        Err(error) => Err(NotOpened::Failed(error.to_string())),
+        Err(error) => Err(NotOpened::Failed(error.into())),
     }
 }

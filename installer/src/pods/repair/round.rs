@@ -9,6 +9,7 @@ use tokio::sync::{Notify, watch};
 
 use super::apply::{Applied, adopt, apply};
 use super::desired::Desired;
+use super::error::Error;
 use super::history::{History, Trouble};
 use super::inspect::{Fault, Found, Target, inspect};
 use super::inventory::{Inventory, Rules, States, states};
@@ -18,6 +19,7 @@ use crate::event::{About, Events, PodName, Reason};
 use crate::kube::Specs;
 use crate::metrics::pods::{Pods as Metrics, Refusal, Standing};
 use crate::options::{Mode, Options};
+use crate::runtime;
 
 /// What repair needs.
 pub struct Setup {
@@ -99,7 +101,7 @@ impl Repairer {
     }
 
     /// The runtime's pods, or why there are none; `None` where nobody is to be asked.
-    async fn list(&self) -> Option<Result<(Runtime, Vec<Sandbox>), String>> {
+    async fn list(&self) -> Option<Result<(Runtime, Vec<Sandbox>), runtime::error::Error>> {
         let socket = self.setup.options.runtime_endpoint.as_ref()?;
         let asked = async {
             let runtime = Runtime::connect(socket).await?;
@@ -144,9 +146,9 @@ impl Repairer {
     }
 
     /// Whether a pod's state could be written.
-    fn note(&mut self, written: Result<(), String>) {
+    fn note(&mut self, written: Result<(), Error>) {
         if let Err(why) = written {
-            self.unwritten.add(why);
+            self.unwritten.add(why.to_string());
         }
     }
 
@@ -253,7 +255,7 @@ impl Repairer {
         let (id, pod) = (target.id.clone(), target.pod.clone());
         let applied = tokio::task::spawn_blocking(move || apply(&target, &store, &node_namespaces())).await;
         let pod_history = self.history.of(&id);
-        match applied.unwrap_or_else(|error| Applied::Failed(error.to_string())) {
+        match applied.unwrap_or_else(|error| Applied::Failed(error.into())) {
             Applied::Overtaken => None,
             Applied::Done(written) => {
                 pod_history.is_good(None);

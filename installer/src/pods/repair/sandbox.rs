@@ -17,6 +17,7 @@ use serde::Deserialize;
 
 use super::netns::{PATIENCE as POD, node_namespaces, open};
 use crate::event::PodName;
+use crate::runtime::error::Error;
 
 /// How long the runtime may take for one answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -76,19 +77,12 @@ impl Runtime {
     /// Connects, anew for each round: the runtime may have been restarted.
     ///
     /// # Errors
-    /// One line: why not.
-    pub(super) async fn connect(socket: &Path) -> Result<Self, String> {
+    /// It does not answer.
+    pub(super) async fn connect(socket: &Path) -> Result<Self, Error> {
         let connected = tokio::time::timeout(PATIENCE, Client::connect(socket)).await;
-        let client = connected.map_err(|_| "no answer".to_owned()).and_then(|client| {
-            client.map_err(|error| {
-                let mut cause: &dyn std::error::Error = &error;
-                while let Some(source) = cause.source() {
-                    cause = source;
-                }
-                cause.to_string()
-            })
-        });
-        let client = client.map_err(|why| format!("the runtime at {}: {why}", socket.display()))?;
+        let client = connected
+            .map_err(|_| Error::NoAnswer { socket: socket.to_owned(), within: "" })?
+            .map_err(|error| Error::NotConnected { socket: socket.to_owned(), source: error.into() })?;
         Ok(Self(client.within(PATIENCE)))
     }
 
@@ -96,10 +90,10 @@ impl Runtime {
     ///
     /// # Errors
     /// The runtime's words.
-    pub(super) async fn list(&self) -> Result<Vec<Sandbox>, String> {
+    pub(super) async fn list(&self) -> Result<Vec<Sandbox>, Error> {
         let list = self.0.list_pod_sandbox(ListPodSandboxRequest::default());
-        let list = tokio::time::timeout(PATIENCE, list).await.map_err(|_| "no answer in 5 s".to_owned())?;
-        let list = list.map_err(|status| format!("the runtime's list of pods: {}", status.message()))?;
+        let list = tokio::time::timeout(PATIENCE, list).await.map_err(|_| Error::NoList)?;
+        let list = list.map_err(|status| Error::List(status.message().to_owned()))?;
         Ok(list.items.into_iter().map(Sandbox::from).collect())
     }
 
