@@ -16,6 +16,8 @@
 //! metrics         what is counted
 //! ```
 
+#[cfg(test)]
+mod arrows;
 pub mod commands;
 pub mod control;
 pub mod error;
