@@ -7,17 +7,19 @@ use serde::Serialize;
 use tokio::time::sleep;
 
 use crate::control::{Command, tell};
-use crate::files::act::{act, take_out};
-use crate::files::atomic::{self, Outcome};
-use crate::files::binary::Binary;
-use crate::files::entry;
-use crate::files::kick::kick;
-use crate::files::lock::Lock;
-use crate::files::look::look;
-use crate::files::mark::Mark;
+use crate::error::Error;
+use crate::install;
+use crate::install::apply::{apply, remove_entry};
+use crate::install::atomic::{self, Outcome};
+use crate::install::binary::Binary;
+use crate::install::entry;
+use crate::install::inspect::inspect;
+use crate::install::lock::Lock;
+use crate::install::mark::Mark;
 use crate::options::Options;
+use crate::readiness::check::{Installation, check, still_loaded};
 use crate::runtime::cni::Cni;
-use crate::runtime::ready::{Question, check, still_loaded};
+use crate::runtime::reload::trigger_reload;
 
 /// How long the runtime has to follow.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -40,61 +42,62 @@ pub struct Report {
 ///
 /// # Errors
 /// Misuse: the entry or a flag cannot be right.
-pub async fn install(options: &Options) -> Result<Report, String> {
+pub async fn install(options: &Options) -> Result<Report, Error> {
     let entry = entry::load(options.entry.as_deref())?;
-    if let Err(error) = Mark::new(&options.state_dir).clear() {
-        return Ok(bad(format!("the mark of uninstall in {}: {error}", options.state_dir.display())));
+    if let Err(source) = Mark::new(&options.state_dir).clear() {
+        return Ok(bad(unmarked(options, source)));
     }
     if let Some(reply) = tell(&options.state_dir, Command::Install).await {
         if !reply.done {
             return Ok(bad(reply.text));
         }
     } else if let Err(why) = install_here(options, &entry) {
-        return Ok(bad(why));
+        return Ok(bad(why.to_string()));
     }
     let end = Instant::now() + PATIENCE;
-    let question = Question::new(options, entry);
+    let installation = Installation::new(options);
     let mut woken = Instant::now();
     loop {
-        let now = check(&question).await;
+        let now = check(&installation, &entry).await;
         if now.ready || !now.written || Instant::now() > end {
             return Ok(Report { ok: now.ready, message: now.text, runtime: now.cni });
         }
         if woken.elapsed() > Duration::from_secs(3) {
             woken = Instant::now();
-            let _ = kick(&options.conf_dir);
+            let _ = trigger_reload(&options.conf_dir);
         }
         sleep(Duration::from_millis(200)).await;
     }
 }
 
-fn install_here(options: &Options, entry: &str) -> Result<(), String> {
-    let _lock = Lock::wait(&options.conf_dir, LOCK).map_err(|problem| problem.text)?;
+fn install_here(options: &Options, entry: &str) -> Result<(), install::error::Error> {
+    use install::error::Error::{File, FolderNeverAtRest, Nowhere, Problem};
+    let _lock = Lock::wait(&options.conf_dir, LOCK)?;
     atomic::sweep(&options.conf_dir);
     atomic::sweep(&options.bin_dir);
-    Binary::new(options.plugin(), &options.bin_dir).install().map_err(|refused| refused.why)?;
+    Binary::new(options.plugin(), &options.bin_dir).install()?;
     for _ in 0..30 {
-        let look = look(&options.conf_dir, entry);
-        for note in &look.notes {
+        let seen = inspect(&options.conf_dir, entry);
+        for note in &seen.notes {
             tracing::warn!("{note}");
         }
-        if look.present {
+        if seen.present {
             return Ok(());
         }
-        let Some(plan) = look.plan.filter(|_| !look.unsettled) else {
-            if !look.unsettled {
-                let first = look.problems.into_iter().next();
-                return Err(first.map_or("nothing to install into".to_owned(), |problem| problem.text));
+        let Some(plan) = seen.plan.filter(|_| !seen.unsettled) else {
+            if !seen.unsettled {
+                let first = seen.problems.into_iter().next();
+                return Err(first.map_or(Nowhere, Problem));
             }
             std::thread::sleep(Duration::from_millis(100));
             continue;
         };
-        match act(&plan) {
+        match apply(&plan) {
             Ok(Outcome::Written | Outcome::Overtaken) => {}
-            Err(error) => return Err(format!("{}: {error}", options.conf_dir.display())),
+            Err(source) => return Err(File { path: options.conf_dir.clone(), source }),
         }
     }
-    Err(format!("others keep writing {}", options.conf_dir.display()))
+    Err(FolderNeverAtRest(options.conf_dir.clone()))
 }
 
 /// The mark, the entry out, the runtime's word for it. The binary stays.
@@ -107,16 +110,16 @@ pub async fn uninstall(options: &Options) -> Report {
     // Before the entry goes, so that no restart in between puts it back.
     let mark = Mark::new(&options.state_dir);
     if !mark.is_set()
-        && let Err(error) = mark.set(options.revision.as_deref())
+        && let Err(source) = mark.set(options.revision.as_deref())
     {
-        return bad(format!("the mark of uninstall in {}: {error}", options.state_dir.display()));
+        return bad(unmarked(options, source));
     }
     let said = match reply {
         Some(reply) => reply.text,
         None if !options.conf_dir.exists() => format!("{} is not there", options.conf_dir.display()),
         None => match uninstall_here(options) {
             Ok(count) => format!("the entry is out of {count} files"),
-            Err(why) => return bad(why),
+            Err(why) => return bad(why.to_string()),
         },
     };
     let good = |more: &str| Report {
@@ -144,28 +147,33 @@ pub async fn uninstall(options: &Options) -> Report {
         }
         if woken.elapsed() > Duration::from_secs(3) {
             woken = Instant::now();
-            let _ = kick(&options.conf_dir);
+            let _ = trigger_reload(&options.conf_dir);
         }
         sleep(Duration::from_millis(200)).await;
     }
 }
 
-fn uninstall_here(options: &Options) -> Result<usize, String> {
-    let _lock = Lock::wait(&options.conf_dir, LOCK).map_err(|problem| problem.text)?;
+fn uninstall_here(options: &Options) -> Result<usize, install::error::Error> {
+    let _lock = Lock::wait(&options.conf_dir, LOCK)?;
     atomic::sweep(&options.conf_dir);
     atomic::sweep(&options.bin_dir);
-    take_out(&options.conf_dir)
+    remove_entry(&options.conf_dir)
 }
 
 /// Whether it is loaded.
 ///
 /// # Errors
 /// Misuse: the entry or a flag cannot be right.
-pub async fn status(options: &Options) -> Result<Report, String> {
-    let now = check(&Question::new(options, entry::load(options.entry.as_deref())?)).await;
+pub async fn status(options: &Options) -> Result<Report, Error> {
+    let entry = entry::load(options.entry.as_deref())?;
+    let now = check(&Installation::new(options), &entry).await;
     let marked = if Mark::new(&options.state_dir).is_set() { "; it was uninstalled" } else { "" };
     let folders = now.cni.as_ref().map_or_else(String::new, |cni| format!("; {cni}"));
     Ok(Report { ok: now.ready, message: now.text + marked + &folders, runtime: now.cni })
+}
+
+fn unmarked(options: &Options, source: std::io::Error) -> String {
+    install::error::Error::Mark { state_dir: options.state_dir.clone(), source }.to_string()
 }
 
 fn bad(message: String) -> Report {

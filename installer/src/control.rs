@@ -38,7 +38,7 @@ pub struct Reply {
 }
 
 /// A command with the way back.
-pub type Told = (Command, oneshot::Sender<Reply>);
+pub type Request = (Command, oneshot::Sender<Reply>);
 
 /// The socket; its file goes with it.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ impl Socket {
     ///
     /// # Errors
     /// Whatever the file system says.
-    pub fn open(state_dir: &Path, told: mpsc::Sender<Told>) -> io::Result<Self> {
+    pub fn open(state_dir: &Path, requests: mpsc::Sender<Request>) -> io::Result<Self> {
         std::fs::create_dir_all(state_dir)?;
         let path = at(state_dir);
         let _ = std::fs::remove_file(&path);
@@ -64,7 +64,7 @@ impl Socket {
             loop {
                 match listener.accept().await {
                     Ok((stream, _)) => {
-                        tokio::spawn(timeout(PATIENCE, answer(stream, told.clone())));
+                        tokio::spawn(timeout(PATIENCE, answer(stream, requests.clone())));
                     }
                     Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
                 }
@@ -94,14 +94,14 @@ impl Drop for Socket {
     }
 }
 
-async fn answer(stream: UnixStream, told: mpsc::Sender<Told>) -> io::Result<()> {
+async fn answer(stream: UnixStream, requests: mpsc::Sender<Request>) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
     BufReader::new(read.take(4096)).read_line(&mut line).await?;
     let reply = match serde_json::from_str::<Command>(&line) {
         Ok(command) => {
             let (back, reply) = oneshot::channel();
-            let sent = told.send((command, back)).await.is_ok();
+            let sent = requests.send((command, back)).await.is_ok();
             match reply.await {
                 Ok(reply) if sent => reply,
                 _ => failed("it is ending"),

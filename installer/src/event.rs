@@ -95,17 +95,11 @@ impl Events {
         Self { api: None, dropped: Counter::default() }
     }
 
-    /// To the log, and to whoever holds the other end.
+    /// To the log, and to whoever holds the other end. `dropped` counts those that do not get there.
     #[must_use]
-    pub fn to_api() -> (Self, mpsc::Receiver<Event>) {
+    pub fn to_api(dropped: Counter) -> (Self, mpsc::Receiver<Event>) {
         let (sender, receiver) = mpsc::channel(WAITING);
-        (Self { api: Some(sender), dropped: Counter::default() }, receiver)
-    }
-
-    /// Those that cannot be told are counted here.
-    #[must_use]
-    pub fn counted_by(self, dropped: Counter) -> Self {
-        Self { dropped, ..self }
+        (Self { api: Some(sender), dropped }, receiver)
     }
 
     /// Tells. Never waits.

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches};
 use sluice_node::commands::{self, Report};
-use sluice_node::kube::everywhere;
+use sluice_node::error::Error;
+use sluice_node::kube::uninstall;
 use sluice_node::options::{Cli, Command, Options, Output};
 use sluice_node::run::run;
 use sluice_node::runtime::detect::{self, Given};
@@ -34,7 +35,9 @@ fn main() -> ExitCode {
     runtime.block_on(async {
         let options = detect::fill(options, Given::new(&matches)).await;
         match command {
-            Command::Run => run(options).await.map_or_else(|why| misuse(&why), |()| ExitCode::SUCCESS),
+            Command::Run => {
+                run(options).await.map_or_else(|why| misuse(&why.to_string()), |()| ExitCode::SUCCESS)
+            }
             Command::Install => report(commands::install(&options).await, &options),
             Command::Uninstall => report(Ok(uninstall(&options).await), &options),
             Command::Status => report(commands::status(&options).await, &options),
@@ -45,7 +48,7 @@ fn main() -> ExitCode {
 async fn uninstall(options: &Options) -> Report {
     match &options.daemonset {
         Some(set) => {
-            everywhere::wait(set, options.kubeconfig.as_deref(), Duration::from_secs(options.timeout)).await
+            uninstall::wait(set, options.kubeconfig.as_deref(), Duration::from_secs(options.timeout)).await
         }
         None => commands::uninstall(options).await,
     }
@@ -64,9 +67,9 @@ fn start_log<W: std::io::Write + 'static>(writer: fn() -> W) {
 
 // The answer of a command is what stdout is for.
 #[allow(clippy::print_stdout)]
-fn report(report: Result<Report, String>, options: &Options) -> ExitCode {
+fn report(report: Result<Report, Error>, options: &Options) -> ExitCode {
     match report {
-        Err(why) => misuse(&why),
+        Err(why) => misuse(&why.to_string()),
         Ok(report) => {
             match options.output {
                 Output::Text => println!("{}", report.message),

@@ -1,7 +1,6 @@
 //! What is wrong, in a line, and what it is about.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 /// What a problem is about; a label of the metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,9 +20,9 @@ pub enum Topic {
     /// The file with our entry.
     Entry,
     /// Another sluice-node has the folder.
-    Second,
+    SecondInstaller,
     /// Somebody undoes us again and again.
-    War,
+    RewriteWar,
     /// The kernel cannot tell us of changes.
     Watch,
     /// It was uninstalled.
@@ -46,8 +45,8 @@ impl Topic {
         Self::Write,
         Self::Binary,
         Self::Entry,
-        Self::Second,
-        Self::War,
+        Self::SecondInstaller,
+        Self::RewriteWar,
         Self::Watch,
         Self::Uninstalled,
         Self::Socket,
@@ -66,8 +65,8 @@ impl Topic {
             Self::Write => "write",
             Self::Binary => "binary",
             Self::Entry => "entry",
-            Self::Second => "second_installer",
-            Self::War => "rewrite_war",
+            Self::SecondInstaller => "second_installer",
+            Self::RewriteWar => "rewrite_war",
             Self::Watch => "watch",
             Self::Uninstalled => "uninstalled",
             Self::Socket => "socket",
@@ -78,7 +77,8 @@ impl Topic {
 }
 
 /// One problem.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+#[error("{text}")]
 pub struct Problem {
     /// What it is about.
     pub topic: Topic,
@@ -94,24 +94,18 @@ impl Problem {
     }
 }
 
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
 /// Says each thing once, when it begins, and once more when it ends.
 #[derive(Debug, Default)]
-pub struct Said(BTreeSet<Problem>);
+pub struct ProblemLog(BTreeSet<Problem>);
 
-impl Said {
+impl ProblemLog {
     /// Logs what is new since the last time, and what is over. The new ones.
-    pub fn say(&mut self, problems: &[Problem]) -> Vec<Problem> {
+    pub fn update(&mut self, problems: &[Problem]) -> Vec<Problem> {
         let now: BTreeSet<Problem> = problems.iter().cloned().collect();
         let fresh: Vec<Problem> = now.difference(&self.0).cloned().collect();
         for problem in &fresh {
             match problem.topic {
-                Topic::Waiting | Topic::Second | Topic::Uninstalled | Topic::Handler => {
+                Topic::Waiting | Topic::SecondInstaller | Topic::Uninstalled | Topic::Handler => {
                     tracing::info!("{problem}");
                 }
                 _ => tracing::warn!("{problem}"),

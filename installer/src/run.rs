@@ -4,18 +4,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
+use crate::error::Error;
 use crate::event::Events;
-use crate::files::mark::Mark;
-use crate::files::node::Node;
-use crate::files::watch::Watch;
-use crate::files::{entry, kick};
+use crate::health::Health;
+use crate::install::entry;
+use crate::install::mark::Mark;
+use crate::install::reconcile::Reconciler;
+use crate::install::watch::Watch;
+use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::pods::{adds, repair, sweep};
-use crate::runtime::ready::Question;
-use crate::shared::Shared;
+use crate::readiness::check::Installation;
+use crate::readiness::follow;
+use crate::readiness::probe::Probe;
 use crate::{kube, serve};
 
 /// How often the folders are looked at, told or not.
@@ -28,8 +32,8 @@ const AT_MOST: Duration = Duration::from_millis(200);
 /// Runs until SIGTERM or SIGINT, which remove nothing.
 ///
 /// # Errors
-/// One line: what keeps it from starting.
-pub async fn run(options: Options) -> Result<(), String> {
+/// What keeps it from starting.
+pub async fn run(options: Options) -> Result<(), Error> {
     let kubernetes = kubernetes(&options)?;
     let entry = entry::load(options.entry.as_deref())?;
     if entry::state_dir(&entry) != options.state_dir {
@@ -42,32 +46,48 @@ pub async fn run(options: Options) -> Result<(), String> {
     if let Err(error) = Mark::new(&options.state_dir).meet(options.revision.as_deref()) {
         tracing::warn!("the mark of uninstall in {}: {error}", options.state_dir.display());
     }
-    let stop = |kind| signal(kind).map_err(|error| format!("no signals: {error}"));
+    let stop = |kind| signal(kind).map_err(Error::Signals);
     let (mut term, mut int) = (stop(SignalKind::terminate())?, stop(SignalKind::interrupt())?);
-    let question = Question::new(&options, entry.clone());
-    let (shared, specs) = match kubernetes {
+    let metrics = Metrics::default();
+    let (health, rescan) = (Arc::new(Health::default()), Arc::new(Notify::new()));
+    let (entry, expected) = watch::channel(entry);
+    let (found, folders) = watch::channel(Vec::new());
+    let installation = Installation::new(&options);
+    let probe = Arc::new(Probe::new(installation, expected.clone(), metrics.ready.clone(), found));
+    let (events, specs) = match kubernetes {
         None => {
-            let shared = Arc::new(Shared::new(question, Events::to_log()));
-            kube::do_without(options.state_dir.clone(), Arc::clone(&shared));
-            (shared, kube::Specs::default())
+            kube::do_without(options.state_dir.clone(), metrics.kubernetes.clone());
+            (Events::to_log(), kube::Specs::default())
         }
         Some(setup) => {
-            let (events, coming) = Events::to_api();
-            let shared = Arc::new(Shared::new(question, events));
-            let specs = kube::start(setup, Arc::clone(&shared), coming);
-            (shared, specs)
+            let (events, coming) = Events::to_api(metrics.kubernetes.events_dropped.clone());
+            let counted = metrics.kubernetes.clone();
+            let specs = kube::start(setup, events.clone(), coming, probe.answers(), counted);
+            (events, specs)
         }
     };
     tracing::info!("sluice-node {} in {}", env!("CARGO_PKG_VERSION"), options.conf_dir.display());
-    tokio::spawn(serve::serve(options.listen, Arc::clone(&shared)));
-    tokio::spawn(kick::follow(Arc::clone(&shared), options.conf_dir.clone()));
-    tokio::spawn(repair::follow(Arc::clone(&shared), options.clone(), specs));
-    tokio::spawn(adds::follow(Arc::clone(&shared), options.state_dir.clone()));
-    tokio::spawn(sweep::follow(Arc::clone(&shared), options.state_dir.clone()));
+    tokio::spawn(follow::follow(Arc::clone(&probe), options.conf_dir.clone(), Arc::clone(&rescan)));
+    let setup = repair::Setup {
+        options: options.clone(),
+        specs,
+        entry: expected,
+        rescan,
+        events: events.clone(),
+        metrics: metrics.pods.clone(),
+    };
+    tokio::spawn(repair::follow(setup, probe.answers()));
+    tokio::spawn(adds::follow(options.state_dir.clone(), metrics.adds.clone()));
+    tokio::spawn(sweep::follow(options.state_dir.clone(), metrics.swept.clone()));
 
-    let (tell, mut told) = mpsc::channel(8);
+    let listen = options.listen;
+    let (tell, mut requests) = mpsc::channel(8);
     let mut watch = Watch::new(&options.conf_dir, &options.bin_dir);
-    let mut node = Node::new(options, entry, Arc::clone(&shared), tell);
+    let mut reconciler = Reconciler::new(options, entry, folders, events, metrics.install.clone(), tell);
+    tokio::spawn(serve::serve(
+        listen,
+        serve::Answers { health: Arc::clone(&health), readiness: probe, metrics },
+    ));
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut due = Instant::now();
@@ -76,16 +96,16 @@ pub async fn run(options: Options) -> Result<(), String> {
             biased;
             _ = term.recv() => break,
             _ = int.recv() => break,
-            Some((command, back)) = told.recv() => {
+            Some((command, back)) = requests.recv() => {
                 // Whoever asked may be gone; it is done all the same.
-                let _ = back.send(node.told(command));
+                let _ = back.send(reconciler.execute(command));
                 due = Instant::now();
             }
             // Before the watch, which always has news where a writer never rests.
             _ = ticks.tick() => {
                 let (changed, removed) = watch.tick();
-                shared.turned(removed);
-                node.count();
+                health.turned(removed);
+                reconciler.count();
                 if changed {
                     due = Instant::now();
                 }
@@ -97,7 +117,7 @@ pub async fn run(options: Options) -> Result<(), String> {
             () = sleep(due.saturating_duration_since(Instant::now()).min(TICK)), if due.saturating_duration_since(Instant::now()) < TICK => {}
         }
         if due <= Instant::now() {
-            due = Instant::now() + node.pass(watch.trouble.as_deref());
+            due = Instant::now() + reconciler.reconcile(watch.trouble.as_deref());
         }
     }
     tracing::info!("ending; the plugin and its entry stay as they are");
@@ -105,14 +125,12 @@ pub async fn run(options: Options) -> Result<(), String> {
 }
 
 /// What the Kubernetes side needs, where it is wanted.
-fn kubernetes(options: &Options) -> Result<Option<kube::Setup>, String> {
+fn kubernetes(options: &Options) -> Result<Option<kube::Setup>, Error> {
     if options.no_kubernetes {
         return Ok(None);
     }
     let node = options.node_name.clone().filter(|name| !name.is_empty());
-    let node = node.ok_or(
-        "whose pods and taint are ours? Give this node's name by --node-name or SLUICE_NODE_NAME, or run it with --no-kubernetes",
-    )?;
+    let node = node.ok_or(Error::NodeName)?;
     Ok(Some(kube::Setup {
         node,
         kubeconfig: options.kubeconfig.clone(),

@@ -9,7 +9,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 
-use crate::shared::Shared;
+use crate::health::Health;
+use crate::metrics::Metrics;
+use crate::readiness::probe::Probe;
 
 /// How long a client may take to ask, and with its answer.
 const ASKING: Duration = Duration::from_secs(1);
@@ -25,8 +27,20 @@ const OLD: Duration = Duration::from_secs(1);
 const TEXT: &str = "text/plain; charset=utf-8";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// What answers are made of.
+#[derive(Debug)]
+pub struct Answers {
+    /// /healthz.
+    pub health: Arc<Health>,
+    /// /readyz.
+    pub readiness: Arc<Probe>,
+    /// /metrics.
+    pub metrics: Metrics,
+}
+
 /// Serves for ever. Where the address is taken, as during an upgrade, it says so and keeps trying.
-pub async fn serve(listen: SocketAddr, shared: Arc<Shared>) {
+pub async fn serve(listen: SocketAddr, answers: Answers) {
+    let answers = Arc::new(answers);
     let mut said = false;
     let listener = loop {
         match TcpListener::bind(listen).await {
@@ -47,9 +61,9 @@ pub async fn serve(listen: SocketAddr, shared: Arc<Shared>) {
                 let local = stream.local_addr().is_ok_and(|own| is_local(peer.ip(), own.ip()));
                 // Too many: it is closed at once, and comes again.
                 let Some(place) = places.take(local) else { continue };
-                let shared = Arc::clone(&shared);
+                let answers = Arc::clone(&answers);
                 tokio::spawn(async move {
-                    let _ = timeout(PATIENCE, answer(stream, local, &shared)).await;
+                    let _ = timeout(PATIENCE, answer(stream, local, &answers)).await;
                     drop(place);
                 });
             }
@@ -97,7 +111,7 @@ async fn head(stream: &mut TcpStream) -> std::io::Result<Option<String>> {
     Ok(Some(String::from_utf8_lossy(&request).into_owned()))
 }
 
-async fn answer(mut stream: TcpStream, local: bool, shared: &Shared) -> std::io::Result<()> {
+async fn answer(mut stream: TcpStream, local: bool, answers: &Answers) -> std::io::Result<()> {
     let Some(text) = timeout(ASKING, head(&mut stream)).await?? else {
         return Ok(());
     };
@@ -105,11 +119,13 @@ async fn answer(mut stream: TcpStream, local: bool, shared: &Shared) -> std::io:
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let path = path.split('?').next().unwrap_or_default();
     let (status, kind, body) = match (method, path) {
-        ("GET" | "HEAD", "/healthz") => said(shared.healthy()),
+        ("GET" | "HEAD", "/healthz") => said(answers.health.check()),
         ("GET" | "HEAD", "/readyz") => {
-            said(if local { shared.ready().await } else { shared.ready_within(OLD).await })
+            let probe = &answers.readiness;
+            let readiness = if local { probe.ask().await } else { probe.ask_within(OLD).await };
+            said((readiness.ready, readiness.text))
         }
-        ("GET" | "HEAD", "/metrics") => ("200 OK", OPEN_METRICS, shared.metrics.text()),
+        ("GET" | "HEAD", "/metrics") => ("200 OK", OPEN_METRICS, answers.metrics.text()),
         ("GET" | "HEAD", _) => ("404 Not Found", TEXT, "/healthz, /readyz, /metrics\n".to_owned()),
         _ => ("405 Method Not Allowed", TEXT, "GET only\n".to_owned()),
     };

@@ -8,6 +8,7 @@ use std::time::Duration;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
+use super::error::Error;
 use super::pods::{Api, Pods};
 
 /// How often credentials are looked for that are not there yet.
@@ -21,50 +22,35 @@ pub(super) async fn connect(kubeconfig: Option<&Path>, pods: &Pods) -> Client {
     loop {
         match client(kubeconfig).await {
             Ok(client) => return client,
-            Err(why) => pods.now(Api::Away(why)),
+            Err(why) => pods.now(Api::Away(why.to_string())),
         }
         tokio::time::sleep(AGAIN).await;
     }
 }
 
-/// The same, at once or not at all; one line why not.
-pub(super) async fn client(kubeconfig: Option<&Path>) -> Result<Client, String> {
+/// The same, at once or not at all.
+pub(super) async fn client(kubeconfig: Option<&Path>) -> Result<Client, Error> {
     let mut config = config(kubeconfig).await?;
     config.read_timeout = Some(SILENCE);
     // Without a CA, the system's own list of authorities would decide who is the API server.
     if config.root_cert.is_none() && config.root_cert_file.is_none() {
-        return Err(format!("no CA is given for {}: set certificate-authority", config.cluster_url));
+        return Err(Error::NoCa(config.cluster_url.to_string()));
     }
-    Client::try_from(config).map_err(|error| one_line(&error))
+    Ok(Client::try_from(config)?)
 }
 
-async fn config(kubeconfig: Option<&Path>) -> Result<Config, String> {
+async fn config(kubeconfig: Option<&Path>) -> Result<Config, Error> {
     let read = match kubeconfig {
-        Some(path) => {
-            Some(Kubeconfig::read_from(path).map_err(|error| format!("{}: {error}", path.display()))?)
-        }
-        None => Kubeconfig::from_env().map_err(|error| format!("KUBECONFIG: {error}"))?,
+        Some(path) => Some(
+            Kubeconfig::read_from(path)
+                .map_err(|source| Error::KubeconfigFile { path: path.to_owned(), source })?,
+        ),
+        None => Kubeconfig::from_env().map_err(Error::KubeconfigEnv)?,
     };
     match read {
         Some(kubeconfig) => Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
             .await
-            .map_err(|error| format!("kubeconfig: {error}")),
-        None => Config::incluster().map_err(|error| {
-            format!("not in a cluster ({error}): give --kubeconfig, or run it with --no-kubernetes")
-        }),
+            .map_err(Error::Kubeconfig),
+        None => Config::incluster().map_err(Error::NotInCluster),
     }
-}
-
-/// An error with its causes, as far as they say something new.
-pub(super) fn one_line(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let more = cause.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        next = cause.source();
-    }
-    text.replace('\n', " ")
 }

@@ -1,35 +1,33 @@
 //! What this program has to do with Kubernetes: nothing that installing and watching would wait for.
 //!
 //! ```text
-//! client          how the API server is reached
-//! pod, pods       this node's pods, kept small and up to date
-//! agent, socket   the plugin asks for a pod's annotations and its proxy's ids
-//! events, quiet   what happened, for `kubectl describe`
-//! startup, node   when the startup taint goes and comes (pure); doing it
-//! everywhere      uninstalling from every node, waited for
+//! client     how the API server is reached
+//! error      what it answers instead, and why it is not asked
+//! pods       this node's pods, kept small and up to date
+//! agent      the plugin asks for a pod's annotations and its proxy's ids
+//! events     what happened, for `kubectl describe`
+//! taint      when the startup taint goes and comes, and doing it
+//! uninstall  uninstalling from every node, waited for
 //! ```
 
 mod agent;
 mod client;
+mod error;
 mod events;
-pub mod everywhere;
-mod node;
-mod pod;
 mod pods;
-mod quiet;
-mod socket;
-mod startup;
 mod taint;
+pub mod uninstall;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use ::pod::agent::ProxyIds;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
-use crate::event::{Event, PodName};
-use crate::files::mark::Mark;
-use crate::shared::Shared;
+use crate::event::{Event, Events, PodName};
+use crate::install::mark::Mark;
+use crate::metrics::kubernetes::Kubernetes as Metrics;
+use crate::readiness::check::Readiness;
 
 /// What it needs to know.
 #[derive(Clone, Debug)]
@@ -62,16 +60,22 @@ impl Specs {
 }
 
 /// Without any of it: whoever asks for a pod is told so at once.
-pub fn do_without(state_dir: PathBuf, shared: Arc<Shared>) {
-    tokio::spawn(socket::serve(state_dir, None, shared));
+pub fn do_without(state_dir: PathBuf, metrics: Metrics) {
+    tokio::spawn(agent::socket::serve(state_dir, None, metrics));
 }
 
 /// Starts all of it. An API server that is away is waited for, for ever.
-pub fn start(setup: Setup, shared: Arc<Shared>, told: mpsc::Receiver<Event>) -> Specs {
+pub fn start(
+    setup: Setup,
+    events: Events,
+    told: mpsc::Receiver<Event>,
+    readiness: watch::Receiver<Option<Readiness>>,
+    metrics: Metrics,
+) -> Specs {
     let (pods, writer) = pods::Pods::new(&setup.node);
     let pods = Arc::new(pods);
     let specs = Specs(Some(Arc::clone(&pods)));
-    tokio::spawn(socket::serve(setup.state_dir.clone(), Some(Arc::clone(&pods)), Arc::clone(&shared)));
+    tokio::spawn(agent::socket::serve(setup.state_dir.clone(), Some(Arc::clone(&pods)), metrics.clone()));
     tokio::spawn(async move {
         let client = client::connect(setup.kubeconfig.as_deref(), &pods).await;
         let mark = Mark::new(&setup.state_dir);
@@ -80,10 +84,17 @@ pub fn start(setup: Setup, shared: Arc<Shared>, told: mpsc::Receiver<Event>) -> 
             setup.node.clone(),
             Arc::clone(&pods),
             told,
-            Arc::clone(&shared),
+            metrics.events_dropped.clone(),
         ));
-        tokio::spawn(node::keep(client.clone(), setup.node.clone(), mark, Arc::clone(&shared)));
-        pods::follow(client, &setup.node, &pods, writer, &shared).await;
+        tokio::spawn(taint::keep(
+            client.clone(),
+            setup.node.clone(),
+            mark,
+            readiness,
+            events,
+            metrics.tainted.clone(),
+        ));
+        pods::follow(client, &setup.node, &pods, writer, &metrics.api_up).await;
     });
     specs
 }

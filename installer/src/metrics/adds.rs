@@ -8,7 +8,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use super::Labels;
+use super::labels::Labels;
 
 /// An ADD takes some milliseconds, and ten seconds at most.
 const SECONDS: [f64; 12] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
@@ -19,7 +19,7 @@ const NONE: &str = "none";
 const CODES: [u32; 5] = [7, 11, 101, 102, 104];
 
 /// ADDs by result, time and code.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Adds {
     adds: Family<Labels, Counter>,
     seconds: Family<Labels, Histogram, fn() -> Histogram>,

@@ -6,11 +6,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
-use super::Labels;
-use crate::pods::repair::{Fault, Refusal, Standing};
+use super::labels::Labels;
 
 /// Looks, what they found, and repairs.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Pods {
     drift: Family<Labels, Counter>,
     /// Pods found with rules of somebody else in the place of ours, or before ours.
@@ -36,8 +35,8 @@ impl Default for Pods {
         for done in [true, false] {
             drop(this.repairs.get_or_create(&by(done)));
         }
-        for kind in Fault::KINDS {
-            drop(this.drift.get_or_create(&vec![("reason", kind)]));
+        for drift in Drift::ALL {
+            drop(this.drift.get_or_create(&vec![("reason", drift.as_str())]));
         }
         for refusal in Refusal::ALL {
             drop(this.refusals.get_or_create(&of(refusal)));
@@ -74,8 +73,8 @@ impl Pods {
     }
 
     /// A pod's rules were found to be wrong.
-    pub fn drifted(&self, fault: &Fault) {
-        self.drift.get_or_create(&vec![("reason", fault.kind())]).inc();
+    pub fn drifted(&self, drift: Drift) {
+        self.drift.get_or_create(&vec![("reason", drift.as_str())]).inc();
     }
 
     /// A repair ended.
@@ -94,6 +93,91 @@ impl Pods {
             let count = standings.iter().filter(|found| **found == standing).count();
             let gauge = self.pods.get_or_create(&vec![("state", standing.as_str())]);
             gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+}
+
+/// How a pod stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Standing {
+    /// Its rules are in place.
+    Diverted,
+    /// It is to have none.
+    Passed,
+    /// It is to have rules and has not.
+    Unrepaired,
+}
+
+impl Standing {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Diverted, Self::Passed, Self::Unrepaired];
+
+    /// For metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Diverted => "diverted",
+            Self::Passed => "passed",
+            Self::Unrepaired => "unrepaired",
+        }
+    }
+}
+
+/// What stands in the way of diverting a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// An annotation that cannot be read, or may not say this.
+    Annotations,
+    /// A sandbox that does not heed nftables.
+    Sandbox,
+    /// State that this version cannot read.
+    State,
+    /// A network namespace that is not told of, or cannot be looked into.
+    Namespace,
+    /// The kernel, which would not have the rules.
+    Kernel,
+    /// A module that the kernel has not loaded, without which open connections would break.
+    Module,
+}
+
+impl Refusal {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Annotations, Self::Sandbox, Self::State, Self::Namespace, Self::Kernel, Self::Module];
+
+    /// For metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Annotations => "annotations",
+            Self::Sandbox => "sandbox",
+            Self::State => "state",
+            Self::Namespace => "namespace",
+            Self::Kernel => "kernel",
+            Self::Module => "module",
+        }
+    }
+}
+
+/// How a pod's rules are not what they should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drift {
+    /// They are others, or none.
+    Changed,
+    /// They are of an older version that has a known hole.
+    Outdated,
+}
+
+impl Drift {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Changed, Self::Outdated];
+
+    /// For metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Changed => "changed",
+            Self::Outdated => "outdated",
         }
     }
 }

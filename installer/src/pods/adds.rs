@@ -10,16 +10,14 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use pod::failure::{self, Failure, Failures};
 use pod::state::{self, State};
 use tokio::time::{sleep, timeout};
 
-use crate::files::watch::Watch;
+use crate::install::watch::Watch;
 use crate::metrics::adds::Adds as Metrics;
-use crate::shared::Shared;
 
 /// How often the folders are looked at, told or not.
 const LOOK: Duration = Duration::from_secs(10);
@@ -38,7 +36,7 @@ struct Adds {
 }
 
 /// Counts for ever.
-pub async fn follow(shared: Arc<Shared>, state_dir: PathBuf) {
+pub async fn follow(state_dir: PathBuf, metrics: Metrics) {
     let (states, failures) = (state::folder(&state_dir), failure::folder(&state_dir));
     for folder in [&states, &failures] {
         // So that there is something to watch. Where it cannot be made, the plugin makes it or has no state either.
@@ -47,7 +45,7 @@ pub async fn follow(shared: Arc<Shared>, state_dir: PathBuf) {
     let mut watch = Watch::new(&states, &failures);
     let mut adds = Adds { seen: stamps(&states), states, failures: Failures::new(&state_dir) };
     loop {
-        adds.count(&shared.metrics.adds);
+        adds.count(&metrics);
         if timeout(LOOK, watch.changed()).await.is_ok() {
             sleep(QUIET).await;
         } else {

@@ -1,12 +1,10 @@
 //! State files of pods that are gone: containerd never calls GC, and a DEL may never have reached us.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use pod::state::Store;
-
-use crate::shared::Shared;
+use prometheus_client::metrics::counter::Counter;
 
 /// The number of the machine's own process namespace, the same on every Linux.
 const FIRST_PID_NAMESPACE: &str = "pid:[4026531836]";
@@ -15,11 +13,11 @@ const FIRST_PID_NAMESPACE: &str = "pid:[4026531836]";
 const PAUSE: Duration = Duration::from_secs(10);
 
 /// Sweeps for ever. Many files are long to read: the threads for such work do it.
-pub async fn follow(shared: Arc<Shared>, state_dir: PathBuf) {
+pub async fn follow(state_dir: PathBuf, counter: Counter) {
     loop {
         let folder = state_dir.clone();
         let swept = tokio::task::spawn_blocking(move || sweep(&folder)).await;
-        shared.metrics.swept.inc_by(swept.unwrap_or(0) as u64);
+        counter.inc_by(swept.unwrap_or(0) as u64);
         tokio::time::sleep(PAUSE).await;
     }
 }

@@ -7,8 +7,6 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::runtime::folders::list;
-
 /// Where the runtime looks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -43,7 +41,7 @@ impl fmt::Display for Cni {
 /// Reads the verbose answer; `None` where it does not tell.
 #[must_use]
 pub fn read(info: &HashMap<String, String>) -> Option<Cni> {
-    let Told { cni, containerd } = serde_json::from_str(info.get("config")?).ok()?;
+    let Config { cni, containerd } = serde_json::from_str(info.get("config")?).ok()?;
     // 2.1 knows several folders; the older name is empty there then.
     let bin_dirs = cni.bin_dirs.unwrap_or_default().into_iter().chain(Some(cni.bin_dir));
     let handlers = containerd.runtimes.unwrap_or_default().into_iter();
@@ -57,8 +55,14 @@ pub fn read(info: &HashMap<String, String>) -> Option<Cni> {
     .filter(|told| told.conf_dir != PathBuf::new())
 }
 
+/// Folders in a line.
+#[must_use]
+pub(super) fn list(folders: &[PathBuf]) -> String {
+    folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
 #[derive(Deserialize)]
-struct Told {
+struct Config {
     cni: Folders,
     #[serde(default)]
     containerd: Handlers,

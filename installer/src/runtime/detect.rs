@@ -7,7 +7,7 @@ use clap::parser::ValueSource;
 
 use crate::options::Options;
 use crate::runtime::cni::Cni;
-use crate::runtime::told::ask;
+use crate::runtime::query::query;
 
 /// Where runtimes listen for the kubelet: containerd, k3s and RKE2, MicroK8s, CRI-O.
 const SOCKETS: [&str; 4] = [
@@ -43,10 +43,10 @@ pub async fn fill(mut options: Options, given: Given) -> Options {
     }
     let sockets = options.runtime_endpoint.clone().map_or_else(known, |socket| vec![socket]);
     for socket in sockets {
-        match ask(&socket).await {
+        match query(&socket).await {
             Err(why) => tracing::debug!("{why}"),
             Ok(told) => {
-                take(&mut options, given, told.cni.unwrap_or_default());
+                fill_from(&mut options, given, told.cni.unwrap_or_default());
                 options.runtime_endpoint = Some(socket);
                 break;
             }
@@ -60,7 +60,7 @@ fn known() -> Vec<PathBuf> {
     SOCKETS.map(PathBuf::from).into_iter().filter(|socket| socket.exists()).collect()
 }
 
-fn take(options: &mut Options, given: Given, cni: Cni) {
+fn fill_from(options: &mut Options, given: Given, cni: Cni) {
     if !given.conf_dir && cni.conf_dir != Path::new("") {
         options.conf_dir = cni.conf_dir;
     }
@@ -92,7 +92,7 @@ mod tests {
         ] {
             let matches = Cli::command().get_matches_from(line.split(' '));
             let mut options = Cli::from_arg_matches(&matches).unwrap().options;
-            take(&mut options, Given::new(&matches), cni);
+            fill_from(&mut options, Given::new(&matches), cni);
             assert_eq!((options.conf_dir, options.bin_dir), (conf_dir.into(), bin_dir.into()), "{line}");
         }
     }

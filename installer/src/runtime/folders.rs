@@ -5,9 +5,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::files::folder::identity;
+use crate::install::folder::identity;
 use crate::problem::{Problem, Topic};
-use crate::runtime::cni::Cni;
+use crate::runtime::cni::{Cni, list};
 
 /// What the node calls the folders that are mounted here, where that is not the same.
 #[derive(Clone, Debug, Default)]
@@ -58,12 +58,6 @@ fn elsewhere(what: &str, theirs: &str, ours: &Path, value: &str, flag: &str) -> 
             ours.display()
         ),
     )
-}
-
-/// Folders in a line.
-#[must_use]
-pub fn list(folders: &[PathBuf]) -> String {
-    folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
 /// Whether the folder that the runtime names is the one that is mounted here, from where the node calls it `host`.

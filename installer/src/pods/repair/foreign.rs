@@ -7,6 +7,8 @@ use netlink::deadline::Deadline;
 use netlink::netns::{self, Netns};
 use nft::Connection;
 
+use super::error::Error;
+
 /// How long the kernel may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How the chains of other redirectors begin, and who makes them.
@@ -27,15 +29,15 @@ const LEGACY: [&str; 2] = ["nat", "mangle"];
 ///
 /// # Errors
 /// The namespace cannot be entered, or the kernel does not answer.
-pub fn find(netns: &Netns) -> Result<Option<String>, String> {
+pub(super) fn find(netns: &Netns) -> Result<Option<String>, Error> {
     let seen = netns::within(netns, || {
         // /proc/net is the view of the process' first thread, which is not in here.
         let names = |file| fs::read_to_string(format!("/proc/thread-self/net/{file}")).unwrap_or_default();
         let legacy = names("ip_tables_names") + &names("ip6_tables_names");
         (Connection::open(Deadline::after(PATIENCE)), legacy)
     });
-    let (nft, legacy) = seen.map_err(|error| error.to_string())?;
-    let chains = nft.and_then(|mut nft| nft.chains()).map_err(|error| error.to_string())?;
+    let (nft, legacy) = seen?;
+    let chains = nft.and_then(|mut nft| nft.chains())?;
     Ok(whose(&chains, &legacy))
 }
 

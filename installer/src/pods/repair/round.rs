@@ -5,25 +5,43 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use pod::state::Store;
+use tokio::sync::{Notify, watch};
 
-use super::census::{Census, Rules, States, states};
-use super::judge::{Judged, Refusal};
-use super::look::{Fault, Found, Target, look, nodes_own};
-use super::memory::{Memories, Standing, Trouble};
-use super::mend::{Mended, adopt, mend};
+use super::apply::{Applied, adopt, apply};
+use super::desired::Desired;
+use super::error::Error;
+use super::history::{History, Trouble};
+use super::inspect::{Fault, Found, Target, inspect};
+use super::inventory::{Inventory, Rules, States, states};
+use super::netns::node_namespaces;
 use super::sandbox::{Runtime, Sandbox};
-use crate::event::{About, PodName, Reason};
+use crate::event::{About, Events, PodName, Reason};
 use crate::kube::Specs;
+use crate::metrics::pods::{Pods as Metrics, Refusal, Standing};
 use crate::options::{Mode, Options};
-use crate::shared::Shared;
+use crate::runtime;
+
+/// What repair needs.
+pub struct Setup {
+    /// Where and how.
+    pub options: Options,
+    /// What pods' specs tell.
+    pub specs: Specs,
+    /// The entry that counts now.
+    pub entry: watch::Receiver<String>,
+    /// Asks for another round soon.
+    pub rescan: Arc<Notify>,
+    /// Where to tell what people should hear of.
+    pub events: Events,
+    /// What is counted.
+    pub metrics: Metrics,
+}
 
 /// All rounds.
-pub(super) struct Rounds {
-    shared: Arc<Shared>,
-    options: Options,
-    specs: Specs,
+pub(super) struct Repairer {
+    setup: Setup,
     store: Store,
-    memories: Memories,
+    history: History,
     /// The runtime has told of its pods before.
     listed: bool,
     /// Why pods could not be looked at the last time.
@@ -32,14 +50,14 @@ pub(super) struct Rounds {
     unwritten: Trouble,
 }
 
-impl Rounds {
-    pub(super) fn new(shared: Arc<Shared>, options: Options, specs: Specs) -> Self {
-        let store = Store::new(&options.state_dir);
+impl Repairer {
+    pub(super) fn new(setup: Setup) -> Self {
+        let store = Store::new(&setup.options.state_dir);
         let (blind, unwritten) = (Trouble::default(), Trouble::default());
-        Self { shared, options, specs, store, memories: Memories::default(), listed: false, blind, unwritten }
+        Self { setup, store, history: History::default(), listed: false, blind, unwritten }
     }
 
-    /// Looks at every pod, mends what is to be mended, tells and counts.
+    /// Inspects every pod, repairs what is to be repaired, tells and counts.
     pub(super) async fn round(&mut self) {
         let list = match self.list().await.transpose() {
             Ok(list) => list,
@@ -50,18 +68,19 @@ impl Rounds {
         };
         // Nobody was looked at: better than to take pods for such without state.
         let Some((rules, states)) = self.read().await else { return };
-        let census = Census::take(list.as_ref(), states, &rules, &mut self.memories).await;
+        let inventory = Inventory::take(list.as_ref(), states, &rules, &mut self.history).await;
         // A runtime that is away for a moment is no reason to forget what was told of its pods.
-        if list.is_some() || self.options.runtime_endpoint.is_none() {
-            self.memories.keep(&census.ids());
+        if list.is_some() || self.setup.options.runtime_endpoint.is_none() {
+            self.history.keep(&inventory.ids());
         }
-        if census.young {
-            self.shared.look.notify_one();
+        if inventory.young {
+            self.setup.rescan.notify_one();
         }
-        let others = census.others.into_iter();
-        let mut standings: Vec<_> = others.map(|(id, pod, judged)| self.other(&id, pod, judged)).collect();
+        let others = inventory.others.into_iter();
+        let mut standings: Vec<_> =
+            others.map(|(id, pod, desired)| self.not_inspected(&id, pod, desired)).collect();
         let runtime = list.as_ref().map(|(runtime, _)| runtime);
-        for (target, found) in self.look(census.targets).await {
+        for (target, found) in self.inspect(inventory.targets).await {
             if found == Found::Unseen {
                 let folder = target.netns.parent().unwrap_or(Path::new("/"));
                 self.blind.add(format!(
@@ -70,9 +89,9 @@ impl Rounds {
                     folder.display()
                 ));
             }
-            standings.extend(self.target(runtime, target, found).await);
+            standings.extend(self.inspected(runtime, target, found).await);
         }
-        self.shared.metrics.pods.stand(&standings);
+        self.setup.metrics.stand(&standings);
         self.listed |= list.is_some();
         for trouble in [&mut self.blind, &mut self.unwritten] {
             if let Some(why) = trouble.news() {
@@ -82,8 +101,8 @@ impl Rounds {
     }
 
     /// The runtime's pods, or why there are none; `None` where nobody is to be asked.
-    async fn list(&self) -> Option<Result<(Runtime, Vec<Sandbox>), String>> {
-        let socket = self.options.runtime_endpoint.as_ref()?;
+    async fn list(&self) -> Option<Result<(Runtime, Vec<Sandbox>), runtime::error::Error>> {
+        let socket = self.setup.options.runtime_endpoint.as_ref()?;
         let asked = async {
             let runtime = Runtime::connect(socket).await?;
             let list = runtime.list().await?;
@@ -94,27 +113,29 @@ impl Rounds {
 
     /// What lies in files, on a thread of its own as well.
     async fn read(&self) -> Option<(Rules, States)> {
-        let (question, store) = (self.shared.question(), self.store.clone());
-        let (handlers, specs) = (self.options.sandboxed_handlers.clone(), self.specs.clone());
-        let read =
-            tokio::task::spawn_blocking(move || (Rules::new(&question, handlers, specs), states(&store)));
+        let (conf_dir, entry) = (self.setup.options.conf_dir.clone(), self.setup.entry.borrow().clone());
+        let store = self.store.clone();
+        let (handlers, specs) = (self.setup.options.sandboxed_handlers.clone(), self.setup.specs.clone());
+        let read = tokio::task::spawn_blocking(move || {
+            (Rules::new(&conf_dir, &entry, handlers, specs), states(&store))
+        });
         read.await.ok()
     }
 
     /// Enters every pod, on a thread of its own: this one serves others.
-    async fn look(&mut self, targets: Vec<Target>) -> Vec<(Target, Found)> {
-        let last = |target: Target| (self.memories.of(&target.id).good, target);
+    async fn inspect(&mut self, targets: Vec<Target>) -> Vec<(Target, Found)> {
+        let last = |target: Target| (self.history.of(&target.id).good, target);
         let targets: Vec<_> = targets.into_iter().map(last).collect();
-        let (store, adopts) = (self.store.clone(), self.options.repair == Mode::On);
+        let (store, adopts) = (self.store.clone(), self.setup.options.repair == Mode::On);
         let looked = tokio::task::spawn_blocking(move || {
-            let nodes_own = nodes_own();
-            let look = |(last, target): (Option<u32>, Target)| {
-                let found = look(&target, last, &nodes_own);
+            let node_namespaces = node_namespaces();
+            let inspect_one = |(last, target): (Option<u32>, Target)| {
+                let found = inspect(&target, last, &node_namespaces);
                 let adopts = matches!(found, Found::Good(_)) && target.state.is_none() && adopts;
                 let adopted = if adopts { adopt(&target, &store) } else { Ok(()) };
                 (target, found, adopted)
             };
-            targets.into_iter().map(look).collect::<Vec<_>>()
+            targets.into_iter().map(inspect_one).collect::<Vec<_>>()
         });
         let looked = looked.await.unwrap_or_default().into_iter();
         let noted = looked.map(|(target, found, adopted)| {
@@ -125,21 +146,21 @@ impl Rounds {
     }
 
     /// Whether a pod's state could be written.
-    fn note(&mut self, written: Result<(), String>) {
+    fn note(&mut self, written: Result<(), Error>) {
         if let Err(why) = written {
-            self.unwritten.add(why);
+            self.unwritten.add(why.to_string());
         }
     }
 
     /// A pod that is not looked at.
-    fn other(&mut self, id: &str, pod: PodName, judged: Judged) -> Standing {
-        match judged {
-            Judged::Passed(why) => {
+    fn not_inspected(&mut self, id: &str, pod: PodName, desired: Desired) -> Standing {
+        match desired {
+            Desired::Skip(why) => {
                 tracing::debug!("{}/{}: passed: {why}", pod.namespace, pod.name);
                 Standing::Passed
             }
-            Judged::HostNetwork => {
-                if self.memories.of(id).fresh("it is on the node's network") {
+            Desired::HostNetwork => {
+                if self.history.of(id).is_news("it is on the node's network") {
                     tracing::info!(
                         "{}/{}: asks for a redirect on the node's own network, which is never entered",
                         pod.namespace,
@@ -148,28 +169,33 @@ impl Rounds {
                 }
                 Standing::Passed
             }
-            Judged::Refused(refusal, why) => {
+            Desired::Refused(refusal, why) => {
                 self.refuse(id, pod, refusal, why);
                 Standing::Unrepaired
             }
-            Judged::Hold(_) => Standing::Diverted,
+            Desired::Rules(_) => Standing::Diverted,
         }
     }
 
     /// A pod that was; `None` if it is gone.
-    async fn target(&mut self, runtime: Option<&Runtime>, target: Target, found: Found) -> Option<Standing> {
-        let memory = self.memories.of(&target.id);
+    async fn inspected(
+        &mut self,
+        runtime: Option<&Runtime>,
+        target: Target,
+        found: Found,
+    ) -> Option<Standing> {
+        let pod_history = self.history.of(&target.id);
         match found {
             Found::Gone => None,
             Found::Node => Some(Standing::Passed),
             Found::Unseen => Some(Standing::Unrepaired),
             Found::Good(generation) => {
-                memory.is_good(Some(generation));
+                pod_history.is_good(Some(generation));
                 Some(Standing::Diverted)
             }
             Found::Foreign(fault, whose) => {
-                let first = !std::mem::replace(&mut memory.broken, true);
-                self.shared.metrics.pods.conflicts.inc_by(u64::from(first));
+                let first = !std::mem::replace(&mut pod_history.broken, true);
+                self.setup.metrics.conflicts.inc_by(u64::from(first));
                 let standing = match fault {
                     Fault::Changed(_) => "it is not diverted by sluice",
                     Fault::Outdated(_) => fault.standing(),
@@ -182,8 +208,8 @@ impl Rounds {
                 Some(Standing::Unrepaired)
             }
             Found::Behind(before) => {
-                let first = !std::mem::replace(&mut memory.broken, true);
-                self.shared.metrics.pods.conflicts.inc_by(u64::from(first));
+                let first = !std::mem::replace(&mut pod_history.broken, true);
+                self.setup.metrics.conflicts.inc_by(u64::from(first));
                 let text = format!("its rules are in place, but connections may go past them: {before}");
                 self.tell(&target.id, target.pod, Reason::Conflict, text);
                 Some(Standing::Unrepaired)
@@ -193,30 +219,30 @@ impl Rounds {
                 self.refuse(&target.id, target.pod, Refusal::Namespace, text);
                 Some(Standing::Unrepaired)
             }
-            Found::Bad(fault) => self.bad(runtime, target, fault).await,
+            Found::Bad(fault) => self.repair(runtime, target, fault).await,
         }
     }
 
-    async fn bad(&mut self, runtime: Option<&Runtime>, target: Target, fault: Fault) -> Option<Standing> {
-        let had = target.state.is_some() || self.memories.of(&target.id).had;
-        let memory = self.memories.of(&target.id);
+    async fn repair(&mut self, runtime: Option<&Runtime>, target: Target, fault: Fault) -> Option<Standing> {
+        let had = target.state.is_some() || self.history.of(&target.id).had;
+        let pod_history = self.history.of(&target.id);
         // CRI-O's DEL takes state and table of a pod that it still calls ready: one found so for the first time may be
         // ending. Those that ran before us are not.
-        let bare = target.state.is_none() && !std::mem::replace(&mut memory.bare, true);
+        let bare = target.state.is_none() && !std::mem::replace(&mut pod_history.bare, true);
         if bare && self.listed {
             return Some(Standing::Unrepaired);
         }
-        let first = !std::mem::replace(&mut memory.broken, true);
+        let first = !std::mem::replace(&mut pod_history.broken, true);
         let outdated = matches!(fault, Fault::Outdated(_));
         if first && (had || outdated) {
-            self.shared.metrics.pods.drifted(&fault);
+            self.setup.metrics.drifted(fault.drift());
         }
-        if self.options.repair == Mode::Report {
+        if self.setup.options.repair == Mode::Report {
             let text = format!("{}, and stays so with --repair report: {fault}", fault.standing());
             self.tell(&target.id, target.pod, Reason::NotRepaired, text);
             return Some(Standing::Unrepaired);
         }
-        if !memory.may_try(Instant::now()) {
+        if !pod_history.may_retry(Instant::now()) {
             return Some(Standing::Unrepaired);
         }
         // It may have been stopped since the list was made.
@@ -227,32 +253,32 @@ impl Rounds {
         }
         let store = self.store.clone();
         let (id, pod) = (target.id.clone(), target.pod.clone());
-        let mended = tokio::task::spawn_blocking(move || mend(&target, &store, &nodes_own())).await;
-        let memory = self.memories.of(&id);
-        match mended.unwrap_or_else(|error| Mended::No(error.to_string())) {
-            Mended::Overtaken => None,
-            Mended::Yes(written) => {
-                memory.is_good(None);
+        let applied = tokio::task::spawn_blocking(move || apply(&target, &store, &node_namespaces())).await;
+        let pod_history = self.history.of(&id);
+        match applied.unwrap_or_else(|error| Applied::Failed(error.into())) {
+            Applied::Overtaken => None,
+            Applied::Done(written) => {
+                pod_history.is_good(None);
                 self.note(written);
-                self.shared.metrics.pods.repaired(true);
+                self.setup.metrics.repaired(true);
                 let (reason, since) = match fault {
                     Fault::Outdated(_) => (Reason::Upgraded, "it had"),
                     Fault::Changed(_) if had => (Reason::Repaired, "it had lost its rules:"),
                     Fault::Changed(_) => (Reason::Repaired, "it ran without them:"),
                 };
                 let text = format!("diverted, in place; open connections go on ({since} {fault})");
-                self.shared.events.tell(About::Pod(pod), reason, text);
+                self.setup.events.tell(About::Pod(pod), reason, text);
                 Some(Standing::Diverted)
             }
-            Mended::Unable(why) => {
-                memory.hopeless(Instant::now());
-                self.shared.metrics.pods.repaired(false);
+            Applied::Unsupported(why) => {
+                pod_history.unsupported(Instant::now());
+                self.setup.metrics.repaired(false);
                 self.refuse(&id, pod, Refusal::Module, format!("{}: {why}", fault.standing()));
                 Some(Standing::Unrepaired)
             }
-            Mended::No(why) => {
-                memory.failed(Instant::now(), self.options.check_interval);
-                self.shared.metrics.pods.repaired(false);
+            Applied::Failed(why) => {
+                pod_history.failed(Instant::now(), self.setup.options.check_interval);
+                self.setup.metrics.repaired(false);
                 let text = format!("{}: {why}; trying on", fault.standing());
                 self.refuse(&id, pod, Refusal::Kernel, text);
                 Some(Standing::Unrepaired)
@@ -264,15 +290,15 @@ impl Rounds {
     fn refuse(&mut self, id: &str, pod: PodName, refusal: Refusal, text: String) {
         let reason = if refusal == Refusal::Sandbox { Reason::NotSupported } else { Reason::NotRepaired };
         if self.tell(id, pod, reason, text) {
-            self.shared.metrics.pods.refused(refusal);
+            self.setup.metrics.refused(refusal);
         }
     }
 
     /// Tells once of each pod; whether it was news.
     fn tell(&mut self, id: &str, pod: PodName, reason: Reason, text: String) -> bool {
-        let fresh = self.memories.of(id).fresh(&format!("{} {text}", reason.as_str()));
+        let fresh = self.history.of(id).is_news(&format!("{} {text}", reason.as_str()));
         if fresh {
-            self.shared.events.tell(About::Pod(pod), reason, text);
+            self.setup.events.tell(About::Pod(pod), reason, text);
         }
         fresh
     }
@@ -284,23 +310,30 @@ mod tests {
     use conflist::entry::Entry;
 
     use super::*;
-    use crate::event::Events;
     use crate::options::Cli;
-    use crate::pods::repair::judge::by_annotations;
-    use crate::runtime::ready::Question;
+    use crate::pods::repair::desired::from_annotations;
 
-    fn rounds(folder: &Path) -> Rounds {
+    fn repairer(folder: &Path) -> Repairer {
         let options =
             Cli::parse_from(["sluice-node", "run", "--state-dir", folder.to_str().unwrap()]).options;
-        let question = Question::new(&options, "{}".to_owned());
-        Rounds::new(Arc::new(Shared::new(question, Events::to_log())), options, Specs::default())
+        let (_, entry) = watch::channel("{}".to_owned());
+        Repairer::new(Setup {
+            options,
+            specs: Specs::default(),
+            entry,
+            rescan: Arc::default(),
+            events: Events::to_log(),
+            metrics: Metrics::default(),
+        })
     }
 
-    /// A pod that asks for a redirect, without state, whose namespace is gone: who tries to mend it finds nobody.
+    /// A pod that asks for a redirect, without state, whose namespace is gone: who tries to repair it finds nobody.
     fn bare(folder: &Path) -> Target {
         let annotations = [("linkerd.io/proxy-version".to_owned(), "x".to_owned())].into();
         let sandbox = Sandbox { annotations, ..Sandbox::default() };
-        let Judged::Hold(wanted) = by_annotations(&sandbox, None, &Entry::default(), None) else { panic!() };
+        let Desired::Rules(wanted) = from_annotations(&sandbox, None, &Entry::default(), None) else {
+            panic!()
+        };
         Target {
             id: "1".to_owned(),
             pod: PodName::default(),
@@ -314,19 +347,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_pod_with_neither_state_nor_table_is_mended_when_found_so_twice_or_there_first_of_all() {
+    async fn a_pod_with_neither_state_nor_table_is_repaired_when_found_so_twice_or_there_first_of_all() {
         let folder = tempfile::tempdir().unwrap();
-        let (mut rounds, target) = (rounds(folder.path()), bare(folder.path()));
-        let tried = async |rounds: &mut Rounds| {
-            rounds.bad(None, target.clone(), Fault::Changed("no table".to_owned())).await.is_none()
+        let (mut repairer, target) = (repairer(folder.path()), bare(folder.path()));
+        let tried = async |repairer: &mut Repairer| {
+            repairer.repair(None, target.clone(), Fault::Changed("no table".to_owned())).await.is_none()
         };
-        rounds.listed = true;
-        assert!(!tried(&mut rounds).await, "it may be ending");
-        assert!(tried(&mut rounds).await, "it is not");
-        rounds.memories.of("1").is_good(None);
-        assert!(!tried(&mut rounds).await, "each time anew");
-        rounds.memories = Memories::default();
-        rounds.listed = false;
-        assert!(tried(&mut rounds).await, "it ran before us");
+        repairer.listed = true;
+        assert!(!tried(&mut repairer).await, "it may be ending");
+        assert!(tried(&mut repairer).await, "it is not");
+        repairer.history.of("1").is_good(None);
+        assert!(!tried(&mut repairer).await, "each time anew");
+        repairer.history = History::default();
+        repairer.listed = false;
+        assert!(tried(&mut repairer).await, "it ran before us");
     }
 }

@@ -15,8 +15,9 @@ use netlink::deadline::Deadline;
 use netlink::route;
 use serde::Deserialize;
 
-use super::look;
+use super::netns::{PATIENCE as POD, node_namespaces, open};
 use crate::event::PodName;
+use crate::runtime::error::Error;
 
 /// How long the runtime may take for one answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -25,32 +26,32 @@ const NODE: i32 = 2;
 
 /// A pod in the runtime's list.
 #[derive(Clone, Debug, Default)]
-pub struct Sandbox {
+pub(super) struct Sandbox {
     /// The container id of its CNI calls.
-    pub id: String,
+    pub(super) id: String,
     /// Whose it is.
-    pub pod: PodName,
+    pub(super) pod: PodName,
     /// It runs, and is not being stopped.
-    pub ready: bool,
+    pub(super) ready: bool,
     /// How long it has been there.
-    pub age: Duration,
+    pub(super) age: Duration,
     /// The kubelet's, as they were when it was made.
-    pub annotations: BTreeMap<String, String>,
+    pub(super) annotations: BTreeMap<String, String>,
     /// Its RuntimeClass' handler; empty for the default.
-    pub handler: String,
+    pub(super) handler: String,
 }
 
 /// What only the verbose status tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Details {
+pub(super) struct Details {
     /// Its network is the node's.
-    pub host_network: bool,
+    pub(super) host_network: bool,
     /// The file that stands for its namespace.
-    pub netns: Option<PathBuf>,
+    pub(super) netns: Option<PathBuf>,
     /// The interface that CNI gave it.
-    pub ifname: String,
+    pub(super) ifname: String,
     /// Whether an IPv4 address is among the pod's that is neither loopback nor link-local.
-    pub has_ipv4: bool,
+    pub(super) has_ipv4: bool,
 }
 
 impl Details {
@@ -60,8 +61,8 @@ impl Details {
             return self;
         };
         let stands = tokio::task::spawn_blocking(move || {
-            let netns = look::open(&path, &look::nodes_own()).ok()?;
-            route::has_ipv4(&netns, |it| is_pods_own(it.into()), Deadline::after(look::PATIENCE)).ok()
+            let netns = open(&path, &node_namespaces()).ok()?;
+            route::has_ipv4(&netns, |it| is_pods_own(it.into()), Deadline::after(POD)).ok()
         });
         // A namespace that does not tell is not entered for more either.
         Self { has_ipv4: stands.await.ok().flatten().unwrap_or_default(), ..self }
@@ -70,25 +71,18 @@ impl Details {
 
 /// A runtime that answered.
 #[derive(Debug)]
-pub struct Runtime(Client);
+pub(super) struct Runtime(Client);
 
 impl Runtime {
     /// Connects, anew for each round: the runtime may have been restarted.
     ///
     /// # Errors
-    /// One line: why not.
-    pub async fn connect(socket: &Path) -> Result<Self, String> {
+    /// It does not answer.
+    pub(super) async fn connect(socket: &Path) -> Result<Self, Error> {
         let connected = tokio::time::timeout(PATIENCE, Client::connect(socket)).await;
-        let client = connected.map_err(|_| "no answer".to_owned()).and_then(|client| {
-            client.map_err(|error| {
-                let mut cause: &dyn std::error::Error = &error;
-                while let Some(source) = cause.source() {
-                    cause = source;
-                }
-                cause.to_string()
-            })
-        });
-        let client = client.map_err(|why| format!("the runtime at {}: {why}", socket.display()))?;
+        let client = connected
+            .map_err(|_| Error::NoAnswer { socket: socket.to_owned(), within: "" })?
+            .map_err(|error| Error::NotConnected { socket: socket.to_owned(), source: error.into() })?;
         Ok(Self(client.within(PATIENCE)))
     }
 
@@ -96,15 +90,15 @@ impl Runtime {
     ///
     /// # Errors
     /// The runtime's words.
-    pub async fn list(&self) -> Result<Vec<Sandbox>, String> {
+    pub(super) async fn list(&self) -> Result<Vec<Sandbox>, Error> {
         let list = self.0.list_pod_sandbox(ListPodSandboxRequest::default());
-        let list = tokio::time::timeout(PATIENCE, list).await.map_err(|_| "no answer in 5 s".to_owned())?;
-        let list = list.map_err(|status| format!("the runtime's list of pods: {}", status.message()))?;
+        let list = tokio::time::timeout(PATIENCE, list).await.map_err(|_| Error::NoList)?;
+        let list = list.map_err(|status| Error::List(status.message().to_owned()))?;
         Ok(list.items.into_iter().map(Sandbox::from).collect())
     }
 
     /// One pod's details and whether it is ready; `None` if it is gone.
-    pub async fn details(&self, id: &str) -> Option<(Details, bool)> {
+    pub(super) async fn details(&self, id: &str) -> Option<(Details, bool)> {
         let request = PodSandboxStatusRequest { pod_sandbox_id: id.to_owned(), verbose: true };
         let answer = tokio::time::timeout(PATIENCE, self.0.pod_sandbox_status(request)).await.ok()?.ok()?;
         let ready = answer.status.as_ref().is_some_and(|status| status.state == 0);

@@ -1,0 +1,22 @@
+//! What keeps the program from what it was told to do.
+
+use std::io;
+
+use crate::install;
+
+/// One line for a person, and its cause.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The entry cannot be right.
+    #[error(transparent)]
+    Install(#[from] install::error::Error),
+    /// Nobody can end it.
+    #[error("no signals: {0}")]
+    Signals(#[source] io::Error),
+    /// Which node is it?
+    #[error(
+        "whose pods and taint are ours? Give this node's name by --node-name or SLUICE_NODE_NAME, or run it with \
+         --no-kubernetes"
+    )]
+    NodeName,
+}
