@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Cluster, Worker};
+use crate::built;
 use crate::installer::types;
 use crate::runtime::tools;
 
@@ -23,10 +24,25 @@ pub fn image() -> PathBuf {
     std::env::var_os("SLUICE_IMAGE").map_or_else(|| root().join("dist/sluice-image.tar"), PathBuf::from)
 }
 
-/// True if this machine has what a cluster with Sluice on it needs; otherwise it says so, and in CI fails.
-pub fn ready_with_sluice() -> bool {
-    super::ready()
-        && tools::have_files(&[(&image(), "make image"), (&chart().join("Chart.yaml"), "a whole checkout")])
+/// What goes into the image.
+const SOURCES: [&str; 7] = [
+    "Cargo.toml",
+    "Cargo.lock",
+    "deploy/image",
+    "shared/src",
+    "plugin/src",
+    "installer/src",
+    "installer/build.rs",
+];
+
+/// What a cluster with Sluice on it needs: for `need!`. An image that `$SLUICE_IMAGE` names may be of any age.
+///
+/// # Errors
+/// What is missing.
+pub fn ready_with_sluice() -> Result<(), String> {
+    super::ready()?;
+    let sources: &[&str] = if std::env::var_os("SLUICE_IMAGE").is_some() { &[] } else { &SOURCES };
+    built::not_older(&image(), sources, "make image")
 }
 
 impl Cluster {
