@@ -1,18 +1,14 @@
 //! Sluice on a cluster, as its users get it: the image, the chart, Helm.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::{Cluster, Worker};
-use crate::built;
+use crate::built::{self, root};
 use crate::installer::types;
 use crate::runtime::tools;
 
 /// Release and namespace, as the chart's README has them.
 pub const RELEASE: &str = "sluice";
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
 
 /// The Helm chart.
 pub fn chart() -> PathBuf {
@@ -25,15 +21,7 @@ pub fn image() -> PathBuf {
 }
 
 /// What goes into the image.
-const SOURCES: [&str; 7] = [
-    "Cargo.toml",
-    "Cargo.lock",
-    "deploy/image",
-    "shared/src",
-    "plugin/src",
-    "installer/src",
-    "installer/build.rs",
-];
+const SOURCES: [&str; 6] = ["Cargo.toml", "Cargo.lock", "deploy/image", "shared", "plugin", "installer"];
 
 /// What a cluster with Sluice on it needs: for `need!`. An image that `$SLUICE_IMAGE` names may be of any age.
 ///

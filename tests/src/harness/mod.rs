@@ -77,7 +77,7 @@ pub fn main() -> ExitCode {
         told::listen(args.nocapture);
     }
     let conclusion = libtest_mimic::run(&args, trials);
-    needs::list();
+    needs::list(conclusion.num_passed + conclusion.num_failed + conclusion.num_ignored);
     conclusion.exit_code()
 }
 

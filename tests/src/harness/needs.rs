@@ -26,16 +26,14 @@ pub(super) fn missed(test: &str, why: String) -> Result<Completion, Failed> {
     Ok(Completion::ignored_with(why))
 }
 
-/// The last lines of a run.
-pub(super) fn list() {
+/// The last lines of a run of so many tests.
+pub(super) fn list(all: u64) {
     let mut missed = MISSED.lock().unwrap_or_else(PoisonError::into_inner);
     if missed.is_empty() {
         return;
     }
-    println!(
-        "not tried here, as something is missing: {} tests",
-        missed.values().map(Vec::len).sum::<usize>()
-    );
+    let count: usize = missed.values().map(Vec::len).sum();
+    println!("not tried here, as something is missing: {count} of {all}");
     for (why, tests) in missed.iter_mut() {
         tests.sort();
         println!("  {}: {why}\n    {}", tests.len(), tests.join("\n    "));

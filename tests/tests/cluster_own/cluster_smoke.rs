@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::json;
+use sluice_tests::built::{sluice, sluice_node};
 use sluice_tests::cluster::{Cluster, Options, ProxyMode, Worker, ready, wait_until};
 use sluice_tests::runtime::image;
 
@@ -111,6 +112,7 @@ fn a_killed_test_leaves_nothing_of_its_cluster() {
     let mut test = Command::new(std::env::current_exe().unwrap());
     test.args(["--exact", "cluster_smoke::a_cluster_that_waits_to_be_killed", "--ignored", "--nocapture"])
         .env(KILLED, "1");
+    test.env("SLUICE_BIN", sluice()).env("SLUICE_NODE_BIN", sluice_node());
     let mut test = test.stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(test.stdout.take().unwrap()).lines().map_while(Result::ok);
     let traces = lines.find_map(|line| line.strip_prefix("traces ").map(str::to_string));
