@@ -14,6 +14,9 @@ STATIC  := $(OUT)/$(TARGET)/release
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
+# What is shipped, for the tests: without this they build their own.
+SHIPPED := SLUICE_BIN=$(CURDIR)/dist/sluice SLUICE_NODE_BIN=$(CURDIR)/dist/sluice-node
+
 build: plugin node ## the static programs, in dist/
 	@ls -l dist/sluice dist/sluice-node | awk '{ print $$NF ": " $$5 " bytes" }'
 
@@ -32,7 +35,7 @@ image: build ## dist/sluice-image.tar: both programs and nothing else, for docke
 	deploy/image $(IMAGE) dist/sluice-image.tar dist/sluice-node dist/sluice
 
 manifests: ## what is made from deploy/chart, deploy/*.json and deploy/*.yaml: plain manifests, tables, copies; needs helm
-	UPDATE=1 $(CARGO) test --locked -q -p sluice-tests --test deploy_chart -- up_to_date
+	UPDATE=1 $(CARGO) test --locked -q -p sluice-tests --test deploy -- up_to_date
 
 demo: plugin ## a pod, a proxy, the diversion: before and after, in seconds
 	$(CARGO) build --locked -q -p sluice-tests --bin demo
@@ -50,9 +53,9 @@ cluster-down: ## takes that cluster away
 	$(CARGO) build --locked -q -p sluice-tests --bin cluster
 	@$(OUT)/debug/cluster down
 
-test: image ## every test; installs what they need, once
+test: image ## every test, of what is shipped; installs what they need, once
 	tests/setup
-	SLUICE_BIN=$(CURDIR)/dist/sluice $(CARGO) test --locked --workspace $(RUSTABLES)
+	$(SHIPPED) $(CARGO) test --locked --workspace $(RUSTABLES)
 
 test-kernel: build ## the packet tests on Debian's 6.1 kernel under qemu, then its answers without one module or another
 	tests/kernel/run

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Once;
 
@@ -11,19 +11,13 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::built::{sluice, sluice_node};
 use crate::runtime::chain::replace;
 use crate::runtime::node::{wait_for, words};
-use crate::runtime::tools::{run, sluice};
+use crate::runtime::tools::run;
 
 /// A conflist as flannel writes it.
 pub const LIST: &str = "{\n  \"name\": \"cbr0\",\n  \"cniVersion\": \"1.0.0\",\n  \"plugins\": [\n    {\n      \"type\": \"flannel\",\n      \"mtu\": 12345678901234567890\n    },\n    {\n      \"type\": \"portmap\"\n    }\n  ]\n}\n";
-
-/// The program under test: `$SLUICE_NODE_BIN`, else `dist/sluice-node`.
-pub fn program() -> PathBuf {
-    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../dist/sluice-node");
-    let path = std::env::var_os("SLUICE_NODE_BIN").map_or(built, PathBuf::from);
-    path.canonicalize().unwrap_or_else(|_| panic!("no program at {}: run `make build`", path.display()))
-}
 
 /// Folders for it to work in.
 pub struct Place {
@@ -128,7 +122,7 @@ impl Place {
 
     /// The same with a Kubernetes, which flags tell of.
     pub fn command_with_kubernetes(&self, verb: &str) -> Command {
-        let mut command = Command::new(program());
+        let mut command = Command::new(sluice_node());
         command.env_clear().arg(verb).args(&self.flags);
         for (flag, path) in
             [("--bin-dir", &self.bin), ("--conf-dir", &self.conf), ("--state-dir", &self.state)]

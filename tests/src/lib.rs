@@ -1,7 +1,9 @@
 //! The lab that the tests and benchmarks stand in: pods and peers as network namespaces, real
 //! sockets under real ids, the plugin as a runtime calls it.
 //!
-//! Written from the specification, apart from the code: what it knows of the plugin is its binary.
+//! Tests are written from the specification, and judge the plugin and the node program by their binaries ([`built`]). The
+//! project's own crates serve where no binary can: the model to be held against the kernel, open connections that are
+//! carried over, names and revisions of rules, messages of the runtime's socket.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,7 +15,9 @@
 #![allow(clippy::disallowed_methods)]
 #![allow(missing_docs)]
 
+pub mod built;
 pub mod cluster;
+pub mod harness;
 pub mod installer;
 pub mod istio;
 mod link;
@@ -31,6 +35,8 @@ pub mod serve;
 pub mod table;
 pub mod traced;
 pub mod world;
+
+pub use sluice_tests_macros::test;
 
 pub use istio::Injected;
 pub use mesh::Mesh;

@@ -1,20 +1,24 @@
-//! What a test needs and this machine may not have. Where it is missing the test says so and passes;
-//! with `CI` in the environment it fails instead.
+//! What a test needs and this machine may not have. Where it is missing the test is ignored, with the reason; with `CI` in
+//! the environment it fails (`harness`).
 
 use std::process::Command;
 
 use nix::unistd::{Gid, Uid, setfsuid, setgroups};
 
-/// Ends the test if something it needs is missing.
+/// Ends the test if something it needs is missing; on the test's own thread.
 #[macro_export]
 macro_rules! need {
     ($($need:expr),+ $(,)?) => {
         $(if let Err(why) = $need {
-            assert!(std::env::var_os("CI").is_none(), "CI must have everything, but: {why}");
-            eprintln!("SKIPPED: {why}");
-            return;
+            $crate::harness::missing(why);
         })+
     };
+}
+
+/// Tells the reader of a test that fails, or of a run with `--nocapture`, what it saw: `println!` would break the report.
+#[macro_export]
+macro_rules! note {
+    ($($words:tt)+) => { $crate::harness::note(&format!($($words)+)) };
 }
 
 /// Several user ids: root, or a user namespace with subordinate ids.

@@ -42,6 +42,12 @@ impl Who {
     }
 }
 
+/// A thread to be, under the name of the one that wants it: so the harness knows whose its panic is.
+fn named() -> thread::Builder {
+    let own = thread::current();
+    own.name().map_or_else(thread::Builder::new, |name| thread::Builder::new().name(name.into()))
+}
+
 /// A network namespace.
 #[derive(Debug)]
 pub struct Netns {
@@ -156,7 +162,7 @@ impl Netns {
             }
             action()
         };
-        match thread::scope(|scope| scope.spawn(inside).join()) {
+        match thread::scope(|scope| named().spawn_scoped(scope, inside).expect("a thread").join()) {
             Ok(value) => value,
             Err(panic) => std::panic::resume_unwind(panic),
         }
@@ -168,10 +174,11 @@ impl Netns {
         action: impl FnOnce() -> T + Send + 'static,
     ) -> thread::JoinHandle<T> {
         let handle = self.handle.try_clone().expect("another handle");
-        thread::spawn(move || {
+        let inside = move || {
             setns(handle, CloneFlags::CLONE_NEWNET).expect("enter the namespace");
             action()
-        })
+        };
+        named().spawn(inside).expect("a thread")
     }
 
     /// Sets `/proc/sys/net/<key>`.

@@ -15,6 +15,7 @@ use nix::unistd::Pid;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
+use crate::built;
 use crate::ns::Netns;
 use crate::probe::patience;
 
@@ -48,13 +49,10 @@ pub struct Outcome {
 }
 
 impl Plugin {
-    /// The binary that `SLUICE_BIN` names, else `dist/sluice` of this workspace.
+    /// The binary that `SLUICE_BIN` names, else the one that cargo has just built.
     #[must_use]
     pub fn new() -> Self {
-        let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../dist/sluice");
-        let binary = std::env::var_os("SLUICE_BIN").map_or(built, PathBuf::from);
-        assert!(binary.exists(), "{} is missing: `make build`, or set SLUICE_BIN", binary.display());
-        Plugin { binary, home: tempfile::tempdir().expect("a folder") }
+        Plugin { binary: built::sluice(), home: tempfile::tempdir().expect("a folder") }
     }
 
     /// Its folder: state and log are in here and nowhere else.

@@ -7,17 +7,16 @@ use cri::messages::StatusRequest;
 use serde_json::Value;
 
 use super::{Cluster, Worker, wait_until};
-use crate::installer;
+use crate::built::{sluice, sluice_node};
 use crate::runtime::containerd::plugins;
 use crate::runtime::node::Daemon;
-use crate::runtime::tools::sluice;
 
 impl Worker {
     /// Starts `sluice-node run`, with no API client; and where it logs.
     pub fn run_sluice(&self) -> (Daemon, PathBuf) {
         let path = self.path("/var/log/sluice-node.log");
         let log = std::fs::File::create(&path).unwrap();
-        let mut command = Command::new(installer::program());
+        let mut command = Command::new(sluice_node());
         command.args(["run", "--no-kubernetes", "--check-interval", "1"]);
         command.args(["--runtime-endpoint", "/run/containerd/containerd.sock", "--plugin"]).arg(sluice());
         command.stdout(log.try_clone().unwrap()).stderr(log);

@@ -30,8 +30,9 @@ pub use sidecar::add_sidecar;
 pub use sluice::{RELEASE, chart, image as sluice_image, ready_with_sluice};
 pub use worker::Worker;
 
-use std::sync::LazyLock;
+use std::sync::Arc;
 
+use crate::harness::PerFile;
 use crate::runtime::image;
 use crate::runtime::tools;
 
@@ -68,8 +69,11 @@ pub struct Cluster {
     pub plane: Plane,
 }
 
-/// True if this machine has what a cluster needs; otherwise it says so, and in CI fails.
-pub fn ready() -> bool {
+/// What a cluster needs of this machine: for `need!`.
+///
+/// # Errors
+/// What is missing.
+pub fn ready() -> Result<(), String> {
     tools::have(&[
         "kubernetes",
         "helm",
@@ -82,22 +86,11 @@ pub fn ready() -> bool {
     ])
 }
 
-/// The cluster that the tests of one program share, with two nodes; starts at the first call. Each test takes a namespace of
-/// its own in it.
-pub fn shared() -> &'static Cluster {
-    static SHARED: LazyLock<Cluster> = LazyLock::new(|| Cluster::start(Options::default()));
-    &SHARED
-}
-
-/// The same with Sluice installed by Helm, the chart's defaults. A program uses this one or the other.
-pub fn shared_with_sluice() -> &'static Cluster {
-    static INSTALLED: LazyLock<()> = LazyLock::new(|| {
-        let cluster = shared();
-        cluster.load_sluice();
-        cluster.install_sluice(&[]).unwrap_or_else(|error| panic!("{error}\n{}", cluster.sluice_logs()));
-    });
-    LazyLock::force(&INSTALLED);
-    shared()
+/// The cluster that the tests of one file share, with two nodes: it starts at the first call and goes when the last of them
+/// is over. Each test takes a namespace of its own in it.
+pub fn shared() -> Arc<Cluster> {
+    static SHARED: PerFile<Cluster> = PerFile::new();
+    SHARED.get(|| Cluster::start(Options::default()))
 }
 
 impl Cluster {

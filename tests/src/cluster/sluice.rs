@@ -1,17 +1,14 @@
 //! Sluice on a cluster, as its users get it: the image, the chart, Helm.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::{Cluster, Worker};
+use crate::built::{self, root};
 use crate::installer::types;
 use crate::runtime::tools;
 
 /// Release and namespace, as the chart's README has them.
 pub const RELEASE: &str = "sluice";
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
 
 /// The Helm chart.
 pub fn chart() -> PathBuf {
@@ -23,10 +20,17 @@ pub fn image() -> PathBuf {
     std::env::var_os("SLUICE_IMAGE").map_or_else(|| root().join("dist/sluice-image.tar"), PathBuf::from)
 }
 
-/// True if this machine has what a cluster with Sluice on it needs; otherwise it says so, and in CI fails.
-pub fn ready_with_sluice() -> bool {
-    super::ready()
-        && tools::have_files(&[(&image(), "make image"), (&chart().join("Chart.yaml"), "a whole checkout")])
+/// What goes into the image.
+const SOURCES: [&str; 6] = ["Cargo.toml", "Cargo.lock", "deploy/image", "shared", "plugin", "installer"];
+
+/// What a cluster with Sluice on it needs: for `need!`. An image that `$SLUICE_IMAGE` names may be of any age.
+///
+/// # Errors
+/// What is missing.
+pub fn ready_with_sluice() -> Result<(), String> {
+    super::ready()?;
+    let sources: &[&str] = if std::env::var_os("SLUICE_IMAGE").is_some() { &[] } else { &SOURCES };
+    built::not_older(&image(), sources, "make image")
 }
 
 impl Cluster {

@@ -1,5 +1,5 @@
 //! The pure verdict function held against the kernel: redirects and packets drawn at random from a
-//! small universe, sent for real through a pod that `dist/sluice` programmed, and judged.
+//! small universe, sent for real through a pod that the plugin programmed, and judged.
 //!
 //! Before some connections packets made by hand go between the same ends, in either direction, from either end or from
 //! the pod in another's name. The connection is where the verdict says all the same, or gets no answer.

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::node::Node;
-use super::tools::{echo_plugin, folder, sluice};
+use super::tools::{echo_plugin, folder};
+use crate::built::sluice;
 
 /// The capability by which a runtime hands over a pod's annotations.
 pub const ANNOTATIONS: &str = "io.kubernetes.cri.pod-annotations";

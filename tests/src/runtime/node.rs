@@ -18,6 +18,7 @@ use nix::unistd::Pid;
 
 use super::janitor::Janitor;
 use super::tools::{folder, run};
+use crate::built::{sluice, sluice_node};
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -255,17 +256,10 @@ fn bind(from: &Path, at: &str) {
 
 /// Folders that have to stay in sight though they lie below a private one (a home in /var/lib), held open.
 fn keep() -> Vec<(std::fs::File, PathBuf)> {
-    let program = std::env::current_exe().unwrap();
-    let plugin = std::env::var_os("SLUICE_BIN").map(PathBuf::from);
-    let cache = folder("containerd");
-    let mut all = vec![std::env::temp_dir(), Path::new(env!("CARGO_MANIFEST_DIR")).to_path_buf()];
-    all.extend(
-        [Some(program.as_path()), plugin.as_deref(), Some(&cache)]
-            .into_iter()
-            .flatten()
-            .filter_map(Path::parent)
-            .map(Path::to_path_buf),
-    );
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).to_path_buf();
+    let programs = [std::env::current_exe().unwrap(), sluice(), sluice_node(), folder("containerd")];
+    let mut all = vec![std::env::temp_dir(), here];
+    all.extend(programs.iter().filter_map(|program| program.parent()).map(Path::to_path_buf));
     all.retain(|dir| PRIVATE.iter().any(|private| dir.starts_with(private)));
     all.into_iter().filter_map(|dir| Some((std::fs::File::open(&dir).ok()?, dir))).collect()
 }

@@ -1,6 +1,5 @@
-//! Where the programs are that the tests run: the cache that `tests/setup` fills, what is compiled here, the plugin itself.
+//! Where the programs are that the tests run: the cache that `tests/setup` fills, what is compiled here.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{LazyLock, Mutex};
@@ -18,40 +17,15 @@ pub fn folder(name: &str) -> PathBuf {
     cache.join(version.map_or_else(|| name.to_string(), |version| format!("{name}-{version}")))
 }
 
-/// True if this machine has what a test needs. Otherwise says so where nobody can miss it; in CI that is a failure.
-pub fn have(needs: &[&str]) -> bool {
+/// What a test needs of that, all as root: for `need!`.
+///
+/// # Errors
+/// What is missing.
+pub fn have(needs: &[&str]) -> Result<(), String> {
     let missing = needs.iter().map(|name| folder(name)).filter(|folder| !folder.exists());
-    let mut why: Vec<String> =
-        missing.map(|folder| format!("{} is missing: run tests/setup", folder.display())).collect();
-    why.extend(crate::need::real_root().err());
-    told(&why)
-}
-
-/// The same for files that somebody has to make first, and how.
-pub fn have_files(needs: &[(&Path, &str)]) -> bool {
-    let missing = needs.iter().filter(|(path, _)| !path.exists());
-    let why: Vec<String> =
-        missing.map(|(path, how)| format!("{} is missing: {how}", path.display())).collect();
-    told(&why)
-}
-
-fn told(why: &[String]) -> bool {
-    if why.is_empty() {
-        return true;
-    }
-    let thread = std::thread::current();
-    let text = format!("SKIPPED: {}: {}\n", thread.name().unwrap_or("a test"), why.join("; "));
-    assert!(std::env::var_os("CI").is_none(), "{text}");
-    // Written straight to the file, so that it is not captured with the output of a test that passes.
-    let _ = std::io::stderr().write_all(text.as_bytes());
-    false
-}
-
-/// The plugin under test: `$SLUICE_BIN`, else `dist/sluice`.
-pub fn sluice() -> PathBuf {
-    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../dist/sluice");
-    let path = std::env::var_os("SLUICE_BIN").map_or(built, PathBuf::from);
-    path.canonicalize().unwrap_or_else(|_| panic!("no plugin at {}: run `make build`", path.display()))
+    let missing = missing.map(|folder| format!("{} is missing: run tests/setup", folder.display()));
+    let why: Vec<String> = missing.chain(crate::need::real_root().err()).collect();
+    if why.is_empty() { Ok(()) } else { Err(why.join("; ")) }
 }
 
 /// A plugin that prints prevResult back and can record what it was asked (`src/bin/echo-plugin.rs`).

@@ -8,8 +8,10 @@ use std::time::Duration;
 use super::chain::{bridge, conflist, portmap};
 use super::containerd::{Containerd, Release};
 use super::node::{Daemon, wait_for, words};
-use super::tools::{self, sluice};
-use crate::installer::{get, metric, program};
+use super::tools;
+use crate::built::{sluice, sluice_node};
+use crate::installer::{get, metric};
+use crate::need;
 
 /// A pod of ours.
 pub const MESHED: [(&str, &str); 4] = [
@@ -35,17 +37,15 @@ pub struct Watched {
 }
 
 impl Watched {
-    /// With a chain without us, and without our plugin in its folder.
-    pub fn without_us(release: Release) -> Option<Self> {
-        if !tools::have(&[release.name(), "runc", "plugins"]) {
-            return None;
-        }
+    /// With a chain without us, and without our plugin in its folder. Ends a test that lacks containerd.
+    pub fn without_us(release: Release) -> Self {
+        need!(tools::have(&[release.name(), "runc", "plugins"]));
         let runtime = Containerd::start(release);
         std::fs::remove_file(runtime.cni.bin.join("sluice")).unwrap();
         let version = if release == Release::Debian { "1.0.0" } else { "1.1.0" };
         runtime.cni.write(FILE, &conflist(version, &[bridge(), portmap()]));
         runtime.wait_for_network();
-        Some(Self { runtime })
+        Self { runtime }
     }
 
     /// Starts the node program.
@@ -66,7 +66,7 @@ impl Watched {
     }
 
     fn command(&self, verb: &str, flags: &[&str]) -> Command {
-        let mut command = Command::new(program());
+        let mut command = Command::new(sluice_node());
         command.env_clear().args([verb, "--no-kubernetes", "--state-dir", "/run/sluice"]).args(flags);
         if !flags.iter().any(|flag| flag.starts_with("--check-interval")) {
             command.arg("--check-interval=1");

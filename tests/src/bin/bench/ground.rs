@@ -47,14 +47,15 @@ impl Ground {
     /// What is missing.
     pub(crate) fn new(rounds: usize, against: Option<String>) -> Result<Self, String> {
         need::real_root()?;
-        let program = |name: &str, default: &Path| {
-            let path = std::env::var_os(name).map_or(default.to_owned(), PathBuf::from);
+        // What is measured is what `make bench` has just built, never what was left somewhere.
+        let program = |name: &str| {
+            let path = std::env::var_os(name).map(PathBuf::from).ok_or(format!("no {name}: `make bench`"))?;
             let path =
                 path.canonicalize().map_err(|_| format!("{} is missing: `make bench`", path.display()))?;
             Ok::<_, String>(path.to_string_lossy().into_owned())
         };
-        let sluice = program("SLUICE_BIN", &root().join("dist/sluice"))?;
-        let echo = program("ECHO_BIN", Path::new("echo-plugin"))?;
+        let sluice = program("SLUICE_BIN")?;
+        let echo = program("ECHO_BIN")?;
 
         // Where cargo builds is a disk more often than /tmp is.
         let disk = tempfile::tempdir_in(

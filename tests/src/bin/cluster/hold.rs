@@ -11,9 +11,7 @@ use crate::{relay, shop};
 
 /// Starts everything, leaves `kubeconfig` and `hello` in `dir`, and stays until it is killed.
 pub(crate) fn hold(dir: &Path) -> Result<(), String> {
-    if !ready() {
-        return Err("see above; root and tests/setup are what it takes".into());
-    }
+    ready()?;
     let cluster = Cluster::start(Options::default());
     let network = File::open(format!("/proc/{}/ns/net", cluster.plane.init()));
     let network = Netns::from_file(network.map_err(|error| format!("the control plane's network: {error}"))?);
@@ -56,9 +54,7 @@ pub(crate) fn hold(dir: &Path) -> Result<(), String> {
 
 /// Sluice by Helm, and the pods to try it with; how to.
 fn sluice(cluster: &Cluster) -> Result<String, String> {
-    if !ready_with_sluice() {
-        return Err("dist/sluice-image.tar or deploy/chart is missing".into());
-    }
+    ready_with_sluice()?;
     cluster.load_sluice();
     cluster.install_sluice(&[]).map_err(|error| format!("{error}\n{}", cluster.sluice_logs()))?;
     shop::open(cluster);
