@@ -134,10 +134,14 @@ impl Probe {
     /// Connects and keeps the connection.
     pub fn connect(&self, ns: &Netns) -> Result<(Answer, Socket), Seen> {
         let socket = self.open(ns).map_err(|error| Seen::Unsendable(error.to_string()))?;
-        let answer = ns.run(|| self.ask(&socket)).map_err(|error| match error.kind() {
-            ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset => Seen::Refused,
-            ErrorKind::TimedOut | ErrorKind::WouldBlock => Seen::Silent,
-            _ => Seen::Unsendable(error.to_string()),
+        let answer = ns.run(|| self.ask(&socket)).map_err(|error| {
+            // A connection that was made and got no answer in time ends by a reset: its port is free at once.
+            let _ = socket.set_linger(Some(Duration::ZERO));
+            match error.kind() {
+                ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset => Seen::Refused,
+                ErrorKind::TimedOut | ErrorKind::WouldBlock => Seen::Silent,
+                _ => Seen::Unsendable(error.to_string()),
+            }
         })?;
         Ok((answer, socket))
     }
