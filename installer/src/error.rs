@@ -13,10 +13,9 @@ pub enum Error {
     /// Nobody can end it.
     #[error("no signals: {0}")]
     Signals(#[source] io::Error),
-    /// Which node is it?
+    /// No node name was given.
     #[error(
-        "whose pods and taint are ours? Give this node's name by --node-name or SLUICE_NODE_NAME, or run it with \
-         --no-kubernetes"
+        "--node-name (or SLUICE_NODE_NAME) is required unless --no-kubernetes: it says whose pods and taint to look after"
     )]
     NodeName,
 }

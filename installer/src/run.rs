@@ -43,7 +43,9 @@ pub async fn run(options: Options) -> Result<(), Error> {
             options.state_dir.display()
         );
     }
-    if let Err(error) = Mark::new(&options.state_dir).meet(options.revision.as_deref()) {
+    if let Err(error) =
+        Mark::new(&options.state_dir).clear_if_from_other_revision(options.revision.as_deref())
+    {
         tracing::warn!("the mark of uninstall in {}: {error}", options.state_dir.display());
     }
     let stop = |kind| signal(kind).map_err(Error::Signals);

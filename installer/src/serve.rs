@@ -46,7 +46,7 @@ pub async fn serve(listen: SocketAddr, answers: Answers) {
         match TcpListener::bind(listen).await {
             Ok(listener) => break listener,
             Err(error) if !said => {
-                tracing::warn!("nothing is served yet: {listen}: {error}; trying on");
+                tracing::warn!("nothing is served yet: {listen}: {error}; retrying");
                 said = true;
             }
             Err(_) => {}

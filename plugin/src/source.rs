@@ -14,11 +14,11 @@ use crate::context::Context;
 
 /// What is known of a pod when its verb begins.
 pub(crate) enum Annotations {
-    /// The runtime or the agent said.
+    /// From the runtime, or from the agent.
     Known(BTreeMap<String, String>),
     /// The pod is skipped without a look at its annotations; the reason.
     Passed(&'static str),
-    /// Nobody said, and the operator wants such pods passed over.
+    /// The runtime handed over none, and the entry has such pods skipped.
     Missing,
 }
 

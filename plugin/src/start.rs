@@ -32,12 +32,12 @@ use crate::stdio;
 #[cfg_attr(not(test), unsafe(no_mangle))]
 #[cfg_attr(test, allow(dead_code))]
 extern "C" fn main() -> i32 {
-    if open_what_is_closed().is_err() {
+    if reopen_std_fds().is_err() {
         return 1;
     }
-    // What is made is for others to read and not to write, whatever the caller's umask.
+    // Files are readable for all and writable for us alone, whatever the caller's umask.
     umask(Mode::S_IWGRP | Mode::S_IWOTH);
-    // A write to nobody is an error then, and no signal.
+    // A closed stdout gives EPIPE then, not a signal.
     let _ = SigSet::from_iter([Signal::SIGPIPE]).thread_block();
     i32::from(!crate::run())
 }
@@ -71,7 +71,7 @@ extern "C" fn late(_: c_int) {
 }
 
 /// Gives each of the three standard descriptors that is closed /dev/null.
-fn open_what_is_closed() -> io::Result<()> {
+fn reopen_std_fds() -> io::Result<()> {
     let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
     let mut fds =
         [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()].map(|fd| PollFd::new(fd, PollFlags::empty()));

@@ -121,7 +121,7 @@ pub enum Error {
     #[error("the mark of uninstall cannot be written")]
     NotMarked(#[source] io::Error),
     /// Nobody can reach this program.
-    #[error("no socket in {}: {source}; uninstall cannot reach this program; trying on", state_dir.display())]
+    #[error("no socket in {}: {source}; uninstall cannot reach this program; retrying", state_dir.display())]
     Socket {
         /// The state folder.
         state_dir: PathBuf,

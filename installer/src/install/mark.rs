@@ -57,7 +57,7 @@ impl Mark {
     ///
     /// # Errors
     /// Whatever the file system says.
-    pub fn meet(&self, revision: Option<&str>) -> io::Result<()> {
+    pub fn clear_if_from_other_revision(&self, revision: Option<&str>) -> io::Result<()> {
         let (Some(own), true) = (revision, self.is_set()) else {
             return Ok(());
         };
@@ -112,17 +112,17 @@ mod tests {
     fn a_restart_obeys_and_a_new_revision_clears() {
         let folder = tempfile::tempdir().unwrap();
         let mark = Mark::new(&folder.path().join("not/there/yet"));
-        mark.meet(Some("1")).unwrap();
+        mark.clear_if_from_other_revision(Some("1")).unwrap();
         assert!(!mark.is_set());
         mark.set(None).unwrap();
         for (revision, obeyed) in
             [(None, true), (Some("1"), true), (Some("1"), true), (None, true), (Some("2"), false)]
         {
-            mark.meet(revision).unwrap();
+            mark.clear_if_from_other_revision(revision).unwrap();
             assert_eq!(mark.is_set(), obeyed, "{revision:?}");
         }
         mark.set(Some("2")).unwrap();
-        mark.meet(Some("2")).unwrap();
+        mark.clear_if_from_other_revision(Some("2")).unwrap();
         assert!(mark.is_set());
         mark.clear().unwrap();
         mark.clear().unwrap();

@@ -129,7 +129,7 @@ impl Reconciler {
     /// It was uninstalled. A mark of another installation is over, also one that came after our start.
     fn is_marked(&self) -> bool {
         // A folder that cannot be written was said at the start.
-        let _ = self.mark.meet(self.options.revision.as_deref());
+        let _ = self.mark.clear_if_from_other_revision(self.options.revision.as_deref());
         self.mark.is_set()
     }
 
@@ -255,10 +255,8 @@ impl Reconciler {
             Ok(Outcome::Overtaken) => SOON,
             Err(error) => {
                 let folder = self.options.conf_dir.display();
-                problems.push(Problem::new(
-                    Topic::Write,
-                    format!("{folder}: {error}{}; trying on", hint(&error)),
-                ));
+                problems
+                    .push(Problem::new(Topic::Write, format!("{folder}: {error}{}; retrying", hint(&error))));
                 RETRY
             }
         }

@@ -119,7 +119,7 @@ impl<'a> Request<'a> {
         };
         // serde takes an array for a struct too.
         if !config.get().starts_with('{') {
-            return Err(refused(&"runtimeConfig is no object"));
+            return Err(refused(&"runtimeConfig is not an object"));
         }
         #[derive(Deserialize)]
         struct RuntimeConfig {

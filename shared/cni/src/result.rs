@@ -59,7 +59,7 @@ impl<'a> PrevResult<'a> {
         };
         // serde takes an array for a struct too.
         if !raw.get().starts_with('{') {
-            return Err(refused(&"it is no object"));
+            return Err(refused(&"it is not an object"));
         }
         let shape: Shape<'a> = serde_json::from_str(raw.get()).map_err(|error| refused(&error))?;
         if let Some(version) = shape.cni_version {

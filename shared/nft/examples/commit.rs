@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use netlink::deadline::Deadline;
 use nix::sched::{CloneFlags, unshare};
-use sluice_nft::build::{Is, TCP};
+use sluice_nft::build::{Op, TCP};
 use sluice_nft::ruleset::{ChainKind, HookPoint};
 use sluice_nft::{Chain, Connection, Hook, RuleBuilder, Ruleset, compare};
 
@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let hook =
         Hook { kind: ChainKind::Nat, point: HookPoint::Prerouting, priority: -100, policy_accept: true };
-    let rules = vec![RuleBuilder::new().protocol(Is::In, TCP).redirect(8080).comment("to a server")];
+    let rules = vec![RuleBuilder::new().l4proto(Op::Eq, TCP).redirect(8080).comment("to a server")];
     let ruleset = Ruleset {
         table: "example".to_owned(),
         chains: vec![Chain { name: "prerouting".to_owned(), hook: Some(hook), rules }],

@@ -1,7 +1,7 @@
 //! Builds a ruleset and prints it as nft would. Needs no kernel: `cargo run -p sluice-nft --example print`.
 #![allow(clippy::print_stdout)]
 
-use sluice_nft::build::{Family, Is, Of, TCP};
+use sluice_nft::build::{Family, Of, Op, TCP};
 use sluice_nft::ruleset::{ChainKind, HookPoint};
 use sluice_nft::{Chain, DataType, Element, Hook, RuleBuilder, Ruleset, Set, Verdict};
 
@@ -18,13 +18,13 @@ fn main() {
     };
     let loopback = Of::Prefix(vec![127, 0, 0, 0], 8);
     let rules = vec![
-        RuleBuilder::new().daddr(Family::V4, Is::In, loopback).verdict(Verdict::Accept).comment("loopback"),
+        RuleBuilder::new().daddr(Family::V4, Op::Eq, loopback).verdict(Verdict::Accept).comment("loopback"),
         RuleBuilder::new()
-            .protocol(Is::In, TCP)
-            .dport(Is::In, Of::Set("databases".to_owned()))
+            .l4proto(Op::Eq, TCP)
+            .dport(Op::Eq, Of::Set("databases".to_owned()))
             .verdict(Verdict::Accept)
             .comment("databases"),
-        RuleBuilder::new().protocol(Is::In, TCP).counter().redirect(15001).comment("all else, to a proxy"),
+        RuleBuilder::new().l4proto(Op::Eq, TCP).counter().redirect(15001).comment("all else, to a proxy"),
     ];
     let hook = Hook { kind: ChainKind::Nat, point: HookPoint::Output, priority: -100, policy_accept: true };
     let ruleset = Ruleset {

@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 
-use super::build::{Family, Is, Of, RuleBuilder};
+use super::build::{Family, Of, Op, RuleBuilder};
 use super::expr::{Expr, PayloadBase, R0};
 use super::ruleset::{DataType, Element, Set};
 
@@ -127,22 +127,26 @@ fn hash(name: &str, family: Family, length: u32, networks: &[u128]) -> AddressSe
 impl RuleBuilder {
     /// `ip saddr @set`, masked where the set wants it.
     #[must_use]
-    pub fn saddr_of(self, is: Is, set: &AddressSet) -> Self {
+    pub fn saddr_of(self, op: Op, set: &AddressSet) -> Self {
         let offset = if set.family == Family::V4 { 12 } else { 8 };
-        self.address_of(offset, is, set)
+        self.address_of(offset, op, set)
     }
 
     /// `ip daddr @set`, masked where the set wants it.
     #[must_use]
-    pub fn daddr_of(self, is: Is, set: &AddressSet) -> Self {
+    pub fn daddr_of(self, op: Op, set: &AddressSet) -> Self {
         let offset = if set.family == Family::V4 { 16 } else { 24 };
-        self.address_of(offset, is, set)
+        self.address_of(offset, op, set)
     }
 
-    fn address_of(self, offset: u32, is: Is, set: &AddressSet) -> Self {
+    fn address_of(self, offset: u32, op: Op, set: &AddressSet) -> Self {
         let len = bits(set.family) / 8;
-        let loaded =
-            self.family(set.family).expr(Expr::Payload { base: PayloadBase::Network, offset, len, dreg: R0 });
+        let loaded = self.nfproto(set.family).expr(Expr::Payload {
+            base: PayloadBase::Network,
+            offset,
+            len,
+            dreg: R0,
+        });
         let masked = match set.prefix {
             Some(length) if length < bits(set.family) => {
                 let host = host_bits(bits(set.family).saturating_sub(length));
@@ -151,7 +155,7 @@ impl RuleBuilder {
             }
             _ => loaded,
         };
-        masked.test(is, Of::Set(set.set.name.clone()))
+        masked.test(op, Of::Set(set.set.name.clone()))
     }
 }
 

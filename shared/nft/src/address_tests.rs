@@ -79,7 +79,7 @@ fn more_lengths_than_sets_leave_a_tree_for_the_rest() {
 fn the_kernel_takes_them_and_gives_them_back() {
     for count in [10, 10_000] {
         let sets = address_sets("skip", Family::V4, networks(count));
-        let rule = |set| RuleBuilder::new().daddr_of(Is::In, set).verdict(Verdict::Return).comment("skip");
+        let rule = |set| RuleBuilder::new().daddr_of(Op::Eq, set).verdict(Verdict::Return).comment("skip");
         let mut wanted = small(sets.iter().map(rule).collect());
         wanted.sets = sets.into_iter().map(|set| set.set).collect();
         in_fresh_netns(|mut nft| {

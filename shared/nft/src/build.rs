@@ -22,11 +22,11 @@ const ACK: u8 = 0x10;
 
 /// Whether a match holds when the value is there, or when it is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Is {
+pub enum Op {
     /// `==`, or a member of the set
-    In,
+    Eq,
     /// `!=`, or not a member
-    Out,
+    Ne,
 }
 
 pub use netlink::Family;
@@ -62,19 +62,19 @@ impl RuleBuilder {
         self
     }
 
-    fn meta(self, key: MetaKey, is: Is, data: Vec<u8>) -> Self {
-        self.with([Expr::Meta { key, dreg: R0 }, cmp(is, data)])
+    fn meta(self, key: MetaKey, op: Op, data: Vec<u8>) -> Self {
+        self.with([Expr::Meta { key, dreg: R0 }, cmp(op, data)])
     }
 
-    pub(super) fn test(self, is: Is, of: Of) -> Self {
-        let invert = is == Is::Out;
+    pub(super) fn test(self, op: Op, of: Of) -> Self {
+        let invert = op == Op::Ne;
         match of {
-            Of::One(data) => self.with([cmp(is, data)]),
+            Of::One(data) => self.with([cmp(op, data)]),
             Of::Range(from, to) => self.with([Expr::Range { sreg: R0, invert, from, to }]),
             Of::Prefix(address, len) => {
                 let mask = prefix_mask(address.len(), len);
                 let xor = vec![0; address.len()];
-                self.with([Expr::Bitwise { sreg: R0, dreg: R0, mask, xor }, cmp(is, address)])
+                self.with([Expr::Bitwise { sreg: R0, dreg: R0, mask, xor }, cmp(op, address)])
             }
             Of::Set(set) => {
                 self.with([Expr::Lookup { set, sreg: R0, target: LookupTarget::Membership, invert }])
@@ -84,54 +84,54 @@ impl RuleBuilder {
 
     /// `meta nfproto ipv4` or `ipv6`
     #[must_use]
-    pub fn family(self, family: Family) -> Self {
+    pub fn nfproto(self, family: Family) -> Self {
         let nfproto = match family {
             Family::V4 => 2,
             Family::V6 => 10,
         };
-        self.meta(MetaKey::Nfproto, Is::In, vec![nfproto])
+        self.meta(MetaKey::Nfproto, Op::Eq, vec![nfproto])
     }
 
     /// `meta l4proto`
     #[must_use]
-    pub fn protocol(self, is: Is, protocol: u8) -> Self {
-        self.meta(MetaKey::L4proto, is, vec![protocol])
+    pub fn l4proto(self, op: Op, protocol: u8) -> Self {
+        self.meta(MetaKey::L4proto, op, vec![protocol])
     }
 
     /// `iifname`
     #[must_use]
-    pub fn in_by(self, is: Is, name: &str) -> Self {
-        self.meta(MetaKey::IifName, is, interface_key(name))
+    pub fn iifname(self, op: Op, name: &str) -> Self {
+        self.meta(MetaKey::IifName, op, interface_key(name))
     }
 
     /// `oifname`
     #[must_use]
-    pub fn out_of(self, is: Is, name: &str) -> Self {
-        self.meta(MetaKey::OifName, is, interface_key(name))
+    pub fn oifname(self, op: Op, name: &str) -> Self {
+        self.meta(MetaKey::OifName, op, interface_key(name))
     }
 
     /// `iifname`, one of several
     #[must_use]
-    pub fn in_by_of(self, of: Of) -> Self {
-        self.with([Expr::Meta { key: MetaKey::IifName, dreg: R0 }]).test(Is::In, of)
+    pub fn iifname_in(self, of: Of) -> Self {
+        self.with([Expr::Meta { key: MetaKey::IifName, dreg: R0 }]).test(Op::Eq, of)
     }
 
     /// `oifname`, one of several
     #[must_use]
-    pub fn out_of_of(self, of: Of) -> Self {
-        self.with([Expr::Meta { key: MetaKey::OifName, dreg: R0 }]).test(Is::In, of)
+    pub fn oifname_in(self, of: Of) -> Self {
+        self.with([Expr::Meta { key: MetaKey::OifName, dreg: R0 }]).test(Op::Eq, of)
     }
 
-    /// `th dport`; a [`protocol`](Self::protocol) that has ports comes first.
+    /// `th dport`; a [`l4proto`](Self::l4proto) that has ports comes first.
     #[must_use]
-    pub fn dport(self, is: Is, of: Of) -> Self {
-        self.with([Expr::Payload { base: PayloadBase::Transport, offset: 2, len: 2, dreg: R0 }]).test(is, of)
+    pub fn dport(self, op: Op, of: Of) -> Self {
+        self.with([Expr::Payload { base: PayloadBase::Transport, offset: 2, len: 2, dreg: R0 }]).test(op, of)
     }
 
     /// `th sport`
     #[must_use]
-    pub fn sport(self, is: Is, of: Of) -> Self {
-        self.with([Expr::Payload { base: PayloadBase::Transport, offset: 0, len: 2, dreg: R0 }]).test(is, of)
+    pub fn sport(self, op: Op, of: Of) -> Self {
+        self.with([Expr::Payload { base: PayloadBase::Transport, offset: 0, len: 2, dreg: R0 }]).test(op, of)
     }
 
     /// An ICMP error (destination unreachable) about a UDP packet to this port. IPv4 without options, IPv6 without
@@ -143,65 +143,65 @@ impl RuleBuilder {
             Family::V6 => (ICMPV6, 1, 40),
         };
         let load = |offset, len| Expr::Payload { base: PayloadBase::Transport, offset, len, dreg: R0 };
-        self.protocol(Is::In, protocol)
-            .with([load(0, 1), cmp(Is::In, vec![kind])])
-            .with([load(8 + quoted + 2, 2), cmp(Is::In, port.to_be_bytes().to_vec())])
+        self.l4proto(Op::Eq, protocol)
+            .with([load(0, 1), cmp(Op::Eq, vec![kind])])
+            .with([load(8 + quoted + 2, 2), cmp(Op::Eq, port.to_be_bytes().to_vec())])
     }
 
     /// `ip saddr` or `ip6 saddr`, with the family's own match in front.
     #[must_use]
-    pub fn saddr(self, family: Family, is: Is, of: Of) -> Self {
+    pub fn saddr(self, family: Family, op: Op, of: Of) -> Self {
         let (offset, len) = match family {
             Family::V4 => (12, 4),
             Family::V6 => (8, 16),
         };
-        self.family(family)
+        self.nfproto(family)
             .with([Expr::Payload { base: PayloadBase::Network, offset, len, dreg: R0 }])
-            .test(is, of)
+            .test(op, of)
     }
 
     /// `ip daddr` or `ip6 daddr`, with the family's own match in front.
     #[must_use]
-    pub fn daddr(self, family: Family, is: Is, of: Of) -> Self {
+    pub fn daddr(self, family: Family, op: Op, of: Of) -> Self {
         let (offset, len) = match family {
             Family::V4 => (16, 4),
             Family::V6 => (24, 16),
         };
-        self.family(family)
+        self.nfproto(family)
             .with([Expr::Payload { base: PayloadBase::Network, offset, len, dreg: R0 }])
-            .test(is, of)
+            .test(op, of)
     }
 
     /// `tcp flags & (syn|ack) == syn` (or `!=`): whether a listener would take the packet for a new connection. TCP
     /// is matched before.
     #[must_use]
-    pub fn syn(self, is: Is) -> Self {
-        self.tcp_flags(SYN | ACK, is, SYN)
+    pub fn syn(self, op: Op) -> Self {
+        self.tcp_flags(SYN | ACK, op, SYN)
     }
 
     /// `tcp flags & syn == syn` (or `!=`); TCP is matched before.
     #[must_use]
-    pub fn with_syn(self, is: Is) -> Self {
-        self.tcp_flags(SYN, is, SYN)
+    pub fn with_syn(self, op: Op) -> Self {
+        self.tcp_flags(SYN, op, SYN)
     }
 
     /// `tcp flags & ack == ack` (or `!=`); TCP is matched before.
     #[must_use]
-    pub fn with_ack(self, is: Is) -> Self {
-        self.tcp_flags(ACK, is, ACK)
+    pub fn with_ack(self, op: Op) -> Self {
+        self.tcp_flags(ACK, op, ACK)
     }
 
     /// `tcp flags & (syn|rst) == rst`; TCP is matched before.
     #[must_use]
     pub fn resets(self) -> Self {
-        self.tcp_flags(SYN | RST, Is::In, RST)
+        self.tcp_flags(SYN | RST, Op::Eq, RST)
     }
 
-    fn tcp_flags(self, mask: u8, is: Is, value: u8) -> Self {
+    fn tcp_flags(self, mask: u8, op: Op, value: u8) -> Self {
         self.with([
             Expr::Payload { base: PayloadBase::Transport, offset: 13, len: 1, dreg: R0 },
             Expr::Bitwise { sreg: R0, dreg: R0, mask: vec![mask], xor: vec![0] },
-            cmp(is, vec![value]),
+            cmp(op, vec![value]),
         ])
     }
 
@@ -225,48 +225,48 @@ impl RuleBuilder {
                 if cfg!(target_endian = "little") {
                     data.reverse();
                 }
-                loaded.test(Is::In, Of::One(data))
+                loaded.test(Op::Eq, Of::One(data))
             }
             range_or_set => loaded
                 .with([Expr::Byteorder { sreg: R0, dreg: R0, to_host: false, len: 4, size: 4 }])
-                .test(Is::In, range_or_set),
+                .test(Op::Eq, range_or_set),
         }
     }
 
     /// `meta mark`
     #[must_use]
-    pub fn mark(self, is: Is, mark: u32) -> Self {
-        self.meta(MetaKey::Mark, is, mark.to_ne_bytes().to_vec())
+    pub fn mark(self, op: Op, mark: u32) -> Self {
+        self.meta(MetaKey::Mark, op, mark.to_ne_bytes().to_vec())
     }
 
     /// `ct mark` (or `!=`); a packet without an entry never matches.
     #[must_use]
-    pub fn ct_mark(self, is: Is, mark: u32) -> Self {
-        self.with([Expr::Ct { key: CtKey::Mark, dir: None, dreg: R0 }, cmp(is, mark.to_ne_bytes().to_vec())])
+    pub fn ct_mark(self, op: Op, mark: u32) -> Self {
+        self.with([Expr::Ct { key: CtKey::Mark, dir: None, dreg: R0 }, cmp(op, mark.to_ne_bytes().to_vec())])
     }
 
     /// `ct status & (confirmed|dnat) == confirmed` (or `!=`): an entry that an earlier packet made, and whose
     /// destination nobody changed. A packet without an entry never matches.
     #[must_use]
-    pub fn ct_known_untranslated(self, is: Is) -> Self {
+    pub fn ct_known_untranslated(self, op: Op) -> Self {
         let mask = (ct_status::CONFIRMED | ct_status::DNAT).to_ne_bytes().to_vec();
         self.with([
             Expr::Ct { key: CtKey::Status, dir: None, dreg: R0 },
             Expr::Bitwise { sreg: R0, dreg: R0, mask, xor: vec![0; 4] },
-            cmp(is, ct_status::CONFIRMED.to_ne_bytes().to_vec()),
+            cmp(op, ct_status::CONFIRMED.to_ne_bytes().to_vec()),
         ])
     }
 
     /// `ct direction original`: as the flow's first packet.
     #[must_use]
     pub fn ct_original(self) -> Self {
-        self.with([Expr::Ct { key: CtKey::Direction, dir: None, dreg: R0 }, cmp(Is::In, vec![0])])
+        self.with([Expr::Ct { key: CtKey::Direction, dir: None, dreg: R0 }, cmp(Op::Eq, vec![0])])
     }
 
     /// `ct direction reply`
     #[must_use]
     pub fn ct_reply(self) -> Self {
-        self.with([Expr::Ct { key: CtKey::Direction, dir: None, dreg: R0 }, cmp(Is::In, vec![1])])
+        self.with([Expr::Ct { key: CtKey::Direction, dir: None, dreg: R0 }, cmp(Op::Eq, vec![1])])
     }
 
     /// `ct status & confirmed == 0`: the flow's first packet.
@@ -276,7 +276,7 @@ impl RuleBuilder {
         self.with([
             Expr::Ct { key: CtKey::Status, dir: None, dreg: R0 },
             Expr::Bitwise { sreg: R0, dreg: R0, mask, xor: vec![0; 4] },
-            cmp(Is::In, vec![0; 4]),
+            cmp(Op::Eq, vec![0; 4]),
         ])
     }
 
@@ -296,34 +296,34 @@ impl RuleBuilder {
         self.with([
             Expr::Ct { key: CtKey::State, dir: None, dreg: R0 },
             Expr::Bitwise { sreg: R0, dreg: R0, mask: bits.to_ne_bytes().to_vec(), xor: vec![0; 4] },
-            cmp(Is::Out, vec![0; 4]),
+            cmp(Op::Ne, vec![0; 4]),
         ])
     }
 
     /// `fib daddr type local` (or `!=`): whether the destination is an address of this namespace.
     #[must_use]
-    pub fn to_this_netns(self, is: Is) -> Self {
+    pub fn fib_daddr_local(self, op: Op) -> Self {
         self.with([
             Expr::Fib { flags: fib::DADDR, result: FibResult::AddrType, dreg: R0 },
-            cmp(is, fib::RTN_LOCAL.to_ne_bytes().to_vec()),
+            cmp(op, fib::RTN_LOCAL.to_ne_bytes().to_vec()),
         ])
     }
 
     /// `socket transparent 1` (or `0`); ends the rule where no socket would take the packet.
     #[must_use]
-    pub fn socket_transparent(self, is: Is) -> Self {
-        self.socket(SocketKey::Transparent, is)
+    pub fn socket_transparent(self, op: Op) -> Self {
+        self.socket(SocketKey::Transparent, op)
     }
 
     /// `socket wildcard 1` (or `0`): it is bound to no address, as listeners are. A connection that is still being
     /// made matches neither.
     #[must_use]
-    pub fn socket_wildcard(self, is: Is) -> Self {
-        self.socket(SocketKey::Wildcard, is)
+    pub fn socket_wildcard(self, op: Op) -> Self {
+        self.socket(SocketKey::Wildcard, op)
     }
 
-    fn socket(self, key: SocketKey, is: Is) -> Self {
-        self.with([Expr::Socket { key, level: 0, dreg: R0 }, cmp(is, vec![1])])
+    fn socket(self, key: SocketKey, op: Op) -> Self {
+        self.with([Expr::Socket { key, level: 0, dreg: R0 }, cmp(op, vec![1])])
     }
 
     /// Any other expression.
@@ -339,10 +339,10 @@ impl RuleBuilder {
     }
 }
 
-fn cmp(is: Is, data: Vec<u8>) -> Expr {
-    let op = match is {
-        Is::In => CmpOp::Eq,
-        Is::Out => CmpOp::Neq,
+fn cmp(op: Op, data: Vec<u8>) -> Expr {
+    let op = match op {
+        Op::Eq => CmpOp::Eq,
+        Op::Ne => CmpOp::Neq,
     };
     Expr::Cmp { sreg: R0, op, data }
 }

@@ -74,7 +74,7 @@ impl RuleBuilder {
         };
         let (source, flags) = (false, 1); // NF_NAT_RANGE_MAP_IPS
         let (addr, addr_max, port, port_max) = (Some(R0), None, None, None);
-        self.family(family).with([
+        self.nfproto(family).with([
             Expr::Payload { base: PayloadBase::Network, offset, len, dreg: R0 },
             Expr::Nat { source, family: nfproto, addr, addr_max, port, port_max, flags },
         ])

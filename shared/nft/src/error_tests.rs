@@ -3,7 +3,7 @@
 use netlink::socket::{Answer, Protocol, Socket};
 use nix::errno::Errno;
 
-use super::build::Is;
+use super::build::Op;
 use super::kernel_tests::in_fresh_netns;
 use super::message::{self, Label, Messages};
 use super::samples::*;
@@ -35,8 +35,7 @@ fn a_missing_chain_is_named_with_its_rule_and_the_batch_leaves_nothing() {
 
 #[test]
 fn a_missing_set_is_named_with_its_rule() {
-    let bad =
-        RuleBuilder::new().protocol(Is::In, 6).dport(Is::In, build::Of::Set("none".into())).comment("x");
+    let bad = RuleBuilder::new().l4proto(Op::Eq, 6).dport(Op::Eq, build::Of::Set("none".into())).comment("x");
     let Error::Refused(refusal) = refused(&small(vec![bad])) else { panic!() };
     assert_eq!(refusal.errno, Errno::ENOENT);
     assert_eq!(refusal.at.as_deref(), Some("expressions[3] lookup"));
@@ -94,7 +93,7 @@ fn said(batch: &Batch<'_>, seq: u32, errno: Errno, offset: Option<usize>) -> Str
 
 #[test]
 fn what_the_kernel_lacks_is_told_with_its_module() {
-    let rule = RuleBuilder::new().protocol(Is::In, 6).tproxy(15006).comment("inbound");
+    let rule = RuleBuilder::new().l4proto(Op::Eq, 6).tproxy(15006).comment("inbound");
     let wanted = small(vec![rule]);
     let batch = Batch::create(&wanted).unwrap();
     // The body begins at 16: the chain, then its rule.

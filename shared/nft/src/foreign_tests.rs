@@ -1,6 +1,6 @@
 //! What others do to our table, or before it, against the running kernel.
 
-use super::build::Is;
+use super::build::Op;
 use super::foreign::nat_before;
 use super::kernel_tests::{in_fresh_netns, nft};
 use super::samples::*;
@@ -54,7 +54,7 @@ fn nothing_is_told_of_what_ours_is() {
 
 #[test]
 fn a_set_that_others_filled_is_not_read_to_its_end() {
-    let wanted = small(vec![RuleBuilder::new().mark(Is::In, 1).counter().comment("one")]);
+    let wanted = small(vec![RuleBuilder::new().mark(Op::Eq, 1).counter().comment("one")]);
     in_fresh_netns(|mut connection| {
         connection.commit(&Batch::create(&wanted).unwrap()).unwrap();
         let Some(_) = nft(&["-f", "-"], &many(1_000_000)) else { return };

@@ -9,7 +9,7 @@ use netlink::deadline::Deadline;
 use netlink::socket;
 use nix::sched::{CloneFlags, unshare};
 
-use super::build::Is;
+use super::build::Op;
 use super::samples::*;
 use super::*;
 
@@ -130,7 +130,7 @@ fn nft_shows_comments_elements_and_names_as_they_were_meant() {
 fn nft_takes_masked_lookups_in_sets_of_prefixes() {
     let ranges = (0..300).map(|n| (0x0a00_0000 + n * 512, 0x0a00_0000 + n * 512 + (n % 2) * 255));
     let sets = address_sets("skip", build::Family::V4, ranges);
-    let rule = |set| RuleBuilder::new().daddr_of(Is::In, set).verdict(Verdict::Return).comment("skip");
+    let rule = |set| RuleBuilder::new().daddr_of(Op::Eq, set).verdict(Verdict::Return).comment("skip");
     let mut wanted = small(sets.iter().map(rule).collect());
     wanted.sets = sets.into_iter().map(|set| set.set).collect();
     assert!(wanted.to_string().contains("ip daddr & 255.255.255.0 == @skip-24 return"));
@@ -145,7 +145,7 @@ fn nft_takes_masked_lookups_in_sets_of_prefixes() {
 
 #[test]
 fn ten_thousand_ranges_and_five_thousand_rules_are_one_batch() {
-    let rule = |n| RuleBuilder::new().mark(Is::In, n).counter().comment("one of many");
+    let rule = |n| RuleBuilder::new().mark(Op::Eq, n).counter().comment("one of many");
     let mut wanted = small((0..5000).map(rule).collect());
     let nets = (0..10_000_u32).map(|n| {
         let start = 0x0a00_0000 + n * 512;

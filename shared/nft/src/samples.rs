@@ -1,6 +1,6 @@
 //! Rulesets for the tests: one with every expression and kind of set.
 
-use super::build::{Family, Is, Of, TCP, UDP};
+use super::build::{Family, Of, Op, TCP, UDP};
 use super::expr::*;
 use super::ruleset::*;
 use super::samples_sets::sets;
@@ -53,24 +53,24 @@ fn r() -> RuleBuilder {
 
 fn output() -> Vec<Rule> {
     vec![
-        r().out_of(Is::In, "lo").verdict(Verdict::Return).comment("lo"),
-        r().out_of_of(Of::Set("links".into())).verdict(Verdict::Return).comment("links"),
-        r().protocol(Is::In, TCP)
-            .dport(Is::In, Of::Set("ports".into()))
+        r().oifname(Op::Eq, "lo").verdict(Verdict::Return).comment("lo"),
+        r().oifname_in(Of::Set("links".into())).verdict(Verdict::Return).comment("links"),
+        r().l4proto(Op::Eq, TCP)
+            .dport(Op::Eq, Of::Set("ports".into()))
             .counter()
             .verdict(Verdict::Return)
             .comment("skip ports"),
-        r().protocol(Is::In, TCP)
-            .dport(Is::Out, Of::Set("plain-ports".into()))
+        r().l4proto(Op::Eq, TCP)
+            .dport(Op::Ne, Of::Set("plain-ports".into()))
             .counter()
             .verdict(Verdict::Return)
             .comment("not plain"),
-        r().protocol(Is::In, TCP)
-            .dport(Is::In, Of::Range(port(1), port(9)))
+        r().l4proto(Op::Eq, TCP)
+            .dport(Op::Eq, Of::Range(port(1), port(9)))
             .verdict(Verdict::Accept)
             .comment("range"),
-        r().protocol(Is::In, UDP)
-            .sport(Is::Out, Of::Range(port(1), port(9)))
+        r().l4proto(Op::Eq, UDP)
+            .sport(Op::Ne, Of::Range(port(1), port(9)))
             .verdict(Verdict::Accept)
             .comment("not in range"),
         r().skuid(Of::One(2102_u32.to_be_bytes().to_vec())).verdict(Verdict::Return).comment("uid"),
@@ -79,38 +79,38 @@ fn output() -> Vec<Rule> {
             .verdict(Verdict::Return)
             .comment("uid range"),
         r().skgid(Of::Set("gids".into())).verdict(Verdict::Return).comment("gids"),
-        r().daddr(Family::V4, Is::In, Of::Set("nets".into())).verdict(Verdict::Return).comment("nets"),
-        r().daddr(Family::V6, Is::In, Of::Set("nets6".into())).verdict(Verdict::Return).comment("nets6"),
-        r().daddr(Family::V4, Is::Out, Of::One(vec![127, 0, 0, 1]))
+        r().daddr(Family::V4, Op::Eq, Of::Set("nets".into())).verdict(Verdict::Return).comment("nets"),
+        r().daddr(Family::V6, Op::Eq, Of::Set("nets6".into())).verdict(Verdict::Return).comment("nets6"),
+        r().daddr(Family::V4, Op::Ne, Of::One(vec![127, 0, 0, 1]))
             .verdict(Verdict::Continue)
             .comment("address"),
-        r().protocol(Is::In, TCP)
-            .dport(Is::In, Of::Set("__set%d".into()))
+        r().l4proto(Op::Eq, TCP)
+            .dport(Op::Eq, Of::Set("__set%d".into()))
             .verdict(Verdict::Goto("side".into()))
             .comment("anonymous"),
-        r().protocol(Is::In, TCP)
+        r().l4proto(Op::Eq, TCP)
             .expr(Expr::Payload { base: PayloadBase::Transport, offset: 2, len: 2, dreg: R0 })
             .expr(lookup("by-port", LookupTarget::Verdict))
             .comment("verdict map"),
-        r().family(Family::V4)
+        r().nfproto(Family::V4)
             .expr(Expr::Payload { base: PayloadBase::Network, offset: 16, len: 4, dreg: R0 })
             .expr(lookup("by-net", LookupTarget::Verdict))
             .comment("verdict map of ranges"),
-        r().family(Family::V4)
-            .protocol(Is::In, TCP)
+        r().nfproto(Family::V4)
+            .l4proto(Op::Eq, TCP)
             .expr(Expr::Payload { base: PayloadBase::Network, offset: 16, len: 4, dreg: R0 })
             .expr(Expr::Payload { base: PayloadBase::Transport, offset: 2, len: 2, dreg: Reg(1) })
             .expr(lookup("pairs", LookupTarget::Membership))
             .verdict(Verdict::Return)
             .comment("pairs"),
-        r().family(Family::V4)
+        r().nfproto(Family::V4)
             .expr(Expr::Payload { base: PayloadBase::Network, offset: 16, len: 4, dreg: R0 })
             .expr(Expr::Bitwise { sreg: R0, dreg: R0, mask: vec![255, 255, 255, 0], xor: vec![0; 4] })
             .expr(Expr::Cmp { sreg: R0, op: CmpOp::Eq, data: vec![10, 1, 2, 0] })
             .verdict(Verdict::Return)
             .comment("masked"),
-        r().protocol(Is::In, TCP).syn(Is::In).redirect(4140).comment("redirect"),
-        r().protocol(Is::In, TCP)
+        r().l4proto(Op::Eq, TCP).syn(Op::Eq).redirect(4140).comment("redirect"),
+        r().l4proto(Op::Eq, TCP)
             .expr(Expr::Payload { base: PayloadBase::Transport, offset: 2, len: 2, dreg: R0 })
             .expr(lookup("to-port", LookupTarget::Reg(R0)))
             .expr(Expr::Redir { port: Some(R0), flags: 2 })
@@ -124,19 +124,19 @@ fn output() -> Vec<Rule> {
 fn prerouting() -> Vec<Rule> {
     vec![
         r().ct_invalid().counter().verdict(Verdict::Drop).comment("invalid"),
-        r().in_by(Is::Out, "eth0").verdict(Verdict::Return).comment("not eth0"),
-        r().in_by_of(Of::Set("links".into())).verdict(Verdict::Return).comment("links"),
-        r().to_this_netns(Is::Out).verdict(Verdict::Return).comment("forwarded"),
-        r().protocol(Is::In, TCP)
-            .socket_transparent(Is::In)
+        r().iifname(Op::Ne, "eth0").verdict(Verdict::Return).comment("not eth0"),
+        r().iifname_in(Of::Set("links".into())).verdict(Verdict::Return).comment("links"),
+        r().fib_daddr_local(Op::Ne).verdict(Verdict::Return).comment("forwarded"),
+        r().l4proto(Op::Eq, TCP)
+            .socket_transparent(Op::Eq)
             .set_mark(0x539)
             .verdict(Verdict::Accept)
             .comment("socket"),
-        r().mark(Is::In, 0x539).save_mark().comment("save"),
-        r().ct_mark(Is::In, 0x539).restore_mark().comment("restore"),
+        r().mark(Op::Eq, 0x539).save_mark().comment("save"),
+        r().ct_mark(Op::Eq, 0x539).restore_mark().comment("restore"),
         r().ct_reply().verdict(Verdict::Accept).comment("reply"),
-        r().protocol(Is::In, TCP).set_mark(0x539).tproxy(15006).comment("tproxy"),
-        r().protocol(Is::In, UDP).set_zone(2).comment("zone"),
+        r().l4proto(Op::Eq, TCP).set_mark(0x539).tproxy(15006).comment("tproxy"),
+        r().l4proto(Op::Eq, UDP).set_zone(2).comment("zone"),
         r().expr(Expr::Notrack).comment("notrack"),
     ]
 }
@@ -167,7 +167,7 @@ pub(super) fn everything() -> Ruleset {
                 HookPoint::Output,
                 -150,
                 vec![
-                    r().protocol(Is::In, TCP).reset().comment("reset"),
+                    r().l4proto(Op::Eq, TCP).reset().comment("reset"),
                     r().expr(Expr::Reject { kind: RejectKind::IcmpxUnreach, code: 1 }).comment("unreachable"),
                 ],
             ),
@@ -177,7 +177,7 @@ pub(super) fn everything() -> Ruleset {
                 HookPoint::Postrouting,
                 100,
                 vec![
-                    r().family(Family::V4)
+                    r().nfproto(Family::V4)
                         .expr(Expr::Immediate { dreg: R0, data: vec![10, 0, 0, 1] })
                         .expr(nat(true, 2, None))
                         .comment("snat"),
@@ -189,8 +189,8 @@ pub(super) fn everything() -> Ruleset {
                 HookPoint::Prerouting,
                 -100,
                 vec![
-                    r().family(Family::V4)
-                        .protocol(Is::In, TCP)
+                    r().nfproto(Family::V4)
+                        .l4proto(Op::Eq, TCP)
                         .expr(Expr::Immediate { dreg: R0, data: vec![10, 0, 0, 1] })
                         .expr(Expr::Immediate { dreg: Reg(1), data: port(80) })
                         .expr(nat(false, 2, Some(Reg(1))))

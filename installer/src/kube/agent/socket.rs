@@ -44,7 +44,7 @@ pub(in crate::kube) async fn serve(state_dir: PathBuf, pods: Option<Arc<Pods>>, 
             Err(error) => {
                 let text = format!("{}: {error}", path.display());
                 if said.as_ref() != Some(&text) {
-                    tracing::warn!("the agent cannot be asked: {text}; trying on");
+                    tracing::warn!("the agent cannot be asked: {text}; retrying");
                     said = Some(text);
                 }
                 sleep(LOOK).await;

@@ -77,7 +77,7 @@ impl Pods {
             Api::Up => tracing::info!("the API server tells of this node's pods"),
             // One reason may follow another while it is away: the first is enough.
             Api::Away(why) if !matches!(*last, Api::Away(_)) => {
-                tracing::warn!("the API server: {why}; trying on, and what is known of pods stays");
+                tracing::warn!("the API server: {why}; retrying, and what is known of pods stays");
             }
             Api::Away(_) => {}
         }

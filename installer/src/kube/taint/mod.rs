@@ -86,7 +86,7 @@ pub(super) async fn keep(
             Err(why) => {
                 let why = why.to_string();
                 if said.as_ref() != Some(&why) {
-                    tracing::warn!("the taint {} of node {name}: {why}; trying on", patch::KEY);
+                    tracing::warn!("the taint {} of node {name}: {why}; retrying", patch::KEY);
                     said = Some(why);
                 }
                 sleep(wait).await;

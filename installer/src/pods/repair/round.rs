@@ -279,7 +279,7 @@ impl Repairer {
             Applied::Failed(why) => {
                 pod_history.failed(Instant::now(), self.setup.options.check_interval);
                 self.setup.metrics.repaired(false);
-                let text = format!("{}: {why}; trying on", fault.standing());
+                let text = format!("{}: {why}; retrying", fault.standing());
                 self.refuse(&id, pod, Refusal::Kernel, text);
                 Some(Standing::Unrepaired)
             }

@@ -142,7 +142,7 @@ impl<'a> Plugin<'a> {
     fn parse(text: &str, raw: &'a RawValue) -> Result<Self, String> {
         Ok(Self {
             r#type: plugin_type(
-                &object(raw.get()).map_err(|why| format!("of its plugins one is no object: {why}"))?,
+                &object(raw.get()).map_err(|why| format!("`plugins` holds a non-object: {why}"))?,
             )?,
             raw: raw.get(),
             span: span(text, raw.get()),

@@ -140,7 +140,7 @@ fn what_no_runtime_takes_is_named() {
         (Kind::List, r#"{"name":"n"}"#, "no plugins"),
         (Kind::List, r#"{"name":"n","plugins":{}}"#, "no list"),
         (Kind::List, r#"{"name":"n","plugins":[{}]}"#, "no type"),
-        (Kind::List, r#"{"name":"n","plugins":[1]}"#, "no object"),
+        (Kind::List, r#"{"name":"n","plugins":[1]}"#, "non-object"),
         (Kind::List, r#"{"plugins":[{"type":"a"}]}"#, "no name"),
         (Kind::List, r#"{"name":1,"plugins":[{"type":"a"}]}"#, "no string"),
         (Kind::Single, r#"{"name":"n","plugins":[{"type":"a"}]}"#, "list"),

@@ -2,7 +2,7 @@
 
 use std::mem::take;
 
-use nft::build::{Family, Is, Of};
+use nft::build::{Family, Of, Op};
 use nft::{AddressSet, RuleBuilder, Set, address_sets};
 use redirect::{Cidrs, Field, Redirect};
 
@@ -45,7 +45,7 @@ impl Addresses {
     }
 
     /// The family that the rule will match.
-    pub(super) fn family(&self) -> Family {
+    pub(super) fn nfproto(&self) -> Family {
         match self {
             Self::One(family, _) => *family,
             Self::Set(set) => set.family,
@@ -55,16 +55,16 @@ impl Addresses {
     /// Adds the match on the source.
     pub(super) fn source_of(self, rule: RuleBuilder) -> RuleBuilder {
         match self {
-            Self::One(family, of) => rule.saddr(family, Is::In, of),
-            Self::Set(set) => rule.saddr_of(Is::In, &set),
+            Self::One(family, of) => rule.saddr(family, Op::Eq, of),
+            Self::Set(set) => rule.saddr_of(Op::Eq, &set),
         }
     }
 
     /// Adds the match on the destination.
     pub(super) fn destination_of(self, rule: RuleBuilder) -> RuleBuilder {
         match self {
-            Self::One(family, of) => rule.daddr(family, Is::In, of),
-            Self::Set(set) => rule.daddr_of(Is::In, &set),
+            Self::One(family, of) => rule.daddr(family, Op::Eq, of),
+            Self::Set(set) => rule.daddr_of(Op::Eq, &set),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! [`names::ENTERING`] decides whether a packet is left alone, for all who ask: nat, the guard against SYNs that nat
 //! never sees, and TPROXY.
 
-use nft::build::{Family, Is, TCP};
+use nft::build::{Family, Op, TCP};
 use nft::ruleset::{ChainKind, HookPoint};
 use nft::{Rule, RuleBuilder};
 use redirect::{Field, Forwarded, Ipv6, Mode, Only};
@@ -43,7 +43,7 @@ impl Draft<'_> {
             (self.behind(), self.diverts_destinations(), self.redirect.outbound_port)
         {
             rules.extend(self.divert(
-                behind.protocol(Is::In, TCP),
+                behind.l4proto(Op::Eq, TCP),
                 None,
                 port,
                 self.source(Field::OutboundPort),
@@ -53,7 +53,7 @@ impl Draft<'_> {
             return rules;
         };
         let comment = self.source(Field::InboundPort);
-        let v6 = || tcp().family(Family::V6).counter().reset().comment(self.source(Field::Ipv6));
+        let v6 = || tcp().nfproto(Family::V6).counter().reset().comment(self.source(Field::Ipv6));
         match (self.redirect.mode, self.redirect.ipv6) {
             (Mode::Tproxy, _) => {}
             // Of IPv6 only link-local neighbours come here, on whom `divert` has no opinion.
@@ -86,15 +86,15 @@ impl Draft<'_> {
     pub(super) fn behind(&mut self) -> Option<RuleBuilder> {
         let redirect = self.redirect;
         let of = self.sets.interfaces(redirect, Field::OutboundInterfaces, &redirect.outbound_interfaces)?;
-        Some(RuleBuilder::new().in_by_of(of))
+        Some(RuleBuilder::new().iifname_in(of))
     }
 
     /// Rules 0 to 7: accepts what is left alone; what returns or falls off the end is diverted.
     fn entering(&mut self) -> Vec<Rule> {
         // What comes over lo has been judged when it left.
-        let mut rules = vec![leave(RuleBuilder::new().in_by(Is::In, LO), "over lo")];
+        let mut rules = vec![leave(RuleBuilder::new().iifname(Op::Eq, LO), "over lo")];
         if self.redirect.ipv6 == Ipv6::Bypass {
-            rules.push(leave(to_link_local(Is::Out), self.source(Field::Ipv6)));
+            rules.push(leave(to_link_local(Op::Ne), self.source(Field::Ipv6)));
         }
         if let Some(behind) = self.behind() {
             let comment = self.source(Field::OutboundInterfaces);
@@ -111,7 +111,7 @@ impl Draft<'_> {
             Only::These(ports) => {
                 let comment = self.source(Field::IncludeInboundPorts);
                 rules.push(match self.sets.ports(redirect, Field::IncludeInboundPorts, ports) {
-                    Some(of) => leave(RuleBuilder::new().dport(Is::Out, of), comment),
+                    Some(of) => leave(RuleBuilder::new().dport(Op::Ne, of), comment),
                     None => leave(RuleBuilder::new(), comment),
                 });
             }
@@ -124,7 +124,7 @@ impl Draft<'_> {
         let redirect = self.redirect;
         let mut rules: Vec<Rule> = self.excluded_interfaces().into_iter().collect();
         if let Some(of) = self.sets.ports(redirect, Field::TunnelPorts, &redirect.tunnel_ports) {
-            rules.push(leave(RuleBuilder::new().dport(Is::In, of), self.source(Field::TunnelPorts)));
+            rules.push(leave(RuleBuilder::new().dport(Op::Eq, of), self.source(Field::TunnelPorts)));
         }
         // Of both families: link-local neighbours are judged where no other IPv6 is.
         for family in [Family::V4, Family::V6] {
@@ -138,10 +138,10 @@ impl Draft<'_> {
         if let Some(of) =
             self.sets.ports(redirect, Field::ExcludeInboundPorts, &redirect.exclude_inbound_ports)
         {
-            rules.push(exempt(RuleBuilder::new().dport(Is::In, of), self.source(Field::ExcludeInboundPorts)));
+            rules.push(exempt(RuleBuilder::new().dport(Op::Eq, of), self.source(Field::ExcludeInboundPorts)));
         }
         if redirect.forwarded == Forwarded::Leave {
-            let rule = RuleBuilder::new().to_this_netns(Is::Out);
+            let rule = RuleBuilder::new().fib_daddr_local(Op::Ne);
             rules.push(leave(rule, self.source(Field::Forwarded)));
         }
         rules
@@ -151,7 +151,7 @@ impl Draft<'_> {
     fn excluded_interfaces(&mut self) -> Option<Rule> {
         let redirect = self.redirect;
         let of = self.sets.interfaces(redirect, Field::ExcludeInterfaces, &redirect.exclude_interfaces)?;
-        Some(exempt(RuleBuilder::new().in_by_of(of), self.source(Field::ExcludeInterfaces)))
+        Some(exempt(RuleBuilder::new().iifname_in(of), self.source(Field::ExcludeInterfaces)))
     }
 
     /// `drop-invalid`: a segment that conntrack cannot place would reach the app past the proxy,
@@ -163,7 +163,7 @@ impl Draft<'_> {
         let mut rules: Vec<Rule> = self.excluded_interfaces().into_iter().collect();
         let invalid = match self.redirect.ipv6 {
             Ipv6::Capture => RuleBuilder::new(),
-            Ipv6::Bypass | Ipv6::Reject => RuleBuilder::new().family(Family::V4),
+            Ipv6::Bypass | Ipv6::Reject => RuleBuilder::new().nfproto(Family::V4),
         };
         let comment = self.source(Field::DropInvalid);
         rules.push(drop(invalid.ct_invalid(), comment));

@@ -1,6 +1,6 @@
 //! Where it goes (docs/verdicts.md, output rules 8 to 11).
 
-use nft::build::{Family, Is};
+use nft::build::{Family, Op};
 use nft::{Rule, RuleBuilder};
 use redirect::{Cidrs, Field, Only};
 
@@ -53,7 +53,7 @@ impl Draft<'_> {
         if let Some(ports) =
             self.sets.ports(redirect, Field::AlsoOutboundPorts, &redirect.also_outbound_ports)
         {
-            let rule = RuleBuilder::new().dport(Is::In, ports);
+            let rule = RuleBuilder::new().dport(Op::Eq, ports);
             rules.push(wanted(rule, self.source(Field::AlsoOutboundPorts)));
         }
         let (ports, named) = match &redirect.include_outbound_ports {
@@ -70,7 +70,7 @@ impl Draft<'_> {
         for (_, rule) in destinations {
             let rule = match &ports {
                 None => rule,
-                Some(of) => rule.dport(Is::In, of.clone()),
+                Some(of) => rule.dport(Op::Eq, of.clone()),
             };
             rules.push(wanted(rule, self.source(named)));
         }
@@ -83,7 +83,7 @@ impl Draft<'_> {
         let redirect = self.redirect;
         let destinations = self.destinations(Field::LoopbackCidrs, &redirect.loopback_cidrs);
         let rule = |(_, rule): (_, RuleBuilder)| match but_dns {
-            true => leave(rule.dport(Is::Out, one_port(names::DNS)), comment),
+            true => leave(rule.dport(Op::Ne, one_port(names::DNS)), comment),
             false => leave(rule, comment),
         };
         destinations.into_iter().map(rule).collect()
@@ -96,7 +96,7 @@ impl Draft<'_> {
             let addresses = Addresses::of(&mut self.sets, self.redirect, field, family, cidrs);
             matches.extend(
                 addresses.into_iter().map(|addresses| {
-                    (Some(addresses.family()), addresses.destination_of(RuleBuilder::new()))
+                    (Some(addresses.nfproto()), addresses.destination_of(RuleBuilder::new()))
                 }),
             );
         }

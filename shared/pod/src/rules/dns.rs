@@ -1,6 +1,6 @@
 //! DNS that is diverted (docs/verdicts.md, output rule 7), and the conntrack zone that keeps it apart.
 
-use nft::build::{Family, Is, Of, TCP, UDP};
+use nft::build::{Family, Of, Op, TCP, UDP};
 use nft::ruleset::{ChainKind, HookPoint};
 use nft::{Rule, RuleBuilder};
 use redirect::{Field, Ipv6, Only};
@@ -16,11 +16,11 @@ impl Draft<'_> {
         let comment = self.source(Field::DnsPort);
         let mut rules = Vec::new();
         for (family, server) in self.dns_servers() {
-            let tcp = server.clone().protocol(Is::In, TCP).dport(Is::In, one_port(names::DNS));
+            let tcp = server.clone().l4proto(Op::Eq, TCP).dport(Op::Eq, one_port(names::DNS));
             rules.extend(self.divert(tcp, family, port, comment));
         }
         for (_, server) in self.udp_dns_servers() {
-            let udp = server.protocol(Is::In, UDP).dport(Is::In, one_port(names::DNS));
+            let udp = server.l4proto(Op::Eq, UDP).dport(Op::Eq, one_port(names::DNS));
             rules.push(udp.counter().redirect(port).comment(comment));
         }
         rules
@@ -42,7 +42,7 @@ impl Draft<'_> {
             servers.retain(|(family, _)| *family != Some(Family::V6));
             for (family, rule) in &mut servers {
                 if family.is_none() {
-                    *rule = rule.clone().family(Family::V4);
+                    *rule = rule.clone().nfproto(Family::V4);
                 }
             }
         }
@@ -58,13 +58,13 @@ impl Draft<'_> {
         let mut rules = Vec::new();
         if self.redirect.ipv6 == Ipv6::Reject {
             // A reset cannot answer it.
-            let udp = RuleBuilder::new().family(Family::V6).protocol(Is::In, UDP);
+            let udp = RuleBuilder::new().nfproto(Family::V6).l4proto(Op::Eq, UDP);
             rules.push(leave(udp, self.source(Field::Ipv6)));
         }
         for (_, server) in self.dns_servers() {
-            rules.push(wanted(server.dport(Is::In, one_port(names::DNS)), comment));
+            rules.push(wanted(server.dport(Op::Eq, one_port(names::DNS)), comment));
         }
-        rules.push(leave(RuleBuilder::new().protocol(Is::Out, TCP), "no DNS to divert"));
+        rules.push(leave(RuleBuilder::new().l4proto(Op::Ne, TCP), "no DNS to divert"));
         rules
     }
 
@@ -87,24 +87,24 @@ impl Draft<'_> {
 
         let mut base: Vec<Rule> = self.ipv6_guard().into_iter().collect();
         let answer =
-            RuleBuilder::new().out_of(Is::In, LO).protocol(Is::In, UDP).sport(Is::In, one_port(port));
-        let to_low = answer.clone().dport(Is::In, low_ports());
+            RuleBuilder::new().oifname(Op::Eq, LO).l4proto(Op::Eq, UDP).sport(Op::Eq, one_port(port));
+        let to_low = answer.clone().dport(Op::Eq, low_ports());
         base.push(leave(to_low, "answers of the resolver to servers"));
         base.push(answer.set_zone(names::ZONE).comment("answers of the resolver"));
         // Where nobody listens, the kernel says so in the flow's zone, and the app hears of it at once.
         let families = if self.redirect.ipv6 == Ipv6::Capture { self.families() } else { &[Family::V4] };
         for family in families {
-            let error = RuleBuilder::new().unreachable(*family, port).out_of(Is::In, LO);
+            let error = RuleBuilder::new().unreachable(*family, port).oifname(Op::Eq, LO);
             base.push(error.set_zone(names::ZONE).comment("no resolver listens"));
         }
-        let query = dns_over_udp(RuleBuilder::new()).sport(Is::Out, low_ports());
+        let query = dns_over_udp(RuleBuilder::new()).sport(Op::Ne, low_ports());
         base.push(goto(query, names::DNS_ZONE, comment));
         self.base(names::RAW_OUTPUT, ChainKind::Filter, HookPoint::Output, names::RAW, base);
     }
 }
 
 pub(super) fn dns_over_udp(rule: RuleBuilder) -> RuleBuilder {
-    rule.protocol(Is::In, UDP).dport(Is::In, one_port(names::DNS))
+    rule.l4proto(Op::Eq, UDP).dport(Op::Eq, one_port(names::DNS))
 }
 
 fn low_ports() -> Of {

@@ -3,7 +3,7 @@
 //! connection that then uses the same flow would pass as the flow does. It is dropped: the client tries again, and
 //! comes through when the flow's entry has ended.
 
-use nft::build::{Is, TCP};
+use nft::build::{Op, TCP};
 use nft::{Rule, RuleBuilder};
 use redirect::Field;
 
@@ -18,11 +18,11 @@ impl Draft<'_> {
         // A peer can open a connection from its side while the app's own SYN is being dropped: the app's calling
         // socket answers the peer's SYN, which is left alone, and is connected. A listener answers by a socket of
         // another kind, of which nothing can be asked.
-        let calling = RuleBuilder::new().with_ack(Is::In).socket_wildcard(Is::Out);
-        let opening = RuleBuilder::new().with_ack(Is::Out);
+        let calling = RuleBuilder::new().with_ack(Op::Eq).socket_wildcard(Op::Ne);
+        let opening = RuleBuilder::new().with_ack(Op::Ne);
         vec![
             // Nearly every packet ends here.
-            leave(RuleBuilder::new().with_syn(Is::Out), "opens no connection"),
+            leave(RuleBuilder::new().with_syn(Op::Ne), "opens no connection"),
             goto(calling, names::UNJUDGED, "the answer of a socket that calls"),
             leave(self.judged(), "a flow's first packet, or one of ours"),
             goto(opening, names::UNJUDGED, "a SYN of a flow that nat did not judge"),
@@ -32,12 +32,12 @@ impl Draft<'_> {
     /// The rules of the prerouting hook's.
     pub(super) fn guarded_prerouting(&self) -> Vec<Rule> {
         let mut rules = vec![
-            leave(RuleBuilder::new().syn(Is::Out), "opens no connection"),
+            leave(RuleBuilder::new().syn(Op::Ne), "opens no connection"),
             leave(self.judged(), "a flow's first packet, or one of ours"),
         ];
         if let Some(port) = self.redirect.inbound_port {
             // Nat changes nothing of it, so that it does not look judged. It reaches the proxy anyway.
-            let proxy = RuleBuilder::new().dport(Is::In, one_port(port)).ct_original();
+            let proxy = RuleBuilder::new().dport(Op::Eq, one_port(port)).ct_original();
             rules.push(leave(proxy, self.source(Field::InboundPort)));
         }
         rules.extend(self.unjudged(names::ENTERING));
@@ -48,7 +48,7 @@ impl Draft<'_> {
     /// asked of an entry.
     fn judged(&self) -> RuleBuilder {
         let adopted = names::adopted_mark(self.redirect);
-        RuleBuilder::new().ct_original().ct_mark(Is::Out, adopted).ct_known_untranslated(Is::Out)
+        RuleBuilder::new().ct_original().ct_mark(Op::Ne, adopted).ct_known_untranslated(Op::Ne)
     }
 
     /// Drops TCP that `exemptions` does not leave alone.
@@ -63,8 +63,8 @@ impl Draft<'_> {
     /// TPROXY tells the pod's own connections from others by who sent the first packet that conntrack saw. Where an
     /// entry ended before its connection, that is anybody: such a flow is marked, and its answers are judged.
     pub(super) fn picked_up(&self) -> Rule {
-        let first = RuleBuilder::new().ct_unconfirmed().protocol(Is::In, TCP).syn(Is::Out);
+        let first = RuleBuilder::new().ct_unconfirmed().l4proto(Op::Eq, TCP).syn(Op::Ne);
         let adopted = names::adopted_mark(self.redirect);
-        first.out_of(Is::Out, super::LO).set_ct_mark(adopted).comment("a connection that conntrack forgot")
+        first.oifname(Op::Ne, super::LO).set_ct_mark(adopted).comment("a connection that conntrack forgot")
     }
 }

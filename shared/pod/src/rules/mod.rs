@@ -31,7 +31,7 @@ mod tests;
 use std::net::IpAddr;
 
 use netlink::route::Routing;
-use nft::build::{Family, Is, Of, TCP};
+use nft::build::{Family, Of, Op, TCP};
 use nft::ruleset::{ChainKind, HookPoint};
 use nft::{Chain, Expr, Hook, Rule, RuleBuilder, Ruleset, Verdict};
 use redirect::{Field, Ipv6, Mode, Redirect};
@@ -158,14 +158,14 @@ impl<'a> Draft<'a> {
     /// The start of a rule that must not see IPv6 where that is not ours.
     fn ours(&self) -> RuleBuilder {
         match self.redirect.ipv6 {
-            Ipv6::Bypass => RuleBuilder::new().family(Family::V4),
+            Ipv6::Bypass => RuleBuilder::new().nfproto(Family::V4),
             Ipv6::Capture | Ipv6::Reject => RuleBuilder::new(),
         }
     }
 
     /// The same for a chain of several: its first rule.
     fn ipv6_guard(&self) -> Option<Rule> {
-        let rule = || leave(RuleBuilder::new().family(Family::V6), self.source(Field::Ipv6));
+        let rule = || leave(RuleBuilder::new().nfproto(Family::V6), self.source(Field::Ipv6));
         (self.redirect.ipv6 == Ipv6::Bypass).then(rule)
     }
 
@@ -177,7 +177,7 @@ impl<'a> Draft<'a> {
         match (self.redirect.ipv6, family) {
             (Ipv6::Reject, Some(Family::V6)) => vec![reset(tcp)],
             (Ipv6::Reject, None) => {
-                vec![reset(tcp.clone().family(Family::V6)), redirect(tcp)]
+                vec![reset(tcp.clone().nfproto(Family::V6)), redirect(tcp)]
             }
             _ => vec![redirect(tcp)],
         }
@@ -216,14 +216,14 @@ fn jump(rule: RuleBuilder, chain: &str, comment: &str) -> Rule {
 
 /// TCP
 fn tcp() -> RuleBuilder {
-    RuleBuilder::new().protocol(Is::In, TCP)
+    RuleBuilder::new().l4proto(Op::Eq, TCP)
 }
 
 /// To an IPv6 neighbour's link-local address (or to any other IPv6 address).
-fn to_link_local(is: Is) -> RuleBuilder {
+fn to_link_local(op: Op) -> RuleBuilder {
     let mut prefix = vec![0; 16];
     prefix.splice(..2, [0xfe, 0x80]);
-    RuleBuilder::new().daddr(Family::V6, is, Of::Prefix(prefix, 10))
+    RuleBuilder::new().daddr(Family::V6, op, Of::Prefix(prefix, 10))
 }
 
 /// The comment where a packet is asked about.

@@ -4,7 +4,7 @@
 //! each flow and diverts what returns; the guard against SYNs that nat never sees, which drops it; and the zones of
 //! diverted DNS.
 
-use nft::build::{Family, Is, TCP};
+use nft::build::{Family, Op, TCP};
 use nft::ruleset::{ChainKind, HookPoint};
 use nft::{Rule, RuleBuilder};
 use redirect::{Field, Ipv6, Only, SelfCalls};
@@ -51,7 +51,7 @@ impl Draft<'_> {
         if let (true, Some(port)) = (self.diverts_self_calls(), self.redirect.inbound_port) {
             let comment = self.source(Field::SelfCalls);
             for call in self.self_calls() {
-                rules.extend(self.divert(call.protocol(Is::In, TCP), None, port, comment));
+                rules.extend(self.divert(call.l4proto(Op::Eq, TCP), None, port, comment));
             }
         }
         if let (true, Some(port)) = (self.diverts_destinations(), self.redirect.outbound_port) {
@@ -66,7 +66,7 @@ impl Draft<'_> {
         let redirect = self.redirect;
         let all_dns = redirect.dns_port.is_none() || redirect.dns_servers == Only::Any;
         if all_dns && self.over_lo().is_some() {
-            return vec![RuleBuilder::new().out_of(Is::In, LO)];
+            return vec![RuleBuilder::new().oifname(Op::Eq, LO)];
         }
         self.proxy_sockets().into_iter().map(|(sender, _)| sender).collect()
     }
@@ -101,20 +101,20 @@ impl Draft<'_> {
 
     /// IPv6 where it is not ours; else its link-local neighbours, whom a proxy could not call by that address.
     fn not_captured_output(&self) -> Vec<Rule> {
-        let v6 = RuleBuilder::new().family(Family::V6);
+        let v6 = RuleBuilder::new().nfproto(Family::V6);
         let comment = self.source(Field::Ipv6);
         let mut rules: Vec<Rule> = self.link_local().into_iter().collect();
         match self.redirect.ipv6 {
             Ipv6::Capture => {}
             Ipv6::Bypass => rules.push(leave(v6, comment)),
             // The reset that answers a peer comes by here, with the peer's own flow.
-            Ipv6::Reject => rules.push(leave(v6.protocol(Is::In, TCP).resets(), comment)),
+            Ipv6::Reject => rules.push(leave(v6.l4proto(Op::Eq, TCP).resets(), comment)),
         }
         rules
     }
 
     fn link_local(&self) -> Option<Rule> {
-        let rule = || leave(to_link_local(Is::In), "to a link-local neighbour");
+        let rule = || leave(to_link_local(Op::Eq), "to a link-local neighbour");
         (self.redirect.ipv6 != Ipv6::Bypass).then(rule)
     }
 

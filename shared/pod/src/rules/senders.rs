@@ -1,7 +1,7 @@
 //! Who sends (docs/verdicts.md, output rules 1 to 6).
 
 use ipnetwork::IpNetwork;
-use nft::build::Is;
+use nft::build::Op;
 use nft::{Rule, RuleBuilder, Verdict};
 use redirect::{Cidrs, Field};
 
@@ -17,13 +17,13 @@ impl<'a> Draft<'a> {
         if let Some(names) =
             self.sets.interfaces(redirect, Field::ExcludeInterfaces, &redirect.exclude_interfaces)
         {
-            rules.push(exempt(RuleBuilder::new().out_of_of(names), self.source(Field::ExcludeInterfaces)));
+            rules.push(exempt(RuleBuilder::new().oifname_in(names), self.source(Field::ExcludeInterfaces)));
         }
         if let Some(ports) =
             self.sets.ports(redirect, Field::ExcludeOutboundPorts, &redirect.exclude_outbound_ports)
         {
             rules.push(exempt(
-                RuleBuilder::new().dport(Is::In, ports),
+                RuleBuilder::new().dport(Op::Eq, ports),
                 self.source(Field::ExcludeOutboundPorts),
             ));
         }
@@ -31,12 +31,12 @@ impl<'a> Draft<'a> {
         for &family in self.families() {
             let field = Field::PassthroughSources;
             for addresses in Addresses::of(&mut self.sets, redirect, field, family, &sources) {
-                let rule = addresses.source_of(RuleBuilder::new().out_of(Is::In, LO));
+                let rule = addresses.source_of(RuleBuilder::new().oifname(Op::Eq, LO));
                 rules.push(leave(rule, self.source(field)));
             }
         }
         if let Some(mark) = redirect.proxy_mark {
-            let rule = RuleBuilder::new().out_of(Is::In, LO).mark(Is::In, mark);
+            let rule = RuleBuilder::new().oifname(Op::Eq, LO).mark(Op::Eq, mark);
             rules.push(leave(rule, self.source(Field::ProxyMark)));
         }
         rules
@@ -62,13 +62,13 @@ impl<'a> Draft<'a> {
         let redirect = self.redirect;
         let comment = self.source(Field::SelfCalls);
         let mut rules = if self.loopback_first() { Vec::new() } else { self.loopback(false) };
-        rules.push(leave(RuleBuilder::new().out_of(Is::Out, LO), comment));
+        rules.push(leave(RuleBuilder::new().oifname(Op::Ne, LO), comment));
         if let Some(ports) = self.sets.ports(redirect, Field::TunnelPorts, &redirect.tunnel_ports) {
-            rules.push(leave(RuleBuilder::new().dport(Is::In, ports), self.source(Field::TunnelPorts)));
+            rules.push(leave(RuleBuilder::new().dport(Op::Eq, ports), self.source(Field::TunnelPorts)));
         }
         if redirect.dns_port.is_some() {
             // UDP too: nothing else of it comes here.
-            rules.push(leave(RuleBuilder::new().dport(Is::In, one_port(names::DNS)), comment));
+            rules.push(leave(RuleBuilder::new().dport(Op::Eq, one_port(names::DNS)), comment));
         }
         rules
     }
@@ -79,7 +79,7 @@ impl<'a> Draft<'a> {
         let uids = self.sets.ids(redirect, Field::ProxyUid, &redirect.proxy_uids);
         let gids = self.sets.ids(redirect, Field::ProxyGid, &redirect.proxy_gids);
         let marked = || match redirect.proxy_out_mark {
-            Some(mark) => RuleBuilder::new().mark(Is::In, mark),
+            Some(mark) => RuleBuilder::new().mark(Op::Eq, mark),
             None => RuleBuilder::new(),
         };
         let uids = uids.map(|of| (marked().skuid(of), source(redirect, Field::ProxyUid)));
@@ -123,9 +123,9 @@ impl<'a> Draft<'a> {
     /// Rule 6.
     pub(super) fn over_lo(&self) -> Option<Rule> {
         let redirect = self.redirect;
-        let lo = RuleBuilder::new().out_of(Is::In, LO);
+        let lo = RuleBuilder::new().oifname(Op::Eq, LO);
         let rule = match redirect.dns_port {
-            Some(_) => leave(lo.dport(Is::Out, one_port(names::DNS)), "over lo, and not DNS"),
+            Some(_) => leave(lo.dport(Op::Ne, one_port(names::DNS)), "over lo, and not DNS"),
             None => leave(lo, "over lo"),
         };
         (!redirect.include_outbound_cidrs.loopback).then_some(rule)

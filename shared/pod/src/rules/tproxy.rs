@@ -1,7 +1,7 @@
 //! TPROXY: the arriving rules where the proxy takes the packet as it is, and the way back of answers to
 //! a client whose address the proxy kept.
 
-use nft::build::{Family, Is, TCP};
+use nft::build::{Family, Op, TCP};
 use nft::ruleset::{ChainKind, HookPoint};
 use nft::{Rule, RuleBuilder};
 use redirect::{Field, Ipv6};
@@ -19,8 +19,8 @@ impl Draft<'_> {
         self.lost_socket(mark);
 
         let mut rules = vec![
-            leave(RuleBuilder::new().in_by(Is::In, LO), "over lo"),
-            leave(RuleBuilder::new().protocol(Is::Out, TCP), "no TCP"),
+            leave(RuleBuilder::new().iifname(Op::Eq, LO), "over lo"),
+            leave(RuleBuilder::new().l4proto(Op::Ne, TCP), "no TCP"),
         ];
         if let Some(behind) = self.behind() {
             let guard = self.guarded_prerouting();
@@ -28,21 +28,21 @@ impl Draft<'_> {
             rules.push(goto(behind, names::BEHIND, self.source(Field::OutboundInterfaces)));
         }
         // The inbound port's own listener is bound to no address and is no connection.
-        let connection = RuleBuilder::new().socket_transparent(Is::In).socket_wildcard(Is::Out);
+        let connection = RuleBuilder::new().socket_transparent(Op::Eq).socket_wildcard(Op::Ne);
         let mark_of_adopted = names::adopted_mark(self.redirect);
-        let answer = RuleBuilder::new().ct_reply().ct_mark(Is::Out, mark_of_adopted).syn(Is::Out);
-        let invalid = RuleBuilder::new().syn(Is::In).ct_without_entry();
+        let answer = RuleBuilder::new().ct_reply().ct_mark(Op::Ne, mark_of_adopted).syn(Op::Ne);
+        let invalid = RuleBuilder::new().syn(Op::Eq).ct_without_entry();
         // tproxy passes over what a socket of the app owns.
-        let adopted = RuleBuilder::new().syn(Is::Out).ct_mark(Is::In, mark_of_adopted);
+        let adopted = RuleBuilder::new().syn(Op::Ne).ct_mark(Op::Eq, mark_of_adopted);
         rules.extend([
             leave(connection.set_mark(mark), "a connection of the proxy"),
             leave(answer, "an answer"),
             jump(RuleBuilder::new(), names::ENTERING, LEFT_ALONE),
-            drop(RuleBuilder::new().syn(Is::In).ct_reply(), "a SYN by a flow that the pod opened"),
+            drop(RuleBuilder::new().syn(Op::Eq).ct_reply(), "a SYN by a flow that the pod opened"),
             drop(invalid, "a SYN without a flow"),
         ]);
         if self.redirect.ipv6 != Ipv6::Capture {
-            let v6 = tcp().family(Family::V6).ct_mark(Is::Out, mark_of_adopted);
+            let v6 = tcp().nfproto(Family::V6).ct_mark(Op::Ne, mark_of_adopted);
             rules.push(v6.counter().reset().comment(self.source(Field::Ipv6)));
         }
         rules.extend([
@@ -61,7 +61,7 @@ impl Draft<'_> {
             return Vec::new();
         };
         let families = if self.redirect.ipv6 == Ipv6::Capture { self.families() } else { &[Family::V4] };
-        let keep = |family: &Family| RuleBuilder::new().mark(Is::In, mark).keep_destination(*family);
+        let keep = |family: &Family| RuleBuilder::new().mark(Op::Eq, mark).keep_destination(*family);
         families.iter().map(|family| keep(family).comment("taken by the proxy as it is")).collect()
     }
 
@@ -69,7 +69,7 @@ impl Draft<'_> {
     /// that tproxy chose. What is marked and would meet another socket must not: it is the app's. Over lo
     /// the mark is the proxy's own, handing over.
     fn lost_socket(&mut self, mark: u32) {
-        let lost = self.ours().in_by(Is::Out, LO).mark(Is::In, mark).socket_transparent(Is::Out);
+        let lost = self.ours().iifname(Op::Ne, LO).mark(Op::Eq, mark).socket_transparent(Op::Ne);
         let input = vec![drop(lost, "taken for the proxy, and its socket lost on the way")];
         self.base(names::MANGLE_INPUT, ChainKind::Filter, HookPoint::Input, names::MANGLE, input);
     }
@@ -82,8 +82,8 @@ impl Draft<'_> {
             return Vec::new();
         };
         let comment = self.source(Field::ProxyMark);
-        let handed = self.ours().out_of(Is::In, LO).mark(Is::In, mark);
-        let answer = self.ours().ct_reply().ct_mark(Is::In, mark);
+        let handed = self.ours().oifname(Op::Eq, LO).mark(Op::Eq, mark);
+        let answer = self.ours().ct_reply().ct_mark(Op::Eq, mark);
         vec![handed.save_mark().comment(comment), answer.set_mark(names::answer_mark(mark)).comment(comment)]
     }
 }

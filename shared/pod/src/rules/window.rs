@@ -1,6 +1,6 @@
 //! The table of the moment before rules come into a running pod, while its open connections are adopted.
 
-use nft::build::{Is, TCP};
+use nft::build::{Op, TCP};
 use nft::ruleset::{ChainKind, HookPoint};
 use nft::{Chain, Hook, RuleBuilder, Ruleset};
 
@@ -11,7 +11,7 @@ use super::names;
 #[must_use]
 pub fn window(mark: u32) -> Ruleset {
     let chain = |name: &str, point| {
-        let unmarked = RuleBuilder::new().protocol(Is::In, TCP).ct_mark(Is::In, 0);
+        let unmarked = RuleBuilder::new().l4proto(Op::Eq, TCP).ct_mark(Op::Eq, 0);
         Chain {
             name: name.to_owned(),
             hook: Some(Hook {
