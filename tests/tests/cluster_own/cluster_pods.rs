@@ -21,15 +21,22 @@ const MESHED: [(&str, &str); 4] = [
 ];
 const OURS: &str = "table inet sluice";
 
+/// A cluster with sluice-node on both of its nodes.
+struct Shared {
+    /// Ended first: a node goes when every process in it has gone.
+    _running: [Daemon; 2],
+    cluster: Cluster,
+}
+
 /// One cluster for all: node-1 has a second runtime handler, `other`; on node-2 every pod has two interfaces.
-fn cluster() -> Arc<(Cluster, [Daemon; 2])> {
-    static SHARED: PerFile<(Cluster, [Daemon; 2])> = PerFile::new();
+fn cluster() -> Arc<Shared> {
+    static SHARED: PerFile<Shared> = PerFile::new();
     need!(ready(), tools::have(&["envoy"]));
     SHARED.get(prepare)
 }
 
 /// And sluice-node, which runs on both.
-fn prepare() -> (Cluster, [Daemon; 2]) {
+fn prepare() -> Shared {
     let cluster = Cluster::start(Options::default());
     let archive = injected::image(cluster.plane.dir());
     let [one, two] = &cluster.workers[..] else { panic!("two nodes") };
@@ -52,7 +59,7 @@ fn prepare() -> (Cluster, [Daemon; 2]) {
     }
     two.wait_for_plugins("eth1", &["bridge", "sluice"]);
     cluster.wait_for_nodes();
-    (cluster, running)
+    Shared { _running: running, cluster }
 }
 
 /// Starts containerd with another configuration.
@@ -120,7 +127,7 @@ fn assert_diverted(cluster: &Cluster, namespace: &str, pod: &str, client: &str) 
 }
 
 fn serves_with_probes(namespace: &str, injector: &Injector, own_users: bool, probed_by: &str) {
-    let cluster = &cluster().0;
+    let cluster = &cluster().cluster;
     beside(cluster, namespace);
     let mut pod = injector.pod(namespace, "web", "node-1");
     pod["spec"]["hostUsers"] = (!own_users).into();
@@ -169,7 +176,7 @@ fn a_pod_with_users_of_its_own_serves_through_envoy() {
 
 #[test]
 fn a_pod_in_the_nodes_network_runs_nothing_is_programmed_on_the_node_and_that_is_said() {
-    let cluster = &cluster().0;
+    let cluster = &cluster().cluster;
     let client = beside(cluster, "host-network");
     let mut pod = meshed("host-network", "web", "node-1");
     pod["spec"]["hostNetwork"] = true.into();
@@ -187,7 +194,7 @@ fn a_pod_in_the_nodes_network_runs_nothing_is_programmed_on_the_node_and_that_is
 
 #[test]
 fn a_pod_with_two_interfaces_has_one_table_that_diverts_on_both() {
-    let cluster = &cluster().0;
+    let cluster = &cluster().cluster;
     let client = beside(cluster, "two");
     for (pod, node) in [("web", "node-2"), ("single", "node-1")] {
         cluster.apply(&meshed("two", pod, node).to_string());
@@ -219,7 +226,7 @@ fn a_pod_with_two_interfaces_has_one_table_that_diverts_on_both() {
 
 #[test]
 fn describe_pod_shows_a_wrong_annotation_in_one_line_and_a_pod_without_it_runs() {
-    let cluster = &cluster().0;
+    let cluster = &cluster().cluster;
     let client = beside(cluster, "wrong");
     let mut pod = meshed("wrong", "web", "node-1");
     pod["metadata"]["annotations"]["sluice-cni.dev/exclude-inbound-port"] = "9090".into();
@@ -245,7 +252,7 @@ fn describe_pod_shows_a_wrong_annotation_in_one_line_and_a_pod_without_it_runs()
 
 #[test]
 fn a_job_completes_and_its_init_container_before_the_proxy_cannot_pass_it_by() {
-    let cluster = &cluster().0;
+    let cluster = &cluster().cluster;
     let client = beside(cluster, "job");
     let get = format!("/pod get {client} /");
     let once = |name: &str, id: i64, script: String| {
@@ -278,7 +285,7 @@ fn a_job_completes_and_its_init_container_before_the_proxy_cannot_pass_it_by() {
 
 #[test]
 fn containers_that_start_again_in_their_sandbox_find_the_rules_as_they_were() {
-    let cluster = &cluster().0;
+    let cluster = &cluster().cluster;
     let client = beside(cluster, "restart");
     cluster.apply(&meshed("restart", "web", "node-1").to_string());
     cluster.wait_for_pod("restart", "web");
@@ -300,7 +307,7 @@ fn containers_that_start_again_in_their_sandbox_find_the_rules_as_they_were() {
 
 #[test]
 fn a_static_pod_is_diverted() {
-    let cluster = &cluster().0;
+    let cluster = &cluster().cluster;
     let client = beside(cluster, "static");
     let worker = cluster.worker("node-1");
     let mut pod = meshed("static", "web", "node-1");
@@ -320,7 +327,7 @@ fn a_static_pod_is_diverted() {
 
 #[test]
 fn a_pod_of_another_runtime_handler_is_diverted() {
-    let cluster = &cluster().0;
+    let cluster = &cluster().cluster;
     let client = beside(cluster, "handler");
     let class = json!({ "apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": { "name": "other" },
                         "handler": "other" });
