@@ -126,3 +126,12 @@ fn no_chain_is_jumped_to_that_is_not_there() {
         }
     }
 }
+
+/// Adopted flows of IPv6 meet tproxy too, also where IPv6 is not captured.
+#[test]
+fn a_lost_socket_counts_in_both_families() {
+    let tproxy = [ISTIO, &[("sidecar.istio.io/interceptionMode", "TPROXY")]].concat();
+    let text = text(&redirect(&tproxy, &serde_json::json!({})));
+    let lost = text.lines().find(|line| line.contains("its socket lost on the way")).unwrap();
+    assert!(!lost.contains("nfproto"), "{lost}");
+}

@@ -66,10 +66,11 @@ impl Draft<'_> {
     }
 
     /// A bridge with br_netfilter asks the hooks for the packet, then delivers it without the socket
-    /// that tproxy chose. What is marked and would meet another socket must not: it is the app's. Over lo
-    /// the mark is the proxy's own, handing over.
+    /// that tproxy chose. What is marked and would meet another socket must not: it is the app's. Of both families,
+    /// since tproxy may take an adopted flow of IPv6 where that is not captured. Over lo the mark is the proxy's own,
+    /// handing over.
     fn lost_socket(&mut self, mark: u32) {
-        let lost = self.ours().iifname(Op::Ne, LO).mark(Op::Eq, mark).socket_transparent(Op::Ne);
+        let lost = RuleBuilder::new().iifname(Op::Ne, LO).mark(Op::Eq, mark).socket_transparent(Op::Ne);
         let input = vec![drop(lost, "taken for the proxy, and its socket lost on the way")];
         self.base(names::MANGLE_INPUT, ChainKind::Filter, HookPoint::Input, names::MANGLE, input);
     }
